@@ -1,0 +1,41 @@
+/* batch.h - the batch handle, as its builder, its codec and apply see it. */
+#ifndef TYCHO__BATCH_H
+#define TYCHO__BATCH_H
+
+#include "step.h"
+
+struct tycho_batch {
+    tycho__buffer conditions; /* encoded steps */
+    tycho__buffer operations;
+    tycho__buffer encoded; /* the whole, made on demand */
+    uint32_t condition_count;
+    uint32_t operation_count;
+    uint32_t route_count; /* operations that set a route: each answers with a name */
+    size_t element_count; /* events and ids named */
+    bool is_idempotent;
+
+    tycho_receipt receipt;
+    tycho_result *results;
+    size_t results_capacity;
+    tycho__buffer names; /* what `previous` of the results views */
+    char event_id[TYCHO_ID_MAX];
+    char stream[TYCHO_NAME_MAX];
+};
+
+/* What a batch was before a hook added to it. */
+typedef struct tycho__batch_mark {
+    size_t conditions_size, operations_size, element_count;
+    uint32_t condition_count, operation_count, route_count;
+} tycho__batch_mark;
+
+tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch);
+void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark);
+
+/* Empties the receipt and makes room for it, so that apply itself cannot run out of memory. */
+int tycho__batch_begin_receipt(tycho_batch *batch);
+
+/* Put a fact into the receipt. */
+void tycho__batch_set_event(tycho_batch *batch, tycho_bytes packed, bool is_uuid);
+void tycho__batch_set_stream(tycho_batch *batch, tycho_bytes stream);
+
+#endif

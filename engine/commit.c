@@ -1,0 +1,312 @@
+/* commit.c - committing batches in groups.
+**
+** Threads that submit at the same time share one transaction and one flush. The first becomes the
+** leader; the others wait. Without a timer: a lone writer never waits, and while a leader flushes,
+** the next group gathers.
+**
+**      submit ----> QUEUED ----(taken by a leader)----> DONE   the leader has its verdict
+**                     |
+**                     +--(the leader has finished, and this is the first of the queue)--> LEADING
+**
+** The leader enters the writer gate, takes what is queued by then, applies batch after batch, each
+** with its own verdict, commits, leaves the gate, and wakes all with their receipts. A batch that is
+** refused after it changed something spoils the transaction: it is given up and begun again without
+** that batch. That is rare (conditions are checked first) and needs no undo of any operation.
+*/
+#include "commit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#include "apply.h"
+#include "store.h"
+
+enum {
+    GROUP_EVENTS = 10000, /* events of a group, unless one batch alone has more */
+    GROUP_SIZE = 16 << 20,
+    SWEEP_ENTRIES = 4096, /* of deleted streams, per commit */
+    SPACE_CHECKS = 64     /* commits between two looks at the free space, while there is plenty */
+};
+
+enum request_state { QUEUED, LEADING, DONE };
+
+struct request {
+    tycho_batch *batch;
+    tycho_store *store;
+    enum request_state state;
+    int status;
+    char sentence[256]; /* of the failure: sentences belong to threads */
+    pthread_cond_t wake;
+    struct request *next;
+};
+
+struct tycho__writer {
+    pthread_mutex_t mutex;
+    struct request *first, **last; /* the queue */
+    bool has_leader;
+    uint64_t commits, batches;
+    uint32_t until_space_check;
+};
+
+struct tycho__writer *tycho__writer_create(void) {
+    struct tycho__writer *writer = calloc(1, sizeof *writer);
+    if (writer == NULL) return NULL;
+    pthread_mutex_init(&writer->mutex, NULL);
+    writer->last = &writer->first;
+    return writer;
+}
+
+void tycho__writer_destroy(struct tycho__writer *writer) {
+    if (writer == NULL) return;
+    assert(writer->first == NULL);
+    pthread_mutex_destroy(&writer->mutex);
+    free(writer);
+}
+
+void tycho__writer_counts(struct tycho__writer *writer, uint64_t *commits, uint64_t *batches) {
+    pthread_mutex_lock(&writer->mutex);
+    *commits = writer->commits;
+    *batches = writer->batches;
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+/* ---------------------------------------------------------------- the group */
+
+static void set_verdict(struct request *request, int status) {
+    request->status = status;
+    if (status == TYCHO_OK) return;
+    size_t size = strnlen(tycho_error(), sizeof request->sentence - 1);
+    memcpy(request->sentence, tycho_error(), size);
+    request->sentence[size] = '\0';
+}
+
+/* A refused batch leaves no results. */
+static void clear_results(tycho_batch *batch) {
+    batch->receipt.sequence = 0;
+    batch->receipt.first_position = 0;
+    batch->receipt.event_count = 0;
+    batch->receipt.results = NULL;
+    batch->receipt.result_count = 0;
+}
+
+/* Gives all batches of the group that had no verdict of their own this one. */
+static void refuse_group(struct request *group, int status) {
+    for (struct request *request = group; request != NULL; request = request->next) {
+        if (request->status != TYCHO_OK) continue;
+        set_verdict(request, status);
+        clear_results(request->batch);
+    }
+}
+
+static uint32_t strictest_sync(const struct request *group) {
+    uint32_t sync = TYCHO_SYNC_NONE;
+    for (const struct request *request = group; request != NULL; request = request->next) {
+        uint32_t wanted = request->store->options.sync;
+        if (request->status == TYCHO_OK && wanted < sync) sync = wanted;
+    }
+    return sync;
+}
+
+static int check_space(struct tycho__writer *writer, tycho__env *env, uint64_t reserve) {
+    struct statvfs disk;
+    if (writer->until_space_check > 0) {
+        writer->until_space_check--;
+        return TYCHO_OK;
+    }
+    if (statvfs(env->path, &disk) != 0) {
+        return tycho__fail(TYCHO_IO, "the disk of the store: %s", strerror(errno));
+    }
+    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (available < reserve) {
+        return tycho__fail(TYCHO_FULL, "the disk has %llu bytes left, and %llu are kept in reserve: "
+                           "free some, or open the store with a smaller reserve_size",
+                           (unsigned long long)available, (unsigned long long)reserve);
+    }
+    bool is_plenty = available > reserve + SPACE_CHECKS * (uint64_t)GROUP_SIZE;
+    writer->until_space_check = is_plenty ? SPACE_CHECKS : 0;
+    return TYCHO_OK;
+}
+
+static int check_rules(const tycho__txn *txn, const tycho_store *store) {
+    if (txn->state.rules == 0 || store->hooks.expand != NULL) return TYCHO_OK;
+    return tycho__fail(TYCHO_DENIED, "the store has deployed scripts and this host cannot run them: "
+                       "link the script host, or only read");
+}
+
+/* Applies the batches that have no verdict yet. TYCHO_OK: the transaction can be committed, with
+** `*applied` batches in it. TYCHO_BUSY (no sentence): one batch got a verdict and spoilt it. */
+static int apply_group(tycho__txn *txn, struct request *group, uint64_t *applied) {
+    *applied = 0;
+    for (struct request *request = group; request != NULL; request = request->next) {
+        if (request->status != TYCHO_OK) continue;
+        bool was_changed = txn->is_changed;
+        txn->is_changed = false;
+        int status = check_rules(txn, request->store);
+        if (status == TYCHO_OK) status = tycho__apply(txn, request->batch);
+        if (status != TYCHO_OK) {
+            set_verdict(request, status);
+            clear_results(request->batch);
+            if (txn->is_changed) return TYCHO_BUSY;
+        } else {
+            ++*applied;
+        }
+        txn->is_changed = txn->is_changed || was_changed;
+    }
+    return TYCHO_OK;
+}
+
+/* After a failed commit: did it happen? LMDB may report an error of the very last write although
+** the commit is there. */
+static int judge_commit(tycho__env *env, uint64_t sequence, int status) {
+    char why[256];
+    snprintf(why, sizeof why, "%s", tycho_error());
+    tycho__txn *txn = NULL;
+    int read_status = tycho__txn_read(env, &txn);
+    bool is_there = read_status == TYCHO_OK && txn->state.sequence >= sequence;
+    tycho__txn_done(txn);
+    if (read_status == TYCHO_OK && !is_there) {
+        tycho_set_error(why);
+        return status;
+    }
+    return tycho__fail(TYCHO_UNKNOWN_OUTCOME, "%s; the batch may be there or not, now or after a "
+                       "power cut", why);
+}
+
+static int commit_group(tycho__env *env, struct request *group, uint64_t *applied) {
+    tycho__txn txn;
+    int status;
+    do {
+        status = tycho__txn_write(env, strictest_sync(group), &txn);
+        if (status != TYCHO_OK) return status;
+        status = apply_group(&txn, group, applied);
+        if (status == TYCHO_BUSY) tycho__txn_abort(&txn);
+    } while (status == TYCHO_BUSY);
+    if (status == TYCHO_OK && txn.is_changed && txn.state.garbage > 0) {
+        status = tycho__sweep(&txn, SWEEP_ENTRIES);
+    }
+    if (status != TYCHO_OK || !txn.is_changed) {
+        tycho__txn_abort(&txn);
+        return status;
+    }
+    uint64_t sequence = txn.state.sequence;
+    status = tycho__txn_commit(&txn);
+    if (status == TYCHO_OK) return TYCHO_OK;
+    return judge_commit(env, sequence, status);
+}
+
+/* Takes a group off the queue: the leader's own request first, then what there is room for. */
+static struct request *take_group(struct tycho__writer *writer) {
+    struct request *group = writer->first, *end = group;
+    size_t events = group->batch->element_count, size = group->batch->operations.size;
+    while (end->next != NULL) {
+        events += end->next->batch->element_count;
+        size += end->next->batch->operations.size;
+        if (events > GROUP_EVENTS || size > GROUP_SIZE) break;
+        end = end->next;
+    }
+    writer->first = end->next;
+    if (writer->first == NULL) writer->last = &writer->first;
+    end->next = NULL;
+    return group;
+}
+
+/* Wakes the group's other threads, and makes the first of the queue the next leader. */
+static void finish_group(struct tycho__writer *writer, struct request *group,
+                         const struct request *own) {
+    while (group != NULL) {
+        struct request *next = group->next; /* a woken request is gone */
+        group->state = DONE;
+        if (group != own) pthread_cond_signal(&group->wake);
+        group = next;
+    }
+    writer->has_leader = writer->first != NULL;
+    if (!writer->has_leader) return;
+    writer->first->state = LEADING;
+    pthread_cond_signal(&writer->first->wake);
+}
+
+static void lead(struct tycho__writer *writer, struct request *own) {
+    tycho__env *env = own->store->env;
+    uint64_t applied = 0;
+    int status = tycho__gate_enter(&env->gate, own->store->options.write_timeout_ms);
+    bool is_inside = status == TYCHO_OK;
+    pthread_mutex_lock(&writer->mutex);
+    assert(writer->first == own);
+    struct request *group = take_group(writer);
+    pthread_mutex_unlock(&writer->mutex);
+    if (is_inside) status = check_space(writer, env, own->store->options.reserve_size);
+    if (status == TYCHO_OK) status = commit_group(env, group, &applied);
+    if (is_inside) tycho__gate_leave(&env->gate);
+    if (status != TYCHO_OK) {
+        refuse_group(group, status);
+    } else if (applied > 0) {
+        tycho__gate_announce(&env->gate);
+    }
+    pthread_mutex_lock(&writer->mutex);
+    if (status == TYCHO_OK && applied > 0) writer->commits++;
+    if (status == TYCHO_OK) writer->batches += applied;
+    finish_group(writer, group, own);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+static int submit(tycho_store *store, tycho_batch *batch) {
+    struct tycho__writer *writer = store->env->writer;
+    struct request request = {.batch = batch, .store = store, .state = QUEUED};
+    if (pthread_cond_init(&request.wake, NULL) != 0) {
+        return tycho__fail(TYCHO_NO_MEMORY, "no memory for a commit");
+    }
+    pthread_mutex_lock(&writer->mutex);
+    *writer->last = &request;
+    writer->last = &request.next;
+    if (!writer->has_leader) {
+        writer->has_leader = true;
+        request.state = LEADING;
+    }
+    while (request.state == QUEUED) pthread_cond_wait(&request.wake, &writer->mutex);
+    pthread_mutex_unlock(&writer->mutex);
+    if (request.state == LEADING) lead(writer, &request);
+    pthread_cond_destroy(&request.wake);
+    if (request.status != TYCHO_OK) tycho_set_error(request.sentence);
+    return request.status;
+}
+
+/* ---------------------------------------------------------------- public */
+
+static int check_commit(tycho_store *store, const tycho_batch *batch) {
+    int status = tycho__store_check(store);
+    if (status != TYCHO_OK) return status;
+    if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
+    if (store->options.mode == TYCHO_READ_ONLY) {
+        return tycho__fail(TYCHO_DENIED, "the store was opened read-only");
+    }
+    if (atomic_load(&store->env->is_broken)) {
+        return tycho__fail(TYCHO_IO, "an earlier write failed; close all handles of the store in "
+                           "this process and open it again");
+    }
+    if (batch->operation_count == 0 && batch->condition_count == 0) {
+        return tycho__fail(TYCHO_MISUSE, "the batch is empty");
+    }
+    return TYCHO_OK;
+}
+
+int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt) {
+    if (receipt != NULL) *receipt = NULL;
+    int status = check_commit(store, batch);
+    if (status != TYCHO_OK) return status;
+    tycho__batch_mark mark = tycho__batch_mark_get(batch);
+    memset(&batch->receipt, 0, sizeof batch->receipt);
+    batch->receipt.operation = -1;
+    batch->receipt.condition = -1;
+    if (receipt != NULL) *receipt = &batch->receipt;
+    if (store->hooks.expand != NULL) {
+        status = store->hooks.expand(store->hooks.context, store, batch);
+    }
+    if (status == TYCHO_OK) status = submit(store, batch);
+    tycho__batch_mark_restore(batch, &mark);
+    if (batch->receipt.result_count > mark.operation_count) {
+        batch->receipt.result_count = mark.operation_count;
+    }
+    return status;
+}

@@ -1,0 +1,375 @@
+/* cursor.c - moving cursors, and the views they give; see cursor.h. */
+#include "cursor.h"
+
+#include <stdlib.h>
+
+enum { FIRST_BLOCK = 16, STEPS_MAX = 8192, CURSOR_KEY_VERSION = 1 };
+
+int tycho__cursor_begin(tycho_cursor *cursor, tycho__txn **txn) {
+    *txn = NULL;
+    int status = tycho__store_check(cursor->store);
+    if (status != TYCHO_OK) return status;
+    if (cursor->snapshot != NULL) {
+        *txn = cursor->snapshot->txn;
+        return TYCHO_OK;
+    }
+    return tycho__txn_read(cursor->store->env, txn);
+}
+
+void tycho__cursor_end(tycho_cursor *cursor, tycho__txn *txn) {
+    if (cursor->snapshot == NULL) tycho__txn_done(txn);
+}
+
+int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn) {
+    cursor->walked = 0;
+    if (cursor->source == TYCHO__FROM_QUERY) return tycho__query_begin(cursor->query, txn);
+    if (cursor->source != TYCHO__FROM_STREAM) return TYCHO_OK;
+    tycho__list stream;
+    int status = tycho__list_read(txn, TYCHO__STREAM, cursor->stream, &stream);
+    if (status == TYCHO_NOT_FOUND) {
+        return tycho__fail(TYCHO_CORRUPT, "the stream \"%.*s\" has a name but no row",
+                           cursor->stream_name.size, cursor->stream_name.bytes);
+    }
+    if (status != TYCHO_OK) return status;
+    if ((stream.flags & TYCHO__LIST_DELETED) != 0) cursor->is_done = true; /* since we began */
+    tycho__entries_begin(cursor->walk, txn, &stream);
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- stepping */
+
+/* The next entry of the source, whatever the filter says. */
+static int next_entry(tycho_cursor *c, tycho__entry *entry) {
+    if (c->low > c->high) return TYCHO_END;
+    uint64_t at = c->forward ? c->low : c->high, found = at;
+    int status = TYCHO_OK;
+    if (c->source == TYCHO__FROM_STREAM) {
+        status = c->forward ? tycho__entries_from(c->walk, at, entry)
+                            : tycho__entries_back(c->walk, at, entry);
+    } else {
+        if (c->source == TYCHO__FROM_QUERY) {
+            status = c->forward ? tycho__query_from(c->query, at, &found)
+                                : tycho__query_back(c->query, at, &found);
+        }
+        entry->ordinal = entry->position = found;
+        entry->is_link = false;
+    }
+    if (status != TYCHO_OK) return status;
+    if (entry->ordinal < c->low || entry->ordinal > c->high) return TYCHO_END;
+    if (c->forward) {
+        c->low = entry->ordinal + 1;
+    } else if (entry->ordinal == 0) {
+        c->high = 0;
+        c->low = 1; /* nothing is left */
+    } else {
+        c->high = entry->ordinal - 1;
+    }
+    return TYCHO_OK;
+}
+
+/* The record at a position, by a step of the cursor on events where that leads there. */
+static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+    tycho_bytes key = {NULL, 0};
+    if (c->walked != 0 && c->walked + 1 == position) {
+        int status = tycho__next(txn, TYCHO__EVENTS, &key, record);
+        if (status == TYCHO_OK && key.size == 8 && tycho__load64(key.data) == position) {
+            c->walked = position;
+            return TYCHO_OK;
+        }
+    }
+    int status = tycho__get_event(txn, position, record);
+    c->walked = status == TYCHO_OK ? position : 0;
+    if (status != TYCHO_NOT_FOUND) return status;
+    return tycho__fail(TYCHO_CORRUPT, "the log has no record at position %llu",
+                       (unsigned long long)position);
+}
+
+static bool passes(const tycho_cursor *c, const tycho__event_view *event) {
+    int64_t time = c->by_valid_time ? event->valid_time : event->time;
+    if (c->has_time_bounds && (time < c->time_low || time > c->time_high)) return false;
+    return c->query == NULL || tycho__query_matches(c->query, event);
+}
+
+static bool needs_record(const tycho_cursor *c) {
+    bool has_filter = c->query != NULL || c->has_time_bounds || c->is_sorted;
+    return !c->is_counting || (has_filter && c->source != TYCHO__FROM_ARRAY);
+}
+
+static int step_array(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tycho_bytes *record) {
+    if (c->array_at == c->array_count) return TYCHO_END;
+    *item = c->array[c->array_at++];
+    if (c->is_counting) return TYCHO_OK;
+    int status = fetch(c, txn, item->entry.position, record);
+    return status == TYCHO_OK ? tycho__record_check(*record, item->entry.position) : status;
+}
+
+int tycho__cursor_step(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tycho_bytes *record,
+                       uint32_t *budget) {
+    if (c->is_done) return TYCHO_END;
+    if (c->source == TYCHO__FROM_ARRAY) return step_array(c, txn, item, record);
+    bool has_filter = c->query != NULL || c->has_time_bounds || c->is_sorted;
+    for (; *budget > 0; --*budget) {
+        int status = next_entry(c, &item->entry);
+        if (status != TYCHO_OK) return status;
+        uint64_t position = item->entry.position;
+        if (position < c->position_low || position > c->position_high) continue;
+        item->time = 0;
+        if (!needs_record(c)) return TYCHO_OK;
+        status = fetch(c, txn, position, record);
+        if (status == TYCHO_OK) status = tycho__record_check(*record, position);
+        if (status != TYCHO_OK || !has_filter) return status;
+        tycho__event_view event;
+        status = tycho__record_parse(*record, &event);
+        if (status != TYCHO_OK) return status;
+        item->time = c->by_valid_time ? event.valid_time : event.time;
+        if (passes(c, &event)) return TYCHO_OK;
+    }
+    return TYCHO_BUSY;
+}
+
+/* ---------------------------------------------------------------- blocks */
+
+static int append_name(tycho_cursor *c, tycho__txn *txn, uint8_t kind, uint32_t number,
+                       uint8_t *size) {
+    tycho__list list;
+    int status = tycho__list_read(txn, kind, number, &list);
+    if (status == TYCHO_NOT_FOUND) {
+        return tycho__fail(TYCHO_CORRUPT, "name %u of kind %u is not there", number, kind);
+    }
+    if (status != TYCHO_OK) return status;
+    *size = (uint8_t)list.name.size;
+    return tycho__buffer_append(&c->block, list.name.data, list.name.size);
+}
+
+/* The name of a type from the cache of the process, which is filled on the way. */
+static const tycho__type_name *cached_type(tycho__txn *txn, uint32_t number) {
+    if (number >= TYCHO__TYPE_CACHE) return NULL;
+    _Atomic(tycho__type_name *) *place = &txn->env->type_names[number];
+    tycho__type_name *name = atomic_load_explicit(place, memory_order_acquire);
+    if (name != NULL) return name;
+    tycho__list list;
+    if (tycho__list_read(txn, TYCHO__TYPE, number, &list) != TYCHO_OK) return NULL;
+    name = malloc(sizeof *name + list.name.size);
+    if (name == NULL) return NULL;
+    name->size = (uint8_t)list.name.size;
+    tycho__copy(name->bytes, list.name);
+    tycho__type_name *other = NULL;
+    if (atomic_compare_exchange_strong(place, &other, name)) return name;
+    free(name);
+    return other;
+}
+
+/* Copies a record, and the names that are not cached, into the block. */
+static int copy_record(tycho_cursor *c, tycho__txn *txn, tycho_bytes record, tycho__slot *slot) {
+    slot->offset = c->block.size;
+    slot->size = record.size;
+    uint32_t type = tycho__load32((const uint8_t *)record.data + 36);
+    uint16_t flags = tycho__load16((const uint8_t *)record.data + 44);
+    int status = tycho__buffer_append(&c->block, record.data, record.size);
+    slot->type = cached_type(txn, type);
+    slot->type_size = slot->content_type_size = 0;
+    slot->type_offset = c->block.size;
+    if (status == TYCHO_OK && slot->type == NULL) {
+        status = append_name(c, txn, TYCHO__TYPE, type, &slot->type_size);
+    }
+    if (status == TYCHO_OK && (flags & TYCHO__CONTENT_TYPE) != 0) {
+        tycho__event_view view;
+        tycho_bytes copy = {c->block.data + slot->offset, slot->size};
+        status = tycho__record_parse(copy, &view);
+        if (status == TYCHO_OK) {
+            status = append_name(c, txn, TYCHO__CONTENT, view.content_type_number,
+                                 &slot->content_type_size);
+        }
+    }
+    return status;
+}
+
+static int fill_block(tycho_cursor *c, tycho__txn *txn) {
+    uint32_t budget = STEPS_MAX;
+    c->slot_count = c->slot_at = 0;
+    c->block.size = 0;
+    int status = tycho__cursor_prepare(c, txn);
+    while (status == TYCHO_OK && c->slot_count < c->block_events && c->slot_count < c->left &&
+           c->block.size < TYCHO__BLOCK_BYTES) {
+        tycho__slot *slot = &c->slots[c->slot_count];
+        tycho_bytes record = {NULL, 0};
+        size_t size = c->block.size;
+        slot->status = tycho__cursor_step(c, txn, &slot->item, &record, &budget);
+        if (slot->status == TYCHO_OK && !c->is_counting) {
+            slot->status = copy_record(c, txn, record, slot);
+        }
+        if (slot->status == TYCHO_OK || slot->status == TYCHO_CORRUPT) {
+            if (slot->status == TYCHO_CORRUPT) c->block.size = size;
+            c->slot_count++;
+        } else {
+            status = slot->status;
+        }
+    }
+    if (status == TYCHO_END) c->is_done = true;
+    if (c->block_events < TYCHO__BLOCK_EVENTS) c->block_events *= 4;
+    return status == TYCHO_END || status == TYCHO_BUSY ? TYCHO_OK : status;
+}
+
+static int grow_slots(tycho_cursor *c) {
+    if (c->block_events == 0) c->block_events = FIRST_BLOCK;
+    if (c->block_events > TYCHO__BLOCK_EVENTS) c->block_events = TYCHO__BLOCK_EVENTS;
+    tycho__slot *slots = realloc(c->slots, c->block_events * sizeof *slots);
+    if (slots == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a cursor");
+    c->slots = slots;
+    return TYCHO_OK;
+}
+
+int tycho__cursor_advance(tycho_cursor *c) {
+    while (c->slot_at == c->slot_count) {
+        tycho__txn *txn;
+        if (c->is_done || c->left == 0) return TYCHO_END;
+        int status = grow_slots(c);
+        if (status == TYCHO_OK) status = tycho__cursor_begin(c, &txn);
+        if (status != TYCHO_OK) return status;
+        status = fill_block(c, txn);
+        tycho__cursor_end(c, txn);
+        if (status != TYCHO_OK) return status;
+    }
+    c->slot_at++;
+    if (c->left != UINT64_MAX) c->left--;
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- views */
+
+static tycho_bytes id_text(tycho_bytes packed, bool is_uuid, char *text) {
+    if (!is_uuid) return packed;
+    tycho__uuid_unpack(text, packed.data);
+    return tycho__bytes(text, TYCHO_UUID_SIZE);
+}
+
+static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *event) {
+    const tycho__event_view *view = &c->view;
+    const uint8_t *names = c->block.data + slot->type_offset;
+    memset(event, 0, sizeof *event);
+    event->position = view->position;
+    event->revision = c->stream != 0 ? (int64_t)slot->item.entry.ordinal : view->revision;
+    event->time = view->time;
+    event->valid_time = view->valid_time;
+    event->id = id_text(view->id, (view->flags & TYCHO__UUID_ID) != 0, c->ids[0]);
+    event->type = slot->type != NULL ? tycho__bytes(slot->type->bytes, slot->type->size)
+                                     : tycho__bytes(names, slot->type_size);
+    event->correlation_id = id_text(view->correlation_id,
+                                    (view->flags & TYCHO__UUID_CORRELATION) != 0, c->ids[1]);
+    event->causation_id =
+        id_text(view->causation_id, (view->flags & TYCHO__UUID_CAUSATION) != 0, c->ids[2]);
+    event->content_type = tycho__bytes(names + slot->type_size, slot->content_type_size);
+    event->metadata = view->metadata;
+    event->data = view->data;
+    event->tag_count = view->tag_count;
+    event->is_link = slot->item.entry.is_link ? 1 : 0;
+}
+
+int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
+    if (c == NULL || event == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is NULL");
+    int status = tycho__cursor_advance(c);
+    if (status != TYCHO_OK) return status;
+    const tycho__slot *slot = &c->slots[c->slot_at - 1];
+    if (slot->status != TYCHO_OK) {
+        return tycho__fail(slot->status, "the record at position %llu is damaged; `tycho verify` "
+                           "tells what is hurt", (unsigned long long)slot->item.entry.position);
+    }
+    tycho_bytes record = {c->block.data + slot->offset, slot->size};
+    status = tycho__record_parse(record, &c->view);
+    if (status != TYCHO_OK) return status;
+    give_event(c, slot, event);
+    return TYCHO_OK;
+}
+
+static const tycho__slot *current(const tycho_cursor *c) {
+    return c == NULL || c->slot_at == 0 ? NULL : &c->slots[c->slot_at - 1];
+}
+
+static int look_up(tycho_cursor *c, uint8_t kind, uint32_t number, tycho_bytes *name) {
+    tycho__txn *txn;
+    tycho__list list;
+    int status = tycho__cursor_begin(c, &txn);
+    if (status != TYCHO_OK) return status;
+    status = tycho__list_read(txn, kind, number, &list);
+    if (status == TYCHO_OK) {
+        c->looked_up.size = (uint8_t)list.name.size;
+        tycho__copy(c->looked_up.bytes, list.name);
+    } else if (status == TYCHO_NOT_FOUND) {
+        status = tycho__fail(TYCHO_CORRUPT, "name %u of kind %u is not there", number, kind);
+    }
+    tycho__cursor_end(c, txn);
+    *name = tycho__name_bytes(&c->looked_up);
+    return status;
+}
+
+int tycho_cursor_stream(tycho_cursor *c, tycho_bytes *stream) {
+    const tycho__slot *slot = current(c);
+    if (slot == NULL || slot->status != TYCHO_OK) {
+        return tycho__fail(TYCHO_MISUSE, "the cursor is not on an event");
+    }
+    *stream = tycho__bytes(NULL, 0);
+    if (c->view.stream == 0) return TYCHO_OK;
+    if (c->view.stream == c->stream) {
+        *stream = tycho__name_bytes(&c->stream_name);
+        return TYCHO_OK;
+    }
+    return look_up(c, TYCHO__STREAM, c->view.stream, stream);
+}
+
+int tycho_cursor_tag(tycho_cursor *c, uint32_t index, tycho_bytes *tag) {
+    const tycho__slot *slot = current(c);
+    if (slot == NULL || slot->status != TYCHO_OK || index >= c->view.tag_count) {
+        return tycho__fail(TYCHO_MISUSE, "the cursor is not on an event with tag %u", index);
+    }
+    return look_up(c, TYCHO__TAG, tycho__record_tag(&c->view, index), tag);
+}
+
+int tycho_cursor_key(tycho_cursor *c, tycho_bytes *key) {
+    const tycho__slot *slot = current(c);
+    if (slot == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is not on an event");
+    c->key[0] = CURSOR_KEY_VERSION;
+    c->key[1] = c->order;
+    tycho__store64(c->key + 2, c->left);
+    tycho__store64(c->key + 10, slot->item.entry.ordinal);
+    tycho__store64(c->key + 18, (uint64_t)slot->item.time);
+    *key = tycho__bytes(c->key, TYCHO__KEY_SIZE);
+    return TYCHO_OK;
+}
+
+void tycho_cursor_close(tycho_cursor *c) {
+    if (c == NULL) return;
+    atomic_fetch_sub(&c->store->children, 1);
+    tycho__query_free(c->query);
+    tycho__buffer_free(&c->block);
+    free(c->walk);
+    free(c->array);
+    free(c->slots);
+    free(c);
+}
+
+/* ---------------------------------------------------------------- snapshots */
+
+int tycho_snapshot_open(tycho_store *store, tycho_snapshot **out) {
+    if (out == NULL) return tycho__fail(TYCHO_MISUSE, "no place to put the snapshot");
+    *out = NULL;
+    int status = tycho__store_check(store);
+    if (status != TYCHO_OK) return status;
+    tycho_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (snapshot == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a snapshot");
+    snapshot->store = store;
+    status = tycho__txn_read(store->env, &snapshot->txn);
+    if (status != TYCHO_OK) {
+        free(snapshot);
+        return status;
+    }
+    atomic_fetch_add(&store->children, 1);
+    *out = snapshot;
+    return TYCHO_OK;
+}
+
+void tycho_snapshot_close(tycho_snapshot *snapshot) {
+    if (snapshot == NULL) return;
+    if (tycho__store_check(snapshot->store) == TYCHO_OK) tycho__txn_done(snapshot->txn);
+    atomic_fetch_sub(&snapshot->store->children, 1);
+    free(snapshot);
+}

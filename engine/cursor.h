@@ -1,0 +1,96 @@
+/* cursor.h - a read in progress; made by plan.c, moved by cursor.c.
+**
+** A cursor holds no transaction between two calls. It copies a block of records out of a snapshot,
+** lets the snapshot go, and serves the block; the next block goes on behind the last ordinal. So no
+** reader, however slow, pins pages of the file. Blocks begin small and grow, so that reading one
+** event is cheap and a scan is fast.
+**
+** Where entries come from:
+**   LOG      all positions              ordinal = position
+**   STREAM   the list of a stream       ordinal = revision
+**   QUERY    lists of types and tags    ordinal = position
+**   ARRAY    an array made at opening (by ids, or sorted by time); nothing is left to filter
+*/
+#ifndef TYCHO__CURSOR_H
+#define TYCHO__CURSOR_H
+
+#include "query.h"
+#include "store.h"
+#include "stream.h"
+
+enum tycho__source { TYCHO__FROM_LOG, TYCHO__FROM_STREAM, TYCHO__FROM_QUERY, TYCHO__FROM_ARRAY };
+
+struct tycho_snapshot {
+    tycho_store *store;
+    tycho__txn *txn;
+};
+
+typedef struct tycho__item {
+    tycho__entry entry;
+    int64_t time; /* what is sorted by; 0 in the order of positions */
+} tycho__item;
+
+/* One event of the block. */
+typedef struct tycho__slot {
+    tycho__item item;
+    int status;         /* CORRUPT when the record is */
+    size_t offset;      /* of the record in the block */
+    size_t size;
+    size_t type_offset; /* of the name of the type, when `type` is NULL; then that of content type */
+    uint8_t type_size;
+    uint8_t content_type_size;
+    const tycho__type_name *type;
+} tycho__slot;
+
+struct tycho_cursor {
+    tycho_store *store;
+    tycho_snapshot *snapshot;
+    enum tycho__source source;
+    bool forward;
+    bool is_sorted;     /* AS_AT or AS_OF */
+    bool by_valid_time; /* AS_OF */
+    bool is_done;
+    bool is_counting; /* records are neither copied nor, without a filter, read */
+    uint8_t order;
+    tycho__name stream_name;
+    uint32_t stream;       /* number; 0: none */
+    tycho__query *query;   /* filter, and source of FROM_QUERY; NULL: none */
+    tycho__entries *walk;  /* of FROM_STREAM */
+    uint64_t low, high;    /* ordinals, inclusive; what is left of them */
+    uint64_t position_low, position_high; /* further bounds in a stream */
+    int64_t time_low, time_high;          /* inclusive */
+    bool has_time_bounds;
+    tycho__item *array;
+    size_t array_count, array_at;
+    uint64_t left; /* of the limit; UINT64_MAX: no limit */
+
+    tycho__buffer block;
+    tycho__slot *slots;
+    size_t slot_count, slot_at; /* slot_at: the next to be served */
+    size_t block_events;        /* how many the next block may have */
+    uint64_t walked;            /* position of the transaction's cursor on events */
+    tycho__event_view view;     /* of the event served last */
+    char ids[3][TYCHO_UUID_SIZE];
+    tycho__name looked_up;
+    uint8_t key[TYCHO_CURSOR_KEY_MAX];
+};
+
+enum { TYCHO__BLOCK_EVENTS = 1024, TYCHO__BLOCK_BYTES = 256 << 10 };
+
+/* A transaction for the cursor: its snapshot's, or one to be given back. */
+int tycho__cursor_begin(tycho_cursor *cursor, tycho__txn **txn);
+void tycho__cursor_end(tycho_cursor *cursor, tycho__txn *txn);
+
+/* The next entry of the source within the bounds, which are narrowed; the filter is applied.
+** TYCHO_END. `*budget` counts down the entries looked at; 0: TYCHO_BUSY, go on later. */
+int tycho__cursor_step(tycho_cursor *cursor, tycho__txn *txn, tycho__item *item,
+                       tycho_bytes *record, uint32_t *budget);
+/* Must be called with each new transaction, before stepping. */
+int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn);
+
+/* Moves on without looking at the event: TYCHO_OK, TYCHO_END, or a failure. */
+int tycho__cursor_advance(tycho_cursor *cursor);
+
+enum { TYCHO__KEY_SIZE = 26 };
+
+#endif

@@ -1,0 +1,411 @@
+/* env.c - opening and closing environments; see env.h.
+**
+** Opening: canonical path -> registry -> file system check -> made elsewhere and renamed when it
+** does not exist -> lock files -> open lock (byte 0) -> lock.mdb allocated, so that a full disk
+** cannot fault in it -> mdb_env_open -> dead readers cleared -> tables -> format checked.
+*/
+#include "env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "commit.h"
+
+enum { DEFAULT_READERS = 1022, LOCK_SLOT = 64, LOCK_HEAD = 128 };
+#define DEFAULT_MAP ((uint64_t)1 << 40)
+#define SMALLEST_MAP ((uint64_t)1 << 26)
+
+static struct {
+    pthread_mutex_t mutex;
+    tycho__env *first;
+    unsigned fork_count; /* how often this process was born by fork since the library was loaded */
+} registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void fork_prepare(void) {
+    pthread_mutex_lock(&registry.mutex);
+}
+
+static void fork_parent(void) {
+    pthread_mutex_unlock(&registry.mutex);
+}
+
+/* The parent's environments are left alone, but for the locks that their files would keep alive. */
+static void fork_child(void) {
+    for (tycho__env *env = registry.first; env != NULL; env = env->next) {
+        tycho__gate_drop_after_fork(&env->gate);
+    }
+    registry.first = NULL;
+    registry.fork_count++;
+    pthread_mutex_unlock(&registry.mutex);
+}
+
+__attribute__((constructor)) static void watch_fork(void) {
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+int tycho__env_check(const tycho__env *env) {
+    if (env->fork_count == registry.fork_count) return TYCHO_OK;
+    return tycho__fail(TYCHO_FORKED, "the store \"%s\" was opened before a fork: open it again",
+                       env->path);
+}
+
+/* ---------------------------------------------------------------- LMDB */
+
+/* Opens LMDB with as much address space as there is, up to what is asked for. */
+static int open_mdb(tycho__env *env, const char *path, const tycho_options *options) {
+    unsigned flags = MDB_NOTLS | (env->can_write ? 0u : MDB_RDONLY);
+    uint64_t size = options->map_size != 0 ? options->map_size : DEFAULT_MAP;
+    if (size < SMALLEST_MAP) size = SMALLEST_MAP;
+    for (;; size /= 2) {
+        int error = mdb_env_create(&env->mdb);
+        if (error != 0) return tycho__mdb_fail(env, error, "opening");
+        env->map_size = size;
+        mdb_env_set_maxdbs(env->mdb, TYCHO__TABLES);
+        mdb_env_set_maxreaders(env->mdb,
+                               options->readers_max ? options->readers_max : DEFAULT_READERS);
+        mdb_env_set_mapsize(env->mdb, size);
+        error = mdb_env_open(env->mdb, path, flags, 0660);
+        if (error == 0) return TYCHO_OK;
+        mdb_env_close(env->mdb);
+        env->mdb = NULL;
+        if (error != ENOMEM || size / 2 < SMALLEST_MAP) {
+            return tycho__mdb_fail(env, error, "opening");
+        }
+    }
+}
+
+static int open_tables(tycho__env *env, bool is_new) {
+    static const char *const names[] = {
+#define TYCHO__TABLE(name, text) text,
+        TYCHO__TABLE_MAP(TYCHO__TABLE)
+#undef TYCHO__TABLE
+    };
+    MDB_txn *txn;
+    int error = mdb_txn_begin(env->mdb, NULL, is_new ? 0 : MDB_RDONLY, &txn);
+    if (error != 0) return tycho__mdb_fail(env, error, "opening");
+    for (int i = 0; i < TYCHO__TABLES && error == 0; i++) {
+        unsigned flags = (is_new ? MDB_CREATE : 0u) | (i == TYCHO__EVENTS ? MDB_INTEGERKEY : 0u);
+        error = mdb_dbi_open(txn, names[i], flags, &env->tables[i]);
+    }
+    if (error == MDB_NOTFOUND || error == MDB_INCOMPATIBLE) {
+        mdb_txn_abort(txn);
+        return tycho__fail(TYCHO_DENIED, "\"%s\" is an LMDB environment, but no store of Tycho",
+                           env->path);
+    }
+    if (error == 0) {
+        error = mdb_txn_commit(txn);
+    } else {
+        mdb_txn_abort(txn);
+    }
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "opening");
+}
+
+static void free_env(tycho__env *env) {
+    tycho__pool_clear(env);
+    tycho__writer_destroy(env->writer);
+    if (env->mdb != NULL) mdb_env_close(env->mdb);
+    for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
+    pthread_mutex_destroy(&env->pool_mutex);
+    free(env->path);
+    free(env);
+}
+
+static int new_env(const char *path, bool can_write, tycho__env **out) {
+    tycho__env *env = calloc(1, sizeof *env);
+    if (env == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
+    env->gate.locks_fd = -1;
+    env->can_write = can_write;
+    env->fork_count = registry.fork_count;
+    pthread_mutex_init(&env->pool_mutex, NULL);
+    env->path = strdup(path);
+    env->writer = tycho__writer_create();
+    if (env->path == NULL || env->writer == NULL) {
+        free_env(env);
+        return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
+    }
+    *out = env;
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- making a store */
+
+static int fail_path(const char *path, const char *what) {
+    int error = errno;
+    int status = error == ENOENT || error == ENOTDIR                    ? TYCHO_NOT_FOUND
+                 : error == EACCES || error == EPERM || error == EROFS ? TYCHO_DENIED
+                 : error == ENOSPC || error == EDQUOT                  ? TYCHO_FULL
+                                                                       : TYCHO_IO;
+    return tycho__fail(status, "%s \"%s\": %s", what, path, strerror(error));
+}
+
+static int sync_directory(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return fail_path(path, "opening");
+    int result = fsync(fd);
+    close(fd);
+    return result == 0 ? TYCHO_OK : fail_path(path, "flushing");
+}
+
+static void remove_made(const char *path) {
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    char file[PATH_MAX];
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (snprintf(file, sizeof file, "%s/%s", path, files[i]) < (int)sizeof file) unlink(file);
+    }
+    rmdir(path);
+}
+
+/* Makes an empty store in the existing, empty directory `path`, wholly flushed. */
+static int fill_store(const char *path, const tycho_options *options) {
+    tycho__env *env = NULL;
+    int status = new_env(path, true, &env);
+    if (status != TYCHO_OK) return status;
+    status = open_mdb(env, path, options);
+    if (status == TYCHO_OK) status = open_tables(env, true);
+    if (status == TYCHO_OK) {
+        tycho__txn txn = {.env = env, .is_write = true, .state = {.format = TYCHO__FORMAT}};
+        int error = mdb_txn_begin(env->mdb, NULL, 0, &txn.mdb);
+        status = error == 0 ? tycho__state_write(&txn) : tycho__mdb_fail(env, error, "creating");
+        if (status == TYCHO_OK) {
+            error = mdb_txn_commit(txn.mdb);
+            if (error != 0) status = tycho__mdb_fail(env, error, "creating");
+        } else if (error == 0) {
+            mdb_txn_abort(txn.mdb);
+        }
+    }
+    free_env(env);
+    return status == TYCHO_OK ? sync_directory(path) : status;
+}
+
+/* Makes the store beside its place and renames it there, so that it is whole or not there. */
+static int make_store(const char *path, const tycho_options *options) {
+    static atomic_uint counter;
+    char made[PATH_MAX], parent[PATH_MAX];
+    int size = snprintf(made, sizeof made, "%s.new-%ld-%u", path, (long)getpid(),
+                        atomic_fetch_add(&counter, 1));
+    if (size >= (int)sizeof made) return tycho__fail(TYCHO_MISUSE, "the path is too long");
+    if (mkdir(made, 0770) != 0) return fail_path(made, "making");
+    int status = fill_store(made, options);
+    if (status == TYCHO_OK && rename(made, path) != 0) {
+        /* Somebody else was faster, or there is something that is no store; the opening says. */
+        if (errno != EEXIST && errno != ENOTEMPTY) status = fail_path(path, "making");
+        remove_made(made);
+        return status;
+    }
+    if (status != TYCHO_OK) {
+        remove_made(made);
+        return status;
+    }
+    snprintf(parent, sizeof parent, "%s/..", path);
+    return sync_directory(parent);
+}
+
+/* ---------------------------------------------------------------- opening a store */
+
+static int check_file_system(int directory, const char *path) {
+    static const struct {
+        long magic;
+        const char *name;
+    } refused[] = {{0x6969, "NFS"}, {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"}, {0x517b, "SMB"},
+                   {0x5346414f, "AFS"}, {0x00c36400, "CephFS"}};
+    struct statfs fs;
+    if (fstatfs(directory, &fs) != 0) return fail_path(path, "opening");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        if ((long)fs.f_type != refused[i].magic) continue;
+        return tycho__fail(TYCHO_DENIED, "\"%s\" is on a network file system (%s), which keeps "
+                           "neither locks nor memory maps: put the store on a local disk",
+                           path, refused[i].name);
+    }
+    return TYCHO_OK;
+}
+
+/* Gives lock.mdb its blocks now: it is written through a map, where a full disk is a signal. A file
+** that is there keeps its size, because other processes have it mapped. */
+static int allocate_lock_file(int directory, const tycho_options *options, const char *path) {
+    int fd = openat(directory, "lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    if (fd < 0) return fail_path(path, "opening lock.mdb in");
+    struct stat file;
+    int error = fstat(fd, &file) == 0 ? 0 : errno;
+    uint64_t readers = options->readers_max ? options->readers_max : DEFAULT_READERS;
+    off_t wanted = file.st_size > 0 ? file.st_size : (off_t)(LOCK_HEAD + LOCK_SLOT * readers);
+    if (error == 0) error = posix_fallocate(fd, 0, wanted);
+    close(fd);
+    errno = error;
+    return error == 0 ? TYCHO_OK : fail_path(path, "allocating lock.mdb in");
+}
+
+static int open_in_lock(tycho__env *env, int directory, const tycho_options *options) {
+    int status = TYCHO_OK;
+    if (env->can_write) status = allocate_lock_file(directory, options, env->path);
+    if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
+    if (status == TYCHO_OK) tycho__env_clear_readers(env);
+    if (status == TYCHO_OK) status = open_tables(env, false);
+    tycho__txn *txn = NULL;
+    if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
+    tycho__txn_done(txn);
+    return status;
+}
+
+static int open_env(const char *path, int directory, const tycho_options *options,
+                    tycho__env **out) {
+    if (faccessat(directory, "data.mdb", F_OK, 0) != 0) {
+        return tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
+    }
+    bool can_write = faccessat(directory, "data.mdb", W_OK, 0) == 0 &&
+                     faccessat(directory, ".", W_OK, 0) == 0;
+    if (!can_write && options->mode != TYCHO_READ_ONLY) {
+        return tycho__fail(TYCHO_DENIED, "\"%s\" may not be written; open it read-only", path);
+    }
+    tycho__env *env = NULL;
+    int status = new_env(path, can_write, &env);
+    if (status != TYCHO_OK) return status;
+    status = tycho__gate_open(&env->gate, directory, can_write);
+    if (status == TYCHO_OK) status = tycho__gate_lock_opening(&env->gate);
+    if (status != TYCHO_OK) {
+        tycho__gate_close(&env->gate);
+        free_env(env);
+        return status;
+    }
+    tycho__gate gate = env->gate;
+    status = open_in_lock(env, directory, options);
+    if (status != TYCHO_OK) free_env(env);
+    tycho__gate_unlock_opening(&gate);
+    if (status != TYCHO_OK) {
+        tycho__gate_close(&gate);
+        return status;
+    }
+    *out = env;
+    return TYCHO_OK;
+}
+
+/* Opens the directory, making the store first where that is asked for. */
+static int open_directory(const char *path, const tycho_options *options, int *directory) {
+    struct stat data;
+    char file[PATH_MAX];
+    if (snprintf(file, sizeof file, "%s/data.mdb", path) >= (int)sizeof file) {
+        return tycho__fail(TYCHO_MISUSE, "the path is too long");
+    }
+    if (options->mode == TYCHO_CREATE && stat(file, &data) != 0 && errno == ENOENT) {
+        int status = make_store(path, options);
+        if (status != TYCHO_OK) return status;
+    }
+    *directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *directory >= 0 ? TYCHO_OK : fail_path(path, "opening the store");
+}
+
+static int get_in_registry(const char *path, const tycho_options *options, tycho__env **out) {
+    int directory = -1;
+    struct stat place;
+    int status = open_directory(path, options, &directory);
+    if (status != TYCHO_OK) return status;
+    status = check_file_system(directory, path);
+    if (status == TYCHO_OK && fstat(directory, &place) != 0) status = fail_path(path, "opening");
+    tycho__env *env = status == TYCHO_OK ? registry.first : NULL;
+    while (env != NULL && (env->device != place.st_dev || env->inode != place.st_ino)) {
+        env = env->next;
+    }
+    if (env != NULL && !env->can_write && options->mode != TYCHO_READ_ONLY) {
+        status = tycho__fail(TYCHO_DENIED, "\"%s\" is open read-only in this process", path);
+    } else if (status == TYCHO_OK && env == NULL) {
+        char *real = realpath(path, NULL);
+        status = open_env(real != NULL ? real : path, directory, options, &env);
+        free(real);
+        if (status == TYCHO_OK) {
+            env->device = place.st_dev;
+            env->inode = place.st_ino;
+            env->next = registry.first;
+            registry.first = env;
+        }
+    }
+    close(directory);
+    if (status == TYCHO_OK) env->handles++;
+    *out = status == TYCHO_OK ? env : NULL;
+    return status;
+}
+
+int tycho__env_get(const char *path, const tycho_options *options, tycho__env **env) {
+    pthread_mutex_lock(&registry.mutex);
+    int status = get_in_registry(path, options, env);
+    pthread_mutex_unlock(&registry.mutex);
+    return status;
+}
+
+static void close_env(tycho__env *env) {
+    tycho__gate gate = env->gate;
+    int status = tycho__gate_lock_opening(&gate);
+    free_env(env);
+    if (status == TYCHO_OK) tycho__gate_unlock_opening(&gate);
+    tycho__gate_close(&gate);
+}
+
+void tycho__env_put(tycho__env *env) {
+    if (tycho__env_check(env) != TYCHO_OK) return; /* the parent's: left as it is */
+    pthread_mutex_lock(&registry.mutex);
+    assert(env->handles > 0);
+    if (--env->handles == 0) {
+        tycho__env **link = &registry.first;
+        while (*link != env) link = &(*link)->next;
+        *link = env->next;
+        close_env(env);
+    }
+    pthread_mutex_unlock(&registry.mutex);
+}
+
+/* ---------------------------------------------------------------- the rest of LMDB */
+
+int tycho__env_sync(tycho__env *env) {
+    int error = mdb_env_sync(env->mdb, 1);
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "flushing");
+}
+
+int tycho__env_copy(tycho__env *env, const char *path) {
+    int error = mdb_env_copy2(env->mdb, path, MDB_CP_COMPACT);
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "copying");
+}
+
+void tycho__env_clear_readers(tycho__env *env) {
+    int cleared;
+    mdb_reader_check(env->mdb, &cleared);
+}
+
+static int oldest_reader(const char *line, void *context) {
+    unsigned long long pid, thread, transaction;
+    uint64_t *oldest = context;
+    bool is_row = sscanf(line, "%llu %llx %llu", &pid, &thread, &transaction) == 3;
+    if (is_row && transaction < *oldest) *oldest = transaction;
+    return 0;
+}
+
+int tycho__env_stats(tycho__env *env, tycho_stats *stats) {
+    MDB_envinfo info;
+    MDB_stat page;
+    uint64_t oldest = UINT64_MAX;
+    mdb_env_info(env->mdb, &info);
+    mdb_env_stat(env->mdb, &page);
+    stats->map_size = info.me_mapsize;
+    stats->file_size = ((uint64_t)info.me_last_pgno + 1) * page.ms_psize;
+    stats->readers = info.me_numreaders;
+    stats->readers_max = info.me_maxreaders;
+    mdb_reader_list(env->mdb, oldest_reader, &oldest);
+    stats->reader_lag = oldest < info.me_last_txnid ? info.me_last_txnid - oldest : 0;
+    MDB_txn *txn;
+    MDB_cursor *cursor = NULL;
+    MDB_val key, value;
+    int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+    if (error != 0) return tycho__mdb_fail(env, error, "reading statistics");
+    error = mdb_cursor_open(txn, 0, &cursor); /* table 0 lists the free pages */
+    while (error == 0) {
+        error = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        if (error == 0) stats->free_size += *(size_t *)value.mv_data * page.ms_psize;
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    return error == MDB_NOTFOUND ? TYCHO_OK : tycho__mdb_fail(env, error, "reading statistics");
+}

@@ -1,0 +1,152 @@
+/* env.h - one LMDB environment per store and process, and its transactions.
+**
+** With env.c and txn.c the only place of the engine that knows LMDB. The registry finds the
+** environment of a directory by device and inode, so that no process opens one twice (closing one
+** of two wipes the reader slots of the other). After a fork the child's registry is empty and every
+** handle of the parent answers TYCHO_FORKED.
+**
+** Read transactions are pooled: beginning one renews a finished one, which takes no lock. They are
+** not bound to threads (MDB_NOTLS). The one write transaction is begun, used and ended by one
+** thread, which holds the writer gate.
+*/
+#ifndef TYCHO__ENV_H
+#define TYCHO__ENV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "gate.h"
+#include "table.h"
+
+enum tycho__kind { /* of names and lists; stored */
+    TYCHO__STREAM = 1,
+    TYCHO__TYPE = 2,
+    TYCHO__TAG = 3,
+    TYCHO__ROW_TABLE = 4,
+    TYCHO__CONTENT = 5,
+    TYCHO__KINDS = 6
+};
+
+/* The row "state" of table meta: read at the beginning of each transaction, written back by the
+** commit. All counts are those of the whole store. */
+typedef struct tycho__state {
+    uint64_t format;
+    uint64_t head;     /* last position */
+    uint64_t sequence; /* batches committed */
+    uint64_t links_made; /* ever; numbers links in their order */
+    uint64_t links;
+    uint64_t entries; /* of streams, links included */
+    uint64_t streams; /* with entries */
+    uint64_t rows;
+    uint64_t routes;
+    uint64_t deletions; /* of streams; what is remembered of names holds for one value of it */
+    uint64_t names[TYCHO__KINDS]; /* numbers given per kind: 1 .. names[kind] */
+    uint64_t garbage;             /* deleted streams that are not swept yet */
+    uint64_t rules;               /* version of the deployed scripts; 0: none */
+    uint64_t spare[8];
+    uint64_t checksum;
+} tycho__state;
+
+typedef struct tycho__env tycho__env;
+typedef struct tycho__txn tycho__txn;
+struct tycho__writer; /* commit.c */
+
+typedef struct tycho__type_name {
+    uint8_t size;
+    char bytes[];
+} tycho__type_name;
+
+enum { TYCHO__TYPE_CACHE = 4096, TYCHO__POOL = 64 };
+
+struct tycho__env {
+    struct MDB_env *mdb;
+    unsigned tables[TYCHO__TABLES];
+    tycho__gate gate;
+    char *path; /* absolute */
+    uint64_t device, inode;
+    unsigned handles;
+    unsigned fork_count; /* of the process that opened it */
+    bool can_write;
+    atomic_bool is_broken; /* a commit failed such that LMDB must be reopened */
+    uint64_t map_size;
+    pthread_mutex_t pool_mutex;
+    tycho__txn *pool[TYCHO__POOL];
+    unsigned pool_count;
+    _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
+    struct tycho__writer *writer;
+    tycho__env *next; /* in the registry */
+};
+
+/* Finds or opens the environment of a directory; see tycho_store_open(). Each get takes a put. */
+int tycho__env_get(const char *path, const tycho_options *options, tycho__env **env);
+void tycho__env_put(tycho__env *env);
+
+/* TYCHO_FORKED unless the environment belongs to this process. */
+int tycho__env_check(const tycho__env *env);
+
+int tycho__env_sync(tycho__env *env);
+/* Writes a compacted copy into the existing directory `path`. */
+int tycho__env_copy(tycho__env *env, const char *path);
+/* Fills the fields of `stats` that LMDB knows. */
+int tycho__env_stats(tycho__env *env, tycho_stats *stats);
+/* Frees the reader slots of dead processes. */
+void tycho__env_clear_readers(tycho__env *env);
+
+/* ---------------------------------------------------------------- transactions (txn.c) */
+
+struct tycho__lists; /* list.c: lists that a write transaction changed and did not write yet */
+
+struct tycho__txn {
+    tycho__env *env;
+    struct MDB_txn *mdb;
+    struct MDB_cursor *cursors[TYCHO__TABLES]; /* opened when first used */
+    uint32_t stale_cursors;                    /* bits: must be renewed before use */
+    bool is_write;
+    bool is_changed; /* something was written: the transaction cannot go on after a refusal */
+    tycho__state state;
+    struct tycho__lists *lists;
+};
+
+/* BUSY when all reader slots are taken. */
+int tycho__txn_read(tycho__env *env, tycho__txn **txn);
+/* Renews a read transaction in place: it then sees the present. */
+int tycho__txn_renew(tycho__txn *txn);
+/* Ends a read transaction; NULL is fine. */
+void tycho__txn_done(tycho__txn *txn);
+
+/* Only commit.c and env.c write. `sync` is enum tycho_sync. After an error of commit the
+** transaction is gone, as after abort. */
+int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn);
+int tycho__txn_commit(tycho__txn *txn);
+void tycho__txn_abort(tycho__txn *txn);
+
+/* Point operations. Values are views good until the next write or the end. `get` and `remove`
+** answer TYCHO_NOT_FOUND without a sentence. `insert` answers TYCHO_DUPLICATE_EVENT, without one,
+** when the key is there. */
+int tycho__get(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes *value);
+int tycho__put(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
+int tycho__insert(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
+int tycho__remove(tycho__txn *txn, tycho__table table, tycho_bytes key);
+/* Appends an event's record of `size` bytes, to be filled through `to` before the next call. */
+int tycho__append(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to);
+int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record);
+int tycho__put_event(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to);
+
+/* Walking a table, with the transaction's one cursor for it: `seek` goes to the first key that is
+** not less, and the others from there. TYCHO_NOT_FOUND at either end. */
+int tycho__seek(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
+int tycho__next(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
+int tycho__previous(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
+int tycho__last(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
+
+/* How many rows a table has. */
+int tycho__row_count(tycho__txn *txn, tycho__table table, uint64_t *count);
+
+/* For env.c: the read transactions that are not in use. */
+void tycho__pool_clear(tycho__env *env);
+/* The status of an error of LMDB, with a sentence. */
+int tycho__mdb_fail(tycho__env *env, int error, const char *what);
+/* For env.c: writes the state row. */
+int tycho__state_write(tycho__txn *txn);
+
+#endif

@@ -1,0 +1,193 @@
+/* gate.c - OFD byte locks and shared futexes; see gate.h.
+**
+** A lock is asked for without blocking; when it is taken, the waiter sleeps on a shared word that
+** the holder changes when it leaves, for 1, 2, 4 ... 20 ms at most, and asks again. So a waiter is
+** woken at once by a holder that leaves, and at the latest 20 ms after one that was killed.
+*/
+#include "gate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OPENING = 0, WRITING = 1, PAGE_SIZE = 4096, PROBE_MS = 20, OPEN_MS = 10000 };
+#define MAGIC 0x3159464954594354u /* "TCYTIFY1" */
+
+/* A change of layout takes another file name: processes of both versions may be running. */
+struct notify_page {
+    _Atomic uint64_t magic;
+    _Atomic uint32_t commits;
+    _Atomic uint32_t commit_waiters;
+    _Atomic uint32_t leavings; /* of the gate */
+    _Atomic uint32_t gate_waiters;
+};
+_Static_assert(sizeof(struct notify_page) <= PAGE_SIZE, "one page");
+
+int64_t tycho__monotonic_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---------------------------------------------------------------- files */
+
+static int fail_file(const char *file) {
+    int error = errno;
+    int status = error == EACCES || error == EPERM || error == ELOOP ? TYCHO_DENIED
+                 : error == ENOSPC || error == EDQUOT                ? TYCHO_FULL
+                                                                     : TYCHO_IO;
+    return tycho__fail(status, "the file \"%s\" of the store: %s", file, strerror(error));
+}
+
+static int map_page(tycho__gate *gate, int directory) {
+    int fd = openat(directory, "notify", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    if (fd < 0) return fail_file("notify");
+    int error = posix_fallocate(fd, 0, PAGE_SIZE);
+    void *page = MAP_FAILED;
+    if (error == 0) page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (error == 0 && page == MAP_FAILED) error = errno;
+    close(fd);
+    errno = error;
+    if (error != 0) return fail_file("notify");
+    gate->page = page;
+    struct notify_page *notify = page;
+    uint64_t none = 0;
+    atomic_compare_exchange_strong(&notify->magic, &none, MAGIC);
+    return TYCHO_OK;
+}
+
+int tycho__gate_open(tycho__gate *gate, int directory, bool can_write) {
+    gate->page = NULL;
+    gate->locks_fd = openat(directory, "locks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    if (gate->locks_fd >= 0) {
+        int status = map_page(gate, directory);
+        if (status != TYCHO_OK) tycho__gate_close(gate);
+        return status;
+    }
+    bool is_refused = errno == EACCES || errno == EPERM || errno == EROFS;
+    if (is_refused && !can_write) return TYCHO_OK;
+    return fail_file("locks");
+}
+
+void tycho__gate_close(tycho__gate *gate) {
+    if (gate->page != NULL) munmap(gate->page, PAGE_SIZE);
+    if (gate->locks_fd >= 0) close(gate->locks_fd);
+    gate->page = NULL;
+    gate->locks_fd = -1;
+}
+
+void tycho__gate_drop_after_fork(tycho__gate *gate) {
+    if (gate->locks_fd >= 0) close(gate->locks_fd);
+    gate->locks_fd = -1;
+}
+
+/* ---------------------------------------------------------------- futexes */
+
+static void futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms) {
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+    syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+}
+
+static void futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters) {
+    atomic_fetch_add(word, 1);
+    if (atomic_load(waiters) != 0) syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* ---------------------------------------------------------------- locks */
+
+static bool set_lock(const tycho__gate *gate, int byte, short type) {
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    int result;
+    do {
+        result = fcntl(gate->locks_fd, F_OFD_SETLK, &lock);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+/* TYCHO_OK, TYCHO_TIMEOUT (no sentence), or a failure. */
+static int wait_for_lock(tycho__gate *gate, int byte, int64_t timeout_ms) {
+    if (set_lock(gate, byte, F_WRLCK)) return TYCHO_OK;
+    struct notify_page *notify = gate->page;
+    int64_t deadline = tycho__monotonic_ms() + timeout_ms;
+    int status = TYCHO_TIMEOUT;
+    atomic_fetch_add(&notify->gate_waiters, 1);
+    for (int64_t pause = 1;; pause = pause < PROBE_MS ? pause * 2 : PROBE_MS) {
+        uint32_t leavings = atomic_load(&notify->leavings);
+        if (set_lock(gate, byte, F_WRLCK)) {
+            status = TYCHO_OK;
+            break;
+        }
+        if (errno != EAGAIN && errno != EACCES) {
+            status = fail_file("locks");
+            break;
+        }
+        int64_t left = deadline - tycho__monotonic_ms();
+        if (left <= 0) break;
+        futex_sleep(&notify->leavings, leavings, left < pause ? left : pause);
+    }
+    atomic_fetch_sub(&notify->gate_waiters, 1);
+    return status;
+}
+
+static void unlock(tycho__gate *gate, int byte) {
+    bool done = set_lock(gate, byte, F_UNLCK);
+    assert(done);
+    struct notify_page *notify = gate->page;
+    futex_wake_all(&notify->leavings, &notify->gate_waiters);
+}
+
+int tycho__gate_lock_opening(tycho__gate *gate) {
+    if (gate->locks_fd < 0) return TYCHO_OK;
+    int status = wait_for_lock(gate, OPENING, OPEN_MS);
+    if (status != TYCHO_TIMEOUT) return status;
+    return tycho__fail(TYCHO_BUSY, "another process has been opening or closing the store for %d s",
+                       OPEN_MS / 1000);
+}
+
+void tycho__gate_unlock_opening(tycho__gate *gate) {
+    if (gate->locks_fd >= 0) unlock(gate, OPENING);
+}
+
+int tycho__gate_enter(tycho__gate *gate, uint32_t timeout_ms) {
+    assert(gate->locks_fd >= 0);
+    int status = wait_for_lock(gate, WRITING, timeout_ms);
+    if (status != TYCHO_TIMEOUT) return status;
+    return tycho__fail(TYCHO_TIMEOUT, "another process has been writing for %u ms", timeout_ms);
+}
+
+void tycho__gate_leave(tycho__gate *gate) {
+    unlock(gate, WRITING);
+}
+
+/* ---------------------------------------------------------------- wake-ups */
+
+void tycho__gate_announce(tycho__gate *gate) {
+    struct notify_page *notify = gate->page;
+    if (notify != NULL) futex_wake_all(&notify->commits, &notify->commit_waiters);
+}
+
+uint32_t tycho__gate_announced(const tycho__gate *gate) {
+    struct notify_page *notify = gate->page;
+    return notify == NULL ? 0 : atomic_load(&notify->commits);
+}
+
+int tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms) {
+    struct notify_page *notify = gate->page;
+    if (timeout_ms <= 0) return TYCHO_TIMEOUT;
+    if (notify == NULL) { /* a store on read-only media: nothing new will come */
+        struct timespec pause = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+        nanosleep(&pause, NULL);
+        return TYCHO_TIMEOUT;
+    }
+    atomic_fetch_add(&notify->commit_waiters, 1);
+    futex_sleep(&notify->commits, announced, timeout_ms);
+    atomic_fetch_sub(&notify->commit_waiters, 1);
+    return atomic_load(&notify->commits) == announced ? TYCHO_TIMEOUT : TYCHO_OK;
+}

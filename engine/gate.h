@@ -1,0 +1,50 @@
+/* gate.h - the lock files of a store: open lock, writer gate, wake-ups across processes.
+**
+**   <store>/locks    never read or written, only byte ranges of it are locked, with locks that
+**                    belong to the open file (OFD): the kernel releases them with the process.
+**                    byte 0: somebody opens or closes the store; byte 1: the writer gate; bytes
+**                    2 to 15 are kept free; named locks will use the bytes from 16 on.
+**   <store>/notify   one mapped page of counters (struct notify_page in gate.c). Disposable: it is
+**                    made anew when it is missing. Threads of other processes sleep on its words.
+**
+** The gate stands in front of LMDB's own write lock, which strands its waiters when one of them is
+** killed. Only one thread of a process asks for it at a time (the leader of the commit group), so
+** that OFD locks, which do not exclude threads of one process, are enough.
+*/
+#ifndef TYCHO__GATE_H
+#define TYCHO__GATE_H
+
+#include "base.h"
+
+typedef struct tycho__gate {
+    int locks_fd; /* -1 when the directory cannot be written: then nobody writes here either */
+    void *page;   /* mapped `notify`, or NULL */
+} tycho__gate;
+
+/* Opens (making them when `can_write`) the two files in the directory. IO, DENIED, FULL. */
+int tycho__gate_open(tycho__gate *gate, int directory, bool can_write);
+void tycho__gate_close(tycho__gate *gate);
+
+/* In the child of a fork: gives up the locks that the parent's file holds. */
+void tycho__gate_drop_after_fork(tycho__gate *gate);
+
+/* Byte 0, waiting up to 10 s. BUSY. */
+int tycho__gate_lock_opening(tycho__gate *gate);
+void tycho__gate_unlock_opening(tycho__gate *gate);
+
+/* Byte 1. TIMEOUT. */
+int tycho__gate_enter(tycho__gate *gate, uint32_t timeout_ms);
+void tycho__gate_leave(tycho__gate *gate);
+
+/* Tells all processes that there is something new. Costs nothing when nobody waits. */
+void tycho__gate_announce(tycho__gate *gate);
+
+/* The number of announcements so far: ask for it, then look for what is new, then sleep until it
+** is another one or the time is over (TYCHO_TIMEOUT, a plain answer). */
+uint32_t tycho__gate_announced(const tycho__gate *gate);
+int tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms);
+
+/* CLOCK_MONOTONIC in milliseconds. */
+int64_t tycho__monotonic_ms(void);
+
+#endif

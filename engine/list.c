@@ -1,0 +1,345 @@
+/* list.c - names, rows of lists, and the lists that a write transaction has in memory.
+**
+** The memory is one table, open addressing, twice: by (kind, number) and by (kind, name). Lists are
+** allocated one by one and freed with the transaction. Nothing of it outlives an abort.
+*/
+#include "list.h"
+
+#include <stdlib.h>
+
+enum { HEAD = 48, FIRST_SLOTS = 64 };
+
+struct tycho__lists {
+    tycho__list **by_number;
+    tycho__list **by_name; /* live names only: a deleted stream is taken out */
+    tycho__list **all;     /* in order of arrival */
+    size_t slots;          /* of each table, a power of 2 */
+    size_t count;
+};
+
+/* ---------------------------------------------------------------- rows */
+
+static uint64_t row_seed(uint8_t kind, uint32_t number) {
+    return (uint64_t)kind << 32 | number;
+}
+
+int tycho__list_parse(tycho__list *list, uint8_t kind, uint32_t number, tycho_bytes row) {
+    const uint8_t *from = row.data;
+    if (row.size < HEAD || row.size < HEAD + (size_t)from[7] ||
+        tycho__load32(from) !=
+            (uint32_t)tycho__hash(from + 4, row.size - 4, row_seed(kind, number))) {
+        return tycho__fail(TYCHO_CORRUPT, "the row of list %u of kind %u is damaged", number,
+                           kind);
+    }
+    memset(list, 0, sizeof *list);
+    list->kind = kind;
+    list->number = number;
+    list->tail_count = tycho__load16(from + 4);
+    list->flags = from[6];
+    list->count = tycho__load64(from + 8);
+    list->next = tycho__load64(from + 16);
+    list->first = tycho__load64(from + 24);
+    list->tail_base = tycho__load64(from + 32);
+    list->tail_last = tycho__load64(from + 40);
+    list->name = tycho__bytes(from + HEAD, from[7]);
+    list->tail = from + HEAD + from[7];
+    list->tail_size = row.size - HEAD - from[7];
+    if (list->tail_count > TYCHO__BLOCK) {
+        return tycho__fail(TYCHO_CORRUPT, "the row of list %u of kind %u has a tail of %u", number,
+                           kind, list->tail_count);
+    }
+    return TYCHO_OK;
+}
+
+static int write_row(tycho__txn *txn, const tycho__list *list) {
+    uint8_t row[HEAD + TYCHO_NAME_MAX + TYCHO__BLOCK_SIZE_MAX], key[TYCHO__LIST_KEY];
+    size_t size = HEAD + list->name.size + list->tail_size;
+    assert(size <= sizeof row);
+    tycho__store16(row + 4, (uint16_t)list->tail_count);
+    row[6] = list->flags;
+    row[7] = (uint8_t)list->name.size;
+    tycho__store64(row + 8, list->count);
+    tycho__store64(row + 16, list->next);
+    tycho__store64(row + 24, list->first);
+    tycho__store64(row + 32, list->tail_base);
+    tycho__store64(row + 40, list->tail_last);
+    tycho__copy(row + HEAD, list->name);
+    tycho__copy(row + HEAD + list->name.size, tycho__bytes(list->tail, list->tail_size));
+    tycho__store32(row, (uint32_t)tycho__hash(row + 4, size - 4,
+                                              row_seed(list->kind, list->number)));
+    tycho__list_key(key, list->kind, list->number);
+    return tycho__put(txn, TYCHO__LISTS, tycho__bytes(key, sizeof key), tycho__bytes(row, size));
+}
+
+/* ---------------------------------------------------------------- memory */
+
+static size_t number_slot(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
+    uint64_t hash = (row_seed(kind, number) + 1) * 0x9e3779b97f4a7c15u;
+    return (size_t)(hash >> 32) & (lists->slots - 1);
+}
+
+static size_t name_slot(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
+    return (size_t)tycho__hash(name.data, name.size, kind) & (lists->slots - 1);
+}
+
+static tycho__list *find_number(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
+    if (lists == NULL) return NULL;
+    for (size_t i = number_slot(lists, kind, number);; i = (i + 1) & (lists->slots - 1)) {
+        tycho__list *list = lists->by_number[i];
+        if (list == NULL || (list->number == number && list->kind == kind)) return list;
+    }
+}
+
+static tycho__list *find_name(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
+    if (lists == NULL) return NULL;
+    for (size_t i = name_slot(lists, kind, name);; i = (i + 1) & (lists->slots - 1)) {
+        tycho__list *list = lists->by_name[i];
+        if (list == NULL) return NULL;
+        bool is_live = (list->flags & TYCHO__LIST_DELETED) == 0;
+        if (is_live && list->kind == kind && tycho__equal(list->name, name)) return list;
+    }
+}
+
+static void enter(struct tycho__lists *lists, tycho__list *list) {
+    size_t i = number_slot(lists, list->kind, list->number);
+    while (lists->by_number[i] != NULL) i = (i + 1) & (lists->slots - 1);
+    lists->by_number[i] = list;
+    i = name_slot(lists, list->kind, list->name);
+    while (lists->by_name[i] != NULL) i = (i + 1) & (lists->slots - 1);
+    lists->by_name[i] = list;
+}
+
+static void free_tables(struct tycho__lists *lists) {
+    free(lists->by_number);
+    free(lists->by_name);
+    free(lists->all);
+}
+
+static int no_memory(void) {
+    return tycho__fail(TYCHO_NO_MEMORY, "no memory for the lists of a batch");
+}
+
+/* Makes room for one more list. */
+static int grow(tycho__txn *txn) {
+    struct tycho__lists *old = txn->lists;
+    if (old != NULL && old->count * 2 < old->slots) return TYCHO_OK;
+    struct tycho__lists *lists = calloc(1, sizeof *lists);
+    if (lists == NULL) return no_memory();
+    lists->slots = old == NULL ? FIRST_SLOTS : old->slots * 2;
+    lists->by_number = calloc(lists->slots, sizeof *lists->by_number);
+    lists->by_name = calloc(lists->slots, sizeof *lists->by_name);
+    lists->all = calloc(lists->slots / 2 + 1, sizeof *lists->all);
+    if (lists->by_number == NULL || lists->by_name == NULL || lists->all == NULL) {
+        free_tables(lists);
+        free(lists);
+        return no_memory();
+    }
+    for (size_t i = 0; old != NULL && i < old->count; i++) {
+        lists->all[lists->count++] = old->all[i];
+        enter(lists, old->all[i]);
+    }
+    if (old != NULL) free_tables(old);
+    free(old);
+    txn->lists = lists;
+    return TYCHO_OK;
+}
+
+/* Takes a copy of `list`, with its name and tail, into the memory. */
+static int keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept) {
+    int status = grow(txn);
+    if (status != TYCHO_OK) return status;
+    size_t capacity = list->tail_size + 64;
+    tycho__list *copy = malloc(sizeof *copy + list->name.size);
+    uint8_t *tail = malloc(capacity);
+    if (copy == NULL || tail == NULL) {
+        free(copy);
+        free(tail);
+        return no_memory();
+    }
+    *copy = *list;
+    tycho__copy(copy + 1, list->name);
+    copy->name = tycho__bytes(copy + 1, list->name.size);
+    tycho__copy(tail, tycho__bytes(list->tail, list->tail_size));
+    copy->tail = tail;
+    copy->tail_capacity = capacity;
+    txn->lists->all[txn->lists->count++] = copy;
+    enter(txn->lists, copy);
+    *kept = copy;
+    return TYCHO_OK;
+}
+
+static int compare_lists(const void *a, const void *b) {
+    const tycho__list *x = *(tycho__list *const *)a, *y = *(tycho__list *const *)b;
+    if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+int tycho__lists_write(tycho__txn *txn) {
+    struct tycho__lists *lists = txn->lists;
+    if (lists == NULL) return TYCHO_OK;
+    qsort(lists->all, lists->count, sizeof *lists->all, compare_lists); /* fewer page visits */
+    for (size_t i = 0; i < lists->count; i++) {
+        if (!lists->all[i]->is_dirty) continue;
+        int status = write_row(txn, lists->all[i]);
+        if (status != TYCHO_OK) return status;
+        lists->all[i]->is_dirty = false;
+    }
+    return TYCHO_OK;
+}
+
+void tycho__lists_free(tycho__txn *txn) {
+    struct tycho__lists *lists = txn->lists;
+    if (lists == NULL) return;
+    for (size_t i = 0; i < lists->count; i++) {
+        free((void *)(uintptr_t)lists->all[i]->tail);
+        free(lists->all[i]);
+    }
+    free_tables(lists);
+    free(lists);
+    txn->lists = NULL;
+}
+
+/* ---------------------------------------------------------------- finding */
+
+int tycho__list_find(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint32_t *number) {
+    uint8_t key[1 + TYCHO_NAME_MAX];
+    tycho_bytes value;
+    *number = 0;
+    if (name.size == 0 || name.size > TYCHO_NAME_MAX) return TYCHO_NOT_FOUND;
+    tycho__list *list = find_name(txn->lists, kind, name);
+    if (list != NULL) {
+        *number = list->number;
+        return TYCHO_OK;
+    }
+    key[0] = kind;
+    tycho__copy(key + 1, name);
+    int status = tycho__get(txn, TYCHO__NAMES, tycho__bytes(key, 1 + name.size), &value);
+    if (status != TYCHO_OK) return status;
+    if (value.size != 4) return tycho__fail(TYCHO_CORRUPT, "a name has no number");
+    *number = tycho__load32(value.data);
+    return TYCHO_OK;
+}
+
+int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list) {
+    uint8_t key[TYCHO__LIST_KEY];
+    tycho_bytes row;
+    tycho__list *kept = find_number(txn->lists, kind, number);
+    if (kept != NULL) {
+        *list = *kept;
+        return TYCHO_OK;
+    }
+    tycho__list_key(key, kind, number);
+    int status = tycho__get(txn, TYCHO__LISTS, tycho__bytes(key, sizeof key), &row);
+    return status == TYCHO_OK ? tycho__list_parse(list, kind, number, row) : status;
+}
+
+int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list *list) {
+    uint32_t number;
+    memset(list, 0, sizeof *list);
+    list->kind = kind;
+    int status = tycho__list_find(txn, kind, name, &number);
+    if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
+    if (status == TYCHO_OK) status = tycho__list_read(txn, kind, number, list);
+    if (status != TYCHO_NOT_FOUND) return status;
+    return tycho__fail(TYCHO_CORRUPT, "list %u of kind %u has a name but no row", number, kind);
+}
+
+/* ---------------------------------------------------------------- changing */
+
+int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list) {
+    assert(txn->is_write);
+    *list = find_number(txn->lists, kind, number);
+    if (*list != NULL) return TYCHO_OK;
+    tycho__list row;
+    int status = tycho__list_read(txn, kind, number, &row);
+    if (status == TYCHO_NOT_FOUND) {
+        return tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u", number, kind);
+    }
+    return status == TYCHO_OK ? keep(txn, &row, list) : status;
+}
+
+static int new_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **out) {
+    uint8_t key[1 + TYCHO_NAME_MAX], value[4];
+    if (txn->state.names[kind] >= UINT32_MAX) {
+        return tycho__fail(TYCHO_TOO_LARGE, "the store has 2^32 names of one kind");
+    }
+    tycho__list list = {.kind = kind, .name = name, .is_dirty = true};
+    list.number = (uint32_t)++txn->state.names[kind];
+    key[0] = kind;
+    tycho__copy(key + 1, name);
+    tycho__store32(value, list.number);
+    int status = tycho__put(txn, TYCHO__NAMES, tycho__bytes(key, 1 + name.size),
+                            tycho__bytes(value, sizeof value));
+    return status == TYCHO_OK ? keep(txn, &list, out) : status;
+}
+
+int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list) {
+    uint32_t number;
+    assert(name.size > 0 && name.size <= TYCHO_NAME_MAX);
+    *list = find_name(txn->lists, kind, name);
+    if (*list != NULL) return TYCHO_OK;
+    int status = tycho__list_find(txn, kind, name, &number);
+    if (status == TYCHO_NOT_FOUND) return new_list(txn, kind, name, list);
+    return status == TYCHO_OK ? tycho__list_edit(txn, kind, number, list) : status;
+}
+
+/* The tail of a list in memory, with room for one more entry. */
+static uint8_t *tail_room(tycho__list *list) {
+    assert(list->tail_capacity > 0);
+    if (list->tail_capacity - list->tail_size < 10) {
+        size_t capacity = list->tail_capacity * 2;
+        uint8_t *tail = realloc((void *)(uintptr_t)list->tail, capacity);
+        if (tail == NULL) return NULL;
+        list->tail = tail;
+        list->tail_capacity = capacity;
+    }
+    return (uint8_t *)(uintptr_t)list->tail;
+}
+
+/* Moves the full tail to a row of its own. */
+static int spill_tail(tycho__txn *txn, tycho__list *list) {
+    uint64_t values[TYCHO__BLOCK];
+    tycho_bytes tail = {list->tail, list->tail_size};
+    int status = tycho__block_decode(tail, values, list->tail_count);
+    if (status != TYCHO_OK) return status;
+    status = tycho__block_write(txn, list, list->tail_base, values, list->tail_count);
+    if (status != TYCHO_OK) return status;
+    list->tail_count = 0;
+    list->tail_size = 0;
+    list->tail_last = 0;
+    return TYCHO_OK;
+}
+
+int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, bool is_link) {
+    if (list->tail_count == TYCHO__BLOCK) {
+        int status = spill_tail(txn, list);
+        if (status != TYCHO_OK) return status;
+    }
+    uint8_t *tail = tail_room(list);
+    if (tail == NULL) return no_memory();
+    if (list->tail_count == 0) list->tail_base = list->next;
+    uint64_t value = position << 1 | (is_link ? 1 : 0);
+    list->tail_size += tycho__entry_encode(tail + list->tail_size, value, list->tail_last);
+    list->tail_last = position;
+    list->tail_count++;
+    list->next++;
+    list->count++;
+    list->is_dirty = true;
+    txn->is_changed = true;
+    return TYCHO_OK;
+}
+
+int tycho__list_delete(tycho__txn *txn, tycho__list *list) {
+    uint8_t key[1 + TYCHO_NAME_MAX];
+    assert(list->kind == TYCHO__STREAM && (list->flags & TYCHO__LIST_DELETED) == 0);
+    key[0] = list->kind;
+    tycho__copy(key + 1, list->name);
+    int status = tycho__remove(txn, TYCHO__NAMES, tycho__bytes(key, 1 + list->name.size));
+    if (status == TYCHO_NOT_FOUND) {
+        return tycho__fail(TYCHO_CORRUPT, "a stream has a row but no name");
+    }
+    if (status != TYCHO_OK) return status;
+    list->flags |= TYCHO__LIST_DELETED;
+    list->is_dirty = true;
+    return TYCHO_OK;
+}

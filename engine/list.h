@@ -1,0 +1,140 @@
+/* list.h - lists of entries: the one structure behind streams, types and tags.
+**
+** A list has a kind, a number, a name that is interned, and entries in the order of their ordinals.
+** In a stream the ordinal is the revision; ordinals follow each other, and an entry that was removed
+** leaves a hole. In the list of a type or a tag the ordinal is the position of the event itself.
+** Row tables and content types are names only.
+**
+** The newest entries (up to TYCHO__BLOCK) lie in the row of the list, so that an append changes one
+** row; when they are full they move to a row of their own in table `blocks`.
+**
+**   row of `lists`   0 u32 checksum of the rest, seeded with kind and number
+**                    4 u16 count of entries in the tail   6 u8 flags   7 u8 size of the name
+**                    8 u64 count    16 u64 next ordinal   24 u64 first ordinal that was not cut off
+**                   32 u64 ordinal of the tail's first entry   40 u64 last position in the tail
+**                   48 name, tail
+**   row of `blocks`  0 u32 checksum of the rest, seeded with kind, number and ordinal
+**                    4 u16 count of entries   6 entries
+**
+** Entries are varints of ((zigzag of position - position of the entry before) << 1 | is a link). A
+** hole is 0, which no entry can be, because no event is twice in a stream.
+**
+** A write transaction keeps the lists that it touches in memory and writes each once, at commit.
+*/
+#ifndef TYCHO__LIST_H
+#define TYCHO__LIST_H
+
+#include "env.h"
+
+enum { TYCHO__BLOCK = 128, TYCHO__LIST_DELETED = 1 };
+
+typedef struct tycho__list {
+    uint8_t kind;
+    uint8_t flags;
+    uint32_t number;
+    uint64_t count;
+    uint64_t next;
+    uint64_t first;
+    uint64_t tail_base;
+    uint64_t tail_last;
+    uint32_t tail_count;
+    tycho_bytes name;
+    const uint8_t *tail;
+    size_t tail_size;
+    size_t tail_capacity; /* of a list in memory, whose tail belongs to it */
+    bool is_dirty;
+} tycho__list;
+
+typedef struct tycho__entry {
+    uint64_t ordinal;
+    uint64_t position;
+    bool is_link;
+} tycho__entry;
+
+/* The number of a name. TYCHO_NOT_FOUND without a sentence. */
+int tycho__list_find(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint32_t *number);
+
+/* The list as it is now; views good until the next write or the end of the transaction.
+** TYCHO_NOT_FOUND without a sentence. */
+int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list);
+
+/* Both at once; an unknown or deleted name gives an empty list with number 0. */
+int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list *list);
+
+/* The list in the memory of a write transaction, to be changed by the functions below. `make`
+** interns the name when it is new; `edit` takes a number that exists (CORRUPT otherwise). */
+int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list);
+int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
+
+/* Adds an entry behind the last: its ordinal is list->next (set that to the position first in the
+** list of a type or tag). */
+int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, bool is_link);
+
+/* Makes a hole of the entry of a stream. The entry is there (asserted by CORRUPT). */
+int tycho__list_hole(tycho__txn *txn, tycho__list *list, uint64_t ordinal);
+
+/* Cuts off all entries of a stream below `before`. */
+int tycho__list_cut(tycho__txn *txn, tycho__list *list, uint64_t before);
+
+/* Takes a position out of, or puts it into, the middle of the list of a type. */
+int tycho__list_remove(tycho__txn *txn, tycho__list *list, uint64_t position);
+int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position);
+
+/* Gives up a stream: its name is free, its row stays, marked, for the events that name it. */
+int tycho__list_delete(tycho__txn *txn, tycho__list *list);
+
+/* Called by the transaction's end. */
+int tycho__lists_write(tycho__txn *txn);
+void tycho__lists_free(tycho__txn *txn);
+
+/* ---------------------------------------------------------------- reading entries (entries.c) */
+
+/* Finds entries of one list, keeping the block it read last. */
+typedef struct tycho__entries {
+    tycho__txn *txn;
+    tycho__list list;
+    uint64_t values[TYCHO__BLOCK]; /* position << 1 | is_link; 0: a hole */
+    uint32_t count;                /* 0: no block is loaded */
+    uint64_t base;
+} tycho__entries;
+
+/* `list` must stay unchanged while the entries are read. */
+void tycho__entries_begin(tycho__entries *entries, tycho__txn *txn, const tycho__list *list);
+/* The first entry with an ordinal >= (<=) the given one. TYCHO_END. */
+int tycho__entries_from(tycho__entries *entries, uint64_t ordinal, tycho__entry *entry);
+int tycho__entries_back(tycho__entries *entries, uint64_t ordinal, tycho__entry *entry);
+
+/* Blocks as bytes, for list.c and entries.c. */
+enum { TYCHO__BLOCK_HEAD = 6, TYCHO__BLOCK_SIZE_MAX = 10 * TYCHO__BLOCK };
+size_t tycho__block_encode(uint8_t *to, const uint64_t *values, uint32_t count);
+int tycho__block_decode(tycho_bytes bytes, uint64_t *values, uint32_t count);
+size_t tycho__entry_encode(uint8_t *to, uint64_t value, uint64_t before);
+/* Reads the block row whose first ordinal is `base`; `value` is its row. */
+int tycho__block_read(const tycho__list *list, uint64_t base, tycho_bytes value, uint64_t *values,
+                      uint32_t *count);
+int tycho__block_write(tycho__txn *txn, const tycho__list *list, uint64_t base,
+                       const uint64_t *values, uint32_t count);
+/* Moves to the block that may have the ordinal: the last one whose base is <= it. The base comes
+** back. TYCHO_NOT_FOUND when there is none. */
+int tycho__block_seek(tycho__txn *txn, const tycho__list *list, uint64_t ordinal, uint64_t *base,
+                      tycho_bytes *value);
+
+enum { TYCHO__BLOCK_KEY = 13, TYCHO__LIST_KEY = 5 };
+static inline void tycho__list_key(uint8_t key[TYCHO__LIST_KEY], uint8_t kind, uint32_t number) {
+    key[0] = kind;
+    tycho__key32(key + 1, number);
+}
+
+static inline void tycho__block_key(uint8_t key[TYCHO__BLOCK_KEY], const tycho__list *list,
+                                    uint64_t ordinal) {
+    tycho__list_key(key, list->kind, list->number);
+    tycho__key64(key + 5, ordinal);
+}
+
+/* True when the key of a row of `blocks` belongs to the list. */
+bool tycho__is_block_of(const tycho__list *list, tycho_bytes key);
+
+/* Parses a row of `lists`. CORRUPT. */
+int tycho__list_parse(tycho__list *list, uint8_t kind, uint32_t number, tycho_bytes row);
+
+#endif

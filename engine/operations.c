@@ -1,0 +1,359 @@
+/* operations.c - what each operation of a batch does, but for those on event records. */
+#include "apply.h"
+
+/* ---------------------------------------------------------------- entries */
+
+/* The stream of a step, resolved; made when it is new, deleted or not. */
+static int make_stream(tycho__txn *txn, tycho_bytes name, uint8_t flags, tycho__list **stream) {
+    tycho__name resolved;
+    int status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved, NULL);
+    if (status != TYCHO_OK) return status;
+    return tycho__list_make(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), stream);
+}
+
+/* The stream of a step, resolved, or NULL when there is none. */
+static int edit_stream(tycho__txn *txn, tycho_bytes name, uint8_t flags, tycho__list **stream) {
+    tycho__name resolved;
+    uint32_t number;
+    *stream = NULL;
+    int status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved, NULL);
+    if (status != TYCHO_OK) return status;
+    status = tycho__list_find(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), &number);
+    if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
+    return status == TYCHO_OK ? tycho__list_edit(txn, TYCHO__STREAM, number, stream) : status;
+}
+
+static int refuse_duplicate(tycho_batch *batch, const tycho__list *stream,
+                            const tycho__event_view *event) {
+    tycho__batch_set_event(batch, event->id, (event->flags & TYCHO__UUID_ID) != 0);
+    tycho__batch_set_stream(batch, stream->name);
+    return tycho__fail(TYCHO_DUPLICATE_ENTRY, "the stream \"%.*s\" has the event %.*s already",
+                       (int)stream->name.size, (const char *)stream->name.data,
+                       (int)batch->receipt.event_id.size,
+                       (const char *)batch->receipt.event_id.data);
+}
+
+/* Links the event at a position behind the last entry of the stream. */
+static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, uint64_t position,
+                      uint8_t flags, tycho_result *result) {
+    tycho__event_view event;
+    tycho__entry entry;
+    int status = tycho__event_load(txn, position, &event);
+    if (status != TYCHO_OK) return status;
+    status = tycho__entry_find(txn, stream, &event, &entry);
+    if (status == TYCHO_OK) {
+        if ((flags & TYCHO_SKIP_DUPLICATES) != 0) return TYCHO_OK;
+        return refuse_duplicate(batch, stream, &event);
+    }
+    if (status != TYCHO_NOT_FOUND) return status;
+    uint8_t key[TYCHO__LINK_KEY], value[16];
+    tycho__link_key(key, position, stream->number);
+    tycho__store64(value, stream->next);
+    tycho__store64(value + 8, ++txn->state.links_made);
+    status = tycho__put(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key),
+                        tycho__bytes(value, sizeof value));
+    if (status != TYCHO_OK) return status;
+    if (result->count == 0) result->first_revision = (int64_t)stream->next;
+    if (stream->count == 0) txn->state.streams++;
+    status = tycho__list_append(txn, stream, position, true);
+    txn->state.links++;
+    txn->state.entries++;
+    result->count++;
+    return status;
+}
+
+static int apply_link(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                      tycho_result *result) {
+    tycho__reader ids = tycho__reader_of(step->list);
+    tycho__list *stream;
+    int status = make_stream(txn, step->name, step->flags, &stream);
+    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
+        tycho__id id;
+        uint64_t position = 0;
+        status = tycho__id_read(&ids, &id);
+        if (status == TYCHO_OK) status = tycho__event_find(txn, &id, &position);
+        if (status == TYCHO_EVENT_NOT_FOUND) {
+            tycho__batch_set_event(batch, tycho__bytes(id.bytes, id.size), id.is_uuid);
+        }
+        if (status == TYCHO_OK) {
+            status = link_event(txn, batch, stream, position, step->flags, result);
+        }
+    }
+    return status;
+}
+
+static int apply_link_range(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                            tycho_result *result) {
+    tycho__name source_name;
+    tycho__list source, *target;
+    tycho__entries entries;
+    int status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &source_name,
+                                NULL);
+    if (status == TYCHO_OK) {
+        status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&source_name), &source);
+    }
+    if (status == TYCHO_OK) status = make_stream(txn, step->second, step->flags, &target);
+    if (status != TYCHO_OK || source.count == 0) return status;
+    if (source.number == target->number) {
+        return tycho__fail(TYCHO_MISUSE, "a stream cannot be linked into itself");
+    }
+    uint64_t last = step->last < 0 ? source.next : (uint64_t)step->last;
+    tycho__entries_begin(&entries, txn, &source);
+    tycho__entry entry = {.ordinal = 0};
+    uint32_t seen = 0;
+    for (uint64_t at = (uint64_t)step->first; at <= last; at = entry.ordinal + 1) {
+        status = tycho__entries_from(&entries, at, &entry);
+        if (status == TYCHO_END || (status == TYCHO_OK && entry.ordinal > last)) return TYCHO_OK;
+        if (status == TYCHO_OK && ++seen > TYCHO_BATCH_EVENTS_MAX) {
+            status = tycho__fail(TYCHO_TOO_LARGE, "the range has over %d entries: link it in parts",
+                                 TYCHO_BATCH_EVENTS_MAX);
+        }
+        if (status == TYCHO_OK) {
+            status = link_event(txn, batch, target, entry.position, step->flags, result);
+        }
+        if (status != TYCHO_OK) return status;
+    }
+    return TYCHO_OK;
+}
+
+/* What the store counts when an entry goes. */
+static int forget_entry(tycho__txn *txn, const tycho__list *stream, const tycho__entry *entry) {
+    txn->state.entries--;
+    if (!entry->is_link) return TYCHO_OK;
+    uint8_t key[TYCHO__LINK_KEY];
+    txn->state.links--;
+    tycho__link_key(key, entry->position, stream->number);
+    int status = tycho__remove(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key));
+    if (status != TYCHO_NOT_FOUND) return status;
+    return tycho__fail(TYCHO_CORRUPT, "a link at position %llu has no row",
+                       (unsigned long long)entry->position);
+}
+
+static int refuse_absent(tycho_batch *batch, tycho_bytes stream) {
+    tycho__batch_set_stream(batch, stream);
+    return tycho__fail(TYCHO_ENTRY_NOT_FOUND, "the stream \"%.*s\" does not have the event %.*s",
+                       (int)stream.size, (const char *)stream.data,
+                       (int)batch->receipt.event_id.size,
+                       (const char *)batch->receipt.event_id.data);
+}
+
+static int unlink_event(tycho__txn *txn, tycho_batch *batch, tycho_bytes name,
+                        tycho__list *stream, const tycho__id *id) {
+    tycho__event_view event;
+    tycho__entry entry;
+    uint64_t position = 0;
+    tycho__batch_set_event(batch, tycho__bytes(id->bytes, id->size), id->is_uuid);
+    int status = tycho__event_find(txn, id, &position);
+    if (status == TYCHO_OK) status = tycho__event_load(txn, position, &event);
+    if (status == TYCHO_OK && stream == NULL) return refuse_absent(batch, name);
+    if (status == TYCHO_OK) status = tycho__entry_find(txn, stream, &event, &entry);
+    if (status == TYCHO_NOT_FOUND) return refuse_absent(batch, name);
+    if (status == TYCHO_OK) status = tycho__list_hole(txn, stream, entry.ordinal);
+    if (status == TYCHO_OK) status = forget_entry(txn, stream, &entry);
+    if (status == TYCHO_OK && stream->count == 0) txn->state.streams--;
+    return status;
+}
+
+static int apply_unlink(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                        tycho_result *result) {
+    tycho__reader ids = tycho__reader_of(step->list);
+    tycho__list *stream;
+    int status = edit_stream(txn, step->name, step->flags, &stream);
+    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
+        tycho__id id;
+        status = tycho__id_read(&ids, &id);
+        if (status == TYCHO_OK) status = unlink_event(txn, batch, step->name, stream, &id);
+        if (status == TYCHO_OK) result->count++;
+    }
+    if (status == TYCHO_OK) batch->receipt.event_id.size = 0;
+    return status;
+}
+
+static int apply_truncate(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+    tycho__list *stream;
+    tycho__entries entries;
+    tycho__entry entry;
+    int status = edit_stream(txn, step->name, step->flags, &stream);
+    if (status != TYCHO_OK || stream == NULL || stream->count == 0) return status;
+    uint64_t before = (uint64_t)step->first < stream->next ? (uint64_t)step->first : stream->next;
+    uint64_t count = stream->count;
+    tycho__entries_begin(&entries, txn, stream);
+    status = tycho__entries_from(&entries, 0, &entry);
+    while (status == TYCHO_OK && entry.ordinal < before) {
+        status = forget_entry(txn, stream, &entry);
+        if (status == TYCHO_OK) status = tycho__entries_from(&entries, entry.ordinal + 1, &entry);
+    }
+    if (status != TYCHO_OK && status != TYCHO_END) return status;
+    status = tycho__list_cut(txn, stream, before);
+    result->count = count - stream->count;
+    if (stream->count == 0) txn->state.streams--;
+    return status;
+}
+
+/* ---------------------------------------------------------------- whole streams */
+
+static int set_metadata(tycho__txn *txn, uint32_t number, tycho_bytes metadata) {
+    uint8_t key[4];
+    tycho__key32(key, number);
+    tycho_bytes row = {key, sizeof key};
+    if (metadata.size > 0) return tycho__put(txn, TYCHO__STREAM_METADATA, row, metadata);
+    int status = tycho__remove(txn, TYCHO__STREAM_METADATA, row);
+    return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
+}
+
+static int apply_delete_stream(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+    tycho__list *stream;
+    uint8_t key[4];
+    int status = edit_stream(txn, step->name, step->flags, &stream);
+    if (status != TYCHO_OK || stream == NULL) return status;
+    result->count = stream->count;
+    if (stream->count > 0) txn->state.streams--;
+    txn->state.entries -= stream->count;
+    txn->state.deletions++;
+    txn->state.garbage++;
+    tycho__key32(key, stream->number);
+    status = tycho__put(txn, TYCHO__GARBAGE, tycho__bytes(key, sizeof key),
+                        tycho__bytes(&stream->count, sizeof stream->count));
+    if (status == TYCHO_OK) status = set_metadata(txn, stream->number, tycho__bytes(NULL, 0));
+    return status == TYCHO_OK ? tycho__list_delete(txn, stream) : status;
+}
+
+static int apply_metadata(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+    tycho__list *stream;
+    int status = step->value.size > 0 ? make_stream(txn, step->name, step->flags, &stream)
+                                      : edit_stream(txn, step->name, step->flags, &stream);
+    if (status != TYCHO_OK || stream == NULL) return status;
+    result->count = 1;
+    return set_metadata(txn, stream->number, step->value);
+}
+
+static int apply_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                       tycho_result *result) {
+    tycho_bytes previous = {NULL, 0};
+    int status = tycho__get(txn, TYCHO__ROUTES, step->name, &previous);
+    bool is_new = status == TYCHO_NOT_FOUND;
+    if (status != TYCHO_OK && !is_new) return status;
+    if (!is_new) {
+        result->previous = tycho__bytes(batch->names.data + batch->names.size, previous.size);
+        tycho__write(&batch->names, previous.data, previous.size);
+    }
+    result->count = 1;
+    if (step->second.size == 0) {
+        if (is_new) return TYCHO_OK;
+        txn->state.routes--;
+        return tycho__remove(txn, TYCHO__ROUTES, step->name);
+    }
+    if (is_new) txn->state.routes++;
+    status = tycho__put(txn, TYCHO__ROUTES, step->name, step->second);
+    if (status != TYCHO_OK) return status;
+    tycho__name end;
+    status = tycho__resolve(txn, step->name, false, &end, NULL);
+    if (status != TYCHO_CORRUPT) return status;
+    return tycho__fail(TYCHO_MISUSE, "the route \"%.*s\" to \"%.*s\" would lead in a circle, or be "
+                       "over %d routes deep", (int)step->name.size, (const char *)step->name.data,
+                       (int)step->second.size, (const char *)step->second.data,
+                       TYCHO__ROUTES_DEEP);
+}
+
+/* ---------------------------------------------------------------- rows and checkpoints */
+
+size_t tycho__row_key(uint8_t *to, uint32_t table, tycho_bytes key) {
+    assert(key.size <= TYCHO_KEY_MAX);
+    tycho__key32(to, table);
+    tycho__copy(to + 4, key);
+    return 4 + key.size;
+}
+
+static uint64_t row_checksum(tycho_bytes key, const uint8_t *row, size_t size) {
+    uint64_t seed = tycho__hash(key.data, key.size, 0);
+    return tycho__hash(row + 8, size - 8, seed);
+}
+
+int tycho__row_parse(tycho_bytes key, tycho_bytes row, uint64_t *version, tycho_bytes *value) {
+    const uint8_t *from = row.data;
+    if (row.size < TYCHO__ROW_HEAD || tycho__load64(from) != row_checksum(key, from, row.size)) {
+        return tycho__fail(TYCHO_CORRUPT, "a row has a wrong checksum");
+    }
+    *version = tycho__load64(from + 8);
+    *value = tycho__bytes(from + TYCHO__ROW_HEAD, row.size - TYCHO__ROW_HEAD);
+    return TYCHO_OK;
+}
+
+static int apply_put_row(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+    uint8_t bytes[TYCHO__ROW_KEY_MAX];
+    tycho__list *table;
+    tycho_bytes old;
+    int status = tycho__list_make(txn, TYCHO__ROW_TABLE, step->name, &table);
+    if (status != TYCHO_OK) return status;
+    tycho_bytes key = {bytes, tycho__row_key(bytes, table->number, step->key)};
+    status = tycho__get(txn, TYCHO__ROWS, key, &old);
+    if (status == TYCHO_NOT_FOUND) txn->state.rows++;
+    if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) return status;
+    tycho__buffer row = {NULL, 0, 0};
+    status = tycho__buffer_reserve(&row, TYCHO__ROW_HEAD + step->value.size);
+    if (status != TYCHO_OK) return status;
+    tycho__write64(&row, 0);
+    tycho__write64(&row, txn->state.sequence);
+    tycho__write(&row, step->value.data, step->value.size);
+    tycho__store64(row.data, row_checksum(key, row.data, row.size));
+    status = tycho__put(txn, TYCHO__ROWS, key, tycho__buffer_bytes(&row));
+    tycho__buffer_free(&row);
+    result->count = 1;
+    return status;
+}
+
+static int apply_delete_row(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+    uint8_t bytes[TYCHO__ROW_KEY_MAX];
+    uint32_t table;
+    int status = tycho__list_find(txn, TYCHO__ROW_TABLE, step->name, &table);
+    if (status == TYCHO_OK) {
+        tycho_bytes key = {bytes, tycho__row_key(bytes, table, step->key)};
+        status = tycho__remove(txn, TYCHO__ROWS, key);
+    }
+    if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
+    if (status != TYCHO_OK) return status;
+    txn->state.rows--;
+    result->count = 1;
+    return TYCHO_OK;
+}
+
+static int apply_checkpoint(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+    result->count = 1;
+    if (step->number != 0) {
+        return tycho__put(txn, TYCHO__CHECKPOINTS, step->name,
+                          tycho__bytes(&step->number, sizeof step->number));
+    }
+    int status = tycho__remove(txn, TYCHO__CHECKPOINTS, step->name);
+    return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
+}
+
+int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                           tycho_result *result) {
+    switch (step->kind) {
+    case TYCHO__APPEND:
+        return tycho__append_apply(txn, batch, step, result);
+    case TYCHO__LINK:
+        return apply_link(txn, batch, step, result);
+    case TYCHO__LINK_RANGE:
+        return apply_link_range(txn, batch, step, result);
+    case TYCHO__UNLINK:
+        return apply_unlink(txn, batch, step, result);
+    case TYCHO__DELETE_STREAM:
+        return apply_delete_stream(txn, step, result);
+    case TYCHO__TRUNCATE:
+        return apply_truncate(txn, step, result);
+    case TYCHO__SET_STREAM_METADATA:
+        return apply_metadata(txn, step, result);
+    case TYCHO__SET_ROUTE:
+        return apply_route(txn, batch, step, result);
+    case TYCHO__PUT_ROW:
+        return apply_put_row(txn, step, result);
+    case TYCHO__DELETE_ROW:
+        return apply_delete_row(txn, step, result);
+    case TYCHO__SET_CHECKPOINT:
+        return apply_checkpoint(txn, step, result);
+    default:
+        assert(step->kind == TYCHO__OVERWRITE);
+        return tycho__overwrite_apply(txn, batch, step, result);
+    }
+}

@@ -1,0 +1,107 @@
+/* record.h - an event as bytes: in a batch (with names) and in the log (with numbers).
+**
+** Stored record, the value of table `events` (little-endian, no alignment):
+**
+**      0  u64  checksum: XXH3 of all that follows
+**      8  u64  position
+**     16  i64  time
+**     24  i64  revision in the home stream, -1 without one
+**     32  u32  number of the home stream, 0 without one
+**     36  u32  number of the type
+**     40  u32  size of the metadata
+**     44  u16  flags
+**     46  u8   sizes of id, correlation id, causation id (packed, see text.h)
+**     49  u8   count of tags
+**     50  i64  valid_time            only with TYCHO__VALID_TIME
+**      .  u32  number of content type  only with TYCHO__CONTENT_TYPE
+**      .  u32  number of each tag, in byte order of the tags
+**      .       id, correlation id, causation id, metadata, data
+**
+** In a batch, all numbers are names:
+**
+**      0  u16  flags
+**      2  u8   sizes of id, correlation id, causation id
+**      5  u8   count of tags
+**      6  u8   sizes of type and content type
+**      8  u32  sizes of metadata and data
+**     16  i64  time
+**     24  i64  valid_time            only with TYCHO__VALID_TIME
+**      .       tags, each u8 size and bytes, strictly rising; type; content type
+**      .       id, correlation id, causation id, metadata, data
+**
+** The last line is the same run of bytes in both (`body`), so that apply copies it once.
+*/
+#ifndef TYCHO__RECORD_H
+#define TYCHO__RECORD_H
+
+#include "buffer.h"
+#include "text.h"
+
+enum tycho__event_flags {
+    TYCHO__VALID_TIME = 1,
+    TYCHO__CONTENT_TYPE = 2,
+    TYCHO__UUID_ID = 4,
+    TYCHO__UUID_CORRELATION = 8,
+    TYCHO__UUID_CAUSATION = 16,
+    TYCHO__EVENT_FLAGS = 31
+};
+
+/* Views into either form. */
+typedef struct tycho__event_view {
+    uint16_t flags;
+    uint8_t tag_count;
+    int64_t time;
+    int64_t valid_time;
+    tycho_bytes id; /* packed, as the two below */
+    tycho_bytes correlation_id;
+    tycho_bytes causation_id;
+    tycho_bytes metadata;
+    tycho_bytes data;
+    tycho_bytes body;
+    tycho_bytes type;         /* batch only */
+    tycho_bytes content_type; /* batch only */
+    tycho_bytes tags;         /* the run of tags: names in a batch, numbers in a record */
+    uint64_t position;        /* record only, as all below */
+    int64_t revision;
+    uint32_t stream;
+    uint32_t type_number;
+    uint32_t content_type_number;
+} tycho__event_view;
+
+enum { TYCHO__RECORD_FIXED = 50 };
+
+/* Appends `event` to a batch. Names and sizes are checked here. `take_defaults` puts a new id and
+** the present time where they are left out (append); else they are required (overwrite). */
+int tycho__event_encode(tycho__buffer *buffer, const tycho_new_event *event, bool take_defaults);
+
+/* Reads one event of a batch and moves on; checks structure, not names. CORRUPT. */
+int tycho__event_decode(tycho__reader *reader, tycho__event_view *view);
+
+/* Checks what tycho__event_encode() would have: names, tags, limits, flags. CORRUPT. */
+int tycho__event_check(const tycho__event_view *view);
+
+/* The next name of a run of tags of a batch. */
+tycho_bytes tycho__tag_next(tycho__reader *tags);
+
+/* Size of the record of a batch's event. */
+size_t tycho__record_size(const tycho__event_view *view);
+
+/* Writes the record; position, revision, stream and the numbers are those of `view`, the numbers
+** of tags are given. `to` has tycho__record_size() bytes. */
+void tycho__record_write(uint8_t *to, const tycho__event_view *view, const uint32_t *tags);
+
+/* Reads and verifies a stored record. CORRUPT when the checksum, the position or the structure is
+** wrong. Costs one pass over the bytes. */
+int tycho__record_read(tycho_bytes record, uint64_t position, tycho__event_view *view);
+
+/* The two halves of it: checksum and position, then structure. */
+int tycho__record_check(tycho_bytes record, uint64_t position);
+int tycho__record_parse(tycho_bytes record, tycho__event_view *view);
+
+/* Number of the i-th tag of a stored record. */
+static inline uint32_t tycho__record_tag(const tycho__event_view *view, uint32_t index) {
+    assert(index < view->tag_count);
+    return tycho__load32((const uint8_t *)view->tags.data + 4 * (size_t)index);
+}
+
+#endif

@@ -1,0 +1,330 @@
+/* step.c - encoding of conditions and operations; the layout is in step.h. */
+#include "step.h"
+
+enum { HEAD = 6 };
+
+/* Fields: a name, A name or empty, b second name, B the same or empty, k key, v value, e expected,
+** i first, j last, n number, c count with the list behind it (always last). */
+static const char *const condition_layout[TYCHO__CONDITIONS] = {
+    [TYCHO__STREAM_IS] = "ae", [TYCHO__NONE_MATCH] = "nc", [TYCHO__ROUTE_IS] = "aB",
+    [TYCHO__ROW_IS] = "akn",   [TYCHO__CHECKPOINT_IS] = "an",
+};
+
+static const char *const operation_layout[TYCHO__OPERATIONS] = {
+    [TYCHO__APPEND] = "Aec",        [TYCHO__LINK] = "aec",
+    [TYCHO__LINK_RANGE] = "abeij",  [TYCHO__UNLINK] = "ac",
+    [TYCHO__DELETE_STREAM] = "a",   [TYCHO__TRUNCATE] = "ai",
+    [TYCHO__SET_STREAM_METADATA] = "av", [TYCHO__SET_ROUTE] = "aB",
+    [TYCHO__PUT_ROW] = "akv",       [TYCHO__DELETE_ROW] = "ak",
+    [TYCHO__SET_CHECKPOINT] = "an", [TYCHO__OVERWRITE] = "c",
+};
+
+static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
+    [TYCHO__APPEND] = TYCHO_RAW,
+    [TYCHO__LINK] = TYCHO_RAW | TYCHO_SKIP_DUPLICATES,
+    [TYCHO__LINK_RANGE] = TYCHO_RAW | TYCHO_SKIP_DUPLICATES,
+    [TYCHO__UNLINK] = TYCHO_RAW,
+    [TYCHO__DELETE_STREAM] = TYCHO_RAW,
+    [TYCHO__TRUNCATE] = TYCHO_RAW,
+    [TYCHO__SET_STREAM_METADATA] = TYCHO_RAW,
+};
+
+static const char *layout_of(uint8_t kind, bool is_condition) {
+    if (kind >= (is_condition ? TYCHO__CONDITIONS : TYCHO__OPERATIONS)) return NULL;
+    return is_condition ? condition_layout[kind] : operation_layout[kind];
+}
+
+static uint8_t flags_of(uint8_t kind, bool is_condition) {
+    if (is_condition) return kind == TYCHO__STREAM_IS ? TYCHO_RAW : 0;
+    return operation_flags[kind];
+}
+
+/* ---------------------------------------------------------------- writing */
+
+static void write_name(tycho__buffer *buffer, tycho_bytes name) {
+    tycho__write16(buffer, (uint16_t)name.size);
+    tycho__write(buffer, name.data, name.size);
+}
+
+static void write_field(tycho__buffer *buffer, char field, const tycho__step *step) {
+    switch (field) {
+    case 'a':
+    case 'A':
+        write_name(buffer, step->name);
+        break;
+    case 'b':
+    case 'B':
+        write_name(buffer, step->second);
+        break;
+    case 'k':
+        write_name(buffer, step->key);
+        break;
+    case 'v':
+        tycho__write32(buffer, (uint32_t)step->value.size);
+        tycho__write(buffer, step->value.data, step->value.size);
+        break;
+    case 'c':
+        tycho__write32(buffer, step->count);
+        break;
+    default: {
+        uint64_t scalar = field == 'e'   ? (uint64_t)step->expected
+                          : field == 'i' ? (uint64_t)step->first
+                          : field == 'j' ? (uint64_t)step->last
+                                         : step->number;
+        tycho__write64(buffer, scalar);
+    }
+    }
+}
+
+static int check_field(char field, const tycho__step *step) {
+    switch (field) {
+    case 'A':
+        if (step->name.size == 0) return TYCHO_OK;
+        /* fall through */
+    case 'a':
+        return tycho__check_name(step->name, "stream, route, table or checkpoint");
+    case 'B':
+        if (step->second.size == 0) return TYCHO_OK;
+        /* fall through */
+    case 'b':
+        return tycho__check_name(step->second, "stream");
+    case 'k':
+        if (step->key.size <= TYCHO_KEY_MAX) return TYCHO_OK;
+        return tycho__fail(TYCHO_TOO_LARGE, "a key has %zu bytes, at most %d are allowed",
+                           step->key.size, TYCHO_KEY_MAX);
+    case 'v':
+        if (step->value.size <= TYCHO_EVENT_SIZE_MAX) return TYCHO_OK;
+        return tycho__fail(TYCHO_TOO_LARGE, "a value has %zu bytes, at most %u are allowed",
+                           step->value.size, TYCHO_EVENT_SIZE_MAX);
+    case 'e':
+        if (step->expected >= TYCHO_EXPECT_EXISTS) return TYCHO_OK;
+        return tycho__fail(TYCHO_INVALID_EXPECTED_VERSION, "%lld is no expected version",
+                           (long long)step->expected);
+    default:
+        return TYCHO_OK;
+    }
+}
+
+/* What the fields of one step must have in common. */
+static int check_whole(const tycho__step *step, bool is_condition) {
+    const char *layout = layout_of(step->kind, is_condition);
+    uint8_t unknown = (uint8_t)(step->flags & ~flags_of(step->kind, is_condition));
+    if (unknown != 0) {
+        return tycho__fail(TYCHO_MISUSE, "this operation does not know flag 0x%x", unknown);
+    }
+    for (const char *field = layout; *field != '\0'; field++) {
+        int status = check_field(*field, step);
+        if (status != TYCHO_OK) return status;
+    }
+    if (is_condition) return TYCHO_OK;
+    if (step->kind == TYCHO__APPEND && step->name.size == 0 &&
+        step->expected != TYCHO_EXPECT_ANY) {
+        return tycho__fail(TYCHO_INVALID_EXPECTED_VERSION,
+                           "the global log has no version to expect (%lld given)",
+                           (long long)step->expected);
+    }
+    if (step->kind == TYCHO__LINK_RANGE && (step->first < 0 || step->last < -1)) {
+        return tycho__fail(TYCHO_MISUSE, "a range from revision %lld to %lld",
+                           (long long)step->first, (long long)step->last);
+    }
+    if (step->kind == TYCHO__TRUNCATE && step->first < 0) {
+        return tycho__fail(TYCHO_MISUSE, "a stream cannot be truncated before revision %lld",
+                           (long long)step->first);
+    }
+    return TYCHO_OK;
+}
+
+int tycho__step_begin(tycho__buffer *buffer, const tycho__step *step, bool is_condition) {
+    int status = check_whole(step, is_condition);
+    if (status != TYCHO_OK) return status;
+    status = tycho__buffer_reserve(buffer, HEAD + 64 + step->name.size + step->second.size +
+                                               step->key.size + step->value.size);
+    if (status != TYCHO_OK) return status;
+    tycho__write8(buffer, step->kind);
+    tycho__write8(buffer, step->flags);
+    tycho__write32(buffer, 0);
+    for (const char *field = layout_of(step->kind, is_condition); *field != '\0'; field++) {
+        write_field(buffer, *field, step);
+    }
+    return TYCHO_OK;
+}
+
+int tycho__step_end(tycho__buffer *buffer, size_t begin) {
+    size_t size = buffer->size - begin - HEAD;
+    if (buffer->size > TYCHO_BATCH_SIZE_MAX) {
+        return tycho__fail(TYCHO_TOO_LARGE, "the batch would have %zu bytes, at most %u are allowed",
+                           buffer->size, TYCHO_BATCH_SIZE_MAX);
+    }
+    tycho__store32(buffer->data + begin + 2, (uint32_t)size);
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static void read_field(tycho__reader *reader, char field, tycho__step *step) {
+    switch (field) {
+    case 'a':
+    case 'A':
+        step->name = tycho__read_bytes(reader, tycho__read16(reader));
+        break;
+    case 'b':
+    case 'B':
+        step->second = tycho__read_bytes(reader, tycho__read16(reader));
+        break;
+    case 'k':
+        step->key = tycho__read_bytes(reader, tycho__read16(reader));
+        break;
+    case 'v':
+        step->value = tycho__read_bytes(reader, tycho__read32(reader));
+        break;
+    case 'e':
+        step->expected = (int64_t)tycho__read64(reader);
+        break;
+    case 'i':
+        step->first = (int64_t)tycho__read64(reader);
+        break;
+    case 'j':
+        step->last = (int64_t)tycho__read64(reader);
+        break;
+    case 'n':
+        step->number = tycho__read64(reader);
+        break;
+    default:
+        assert(field == 'c');
+        step->count = tycho__read32(reader);
+        step->list = tycho__read_bytes(reader, tycho__reader_left(reader));
+    }
+}
+
+int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition) {
+    memset(step, 0, sizeof *step);
+    step->expected = TYCHO_EXPECT_ANY;
+    step->kind = tycho__read8(reader);
+    step->flags = tycho__read8(reader);
+    tycho_bytes payload = tycho__read_bytes(reader, tycho__read32(reader));
+    if (reader->bad) return tycho__fail(TYCHO_CORRUPT, "a step of the batch is cut off");
+    const char *layout = layout_of(step->kind, is_condition);
+    if (layout == NULL) {
+        return tycho__fail(TYCHO_NEWER_FORMAT, "the batch has an unknown %s, number %u",
+                           is_condition ? "condition" : "operation", step->kind);
+    }
+    tycho__reader fields = tycho__reader_of(payload);
+    for (; *layout != '\0'; layout++) read_field(&fields, *layout, step);
+    if (fields.bad || tycho__reader_left(&fields) > 0) {
+        return tycho__fail(TYCHO_CORRUPT, "a step of the batch has a wrong size");
+    }
+    return TYCHO_OK;
+}
+
+static int corrupt_list(void) {
+    return tycho__fail(TYCHO_CORRUPT, "a step of the batch has a damaged list");
+}
+
+static int check_query_item(tycho__reader *list, size_t *names) {
+    size_t count = (size_t)tycho__read16(list) + tycho__read16(list);
+    for (size_t i = 0; i < count && !list->bad; i++) {
+        tycho_bytes name = tycho__read_bytes(list, tycho__read8(list));
+        if (tycho__check_name(name, "type or tag") != TYCHO_OK) return corrupt_list();
+    }
+    *names += count;
+    return *names > TYCHO_QUERY_MAX ? corrupt_list() : TYCHO_OK;
+}
+
+static int check_element(const tycho__step *step, bool is_condition, tycho__reader *list,
+                         size_t *names) {
+    if (is_condition) return check_query_item(list, names);
+    if (step->kind == TYCHO__APPEND || step->kind == TYCHO__OVERWRITE) {
+        tycho__event_view view;
+        int status = tycho__event_decode(list, &view);
+        return status == TYCHO_OK ? tycho__event_check(&view) : status;
+    }
+    tycho__id id;
+    return tycho__id_read(list, &id);
+}
+
+int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elements) {
+    int status = check_whole(step, is_condition);
+    if (status != TYCHO_OK) return TYCHO_CORRUPT;
+    tycho__reader list = tycho__reader_of(step->list);
+    size_t names = 0;
+    if (is_condition && step->count > TYCHO_QUERY_MAX) return corrupt_list();
+    for (uint32_t i = 0; i < step->count; i++) {
+        status = check_element(step, is_condition, &list, &names);
+        if (status != TYCHO_OK) return status;
+        if (list.bad) return corrupt_list();
+    }
+    if (tycho__reader_left(&list) > 0) return corrupt_list();
+    if (!is_condition) *elements += step->count;
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- lists */
+
+int tycho__ids_encode(tycho__buffer *buffer, const tycho_bytes *ids, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        tycho__id id;
+        int status = tycho__check_id(ids[i], "event id");
+        if (status == TYCHO_OK) status = tycho__buffer_reserve(buffer, 2 + TYCHO_ID_MAX);
+        if (status != TYCHO_OK) return status;
+        tycho__id_pack(&id, ids[i]);
+        tycho__write8(buffer, id.is_uuid);
+        tycho__write8(buffer, id.size);
+        tycho__write(buffer, id.bytes, id.size);
+    }
+    return TYCHO_OK;
+}
+
+int tycho__id_read(tycho__reader *reader, tycho__id *id) {
+    uint8_t is_uuid = tycho__read8(reader);
+    uint8_t size = tycho__read8(reader);
+    tycho_bytes bytes = tycho__read_bytes(reader, size);
+    bool is_sized = is_uuid == 1 ? size == TYCHO__UUID_BYTES : size > 0 && size <= TYCHO_ID_MAX;
+    if (reader->bad || is_uuid > 1 || !is_sized) {
+        return tycho__fail(TYCHO_CORRUPT, "the batch has a bad event id");
+    }
+    if (is_uuid == 0) {
+        tycho__id_pack(id, bytes);
+        if (id->is_uuid) return tycho__fail(TYCHO_CORRUPT, "the batch has an unpacked UUID");
+        return TYCHO_OK;
+    }
+    tycho__copy(id->bytes, bytes);
+    id->size = size;
+    id->is_uuid = true;
+    return TYCHO_OK;
+}
+
+static int encode_names(tycho__buffer *buffer, const tycho_bytes *names, size_t count,
+                        const char *what) {
+    for (size_t i = 0; i < count; i++) {
+        int status = tycho__check_name(names[i], what);
+        if (status == TYCHO_OK) status = tycho__buffer_reserve(buffer, 1 + names[i].size);
+        if (status != TYCHO_OK) return status;
+        tycho__write8(buffer, (uint8_t)names[i].size);
+        tycho__write(buffer, names[i].data, names[i].size);
+    }
+    return TYCHO_OK;
+}
+
+int tycho__query_encode(tycho__buffer *buffer, const tycho_query *query) {
+    size_t names = 0;
+    if (query->item_count > TYCHO_QUERY_MAX) names = query->item_count;
+    for (size_t i = 0; i < query->item_count && names <= TYCHO_QUERY_MAX; i++) {
+        const tycho_query_item *item = &query->items[i];
+        names += item->type_count > TYCHO_QUERY_MAX ? TYCHO_QUERY_MAX + 1 : item->type_count;
+        names += item->tag_count > TYCHO_QUERY_MAX ? TYCHO_QUERY_MAX + 1 : item->tag_count;
+    }
+    if (names > TYCHO_QUERY_MAX) {
+        return tycho__fail(TYCHO_TOO_LARGE, "a query has over %d items or names", TYCHO_QUERY_MAX);
+    }
+    for (size_t i = 0; i < query->item_count; i++) {
+        const tycho_query_item *item = &query->items[i];
+        int status = tycho__buffer_reserve(buffer, 4);
+        if (status != TYCHO_OK) return status;
+        tycho__write16(buffer, (uint16_t)item->type_count);
+        tycho__write16(buffer, (uint16_t)item->tag_count);
+        status = encode_names(buffer, item->types, item->type_count, "type");
+        if (status == TYCHO_OK) status = encode_names(buffer, item->tags, item->tag_count, "tag");
+        if (status != TYCHO_OK) return status;
+    }
+    return TYCHO_OK;
+}

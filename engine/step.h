@@ -1,0 +1,90 @@
+/* step.h - one condition or operation of a batch, and how it is encoded.
+**
+** A batch as bytes (little-endian):
+**
+**      0  u32  magic "TYB1"
+**      4  u8   flags: 1 idempotent
+**      5  u8   0, three times
+**      8  u32  count of conditions
+**     12  u32  count of operations
+**     16       the conditions, then the operations
+**      .  u64  checksum: XXH3 of all before
+**
+** A step:
+**
+**      0  u8   kind
+**      1  u8   flags (TYCHO_RAW, TYCHO_SKIP_DUPLICATES)
+**      2  u32  size of the payload
+**      6       payload: the fields that `layout` in step.c lists for the kind, in that order
+**
+** One table describes all kinds, and both directions walk it, so that they cannot differ. Kinds are
+** never reused: 6 (lock token) and 7 (version of the rules) among the conditions, and 13 to 17
+** (take and release lock, deploy script, redact, erase) among the operations are kept free.
+*/
+#ifndef TYCHO__STEP_H
+#define TYCHO__STEP_H
+
+#include "record.h"
+
+enum tycho__condition {
+    TYCHO__STREAM_IS = 1,
+    TYCHO__NONE_MATCH = 2,
+    TYCHO__ROUTE_IS = 3,
+    TYCHO__ROW_IS = 4,
+    TYCHO__CHECKPOINT_IS = 5,
+    TYCHO__CONDITIONS = 6
+};
+
+enum tycho__operation {
+    TYCHO__APPEND = 1,
+    TYCHO__LINK = 2,
+    TYCHO__LINK_RANGE = 3,
+    TYCHO__UNLINK = 4,
+    TYCHO__DELETE_STREAM = 5,
+    TYCHO__TRUNCATE = 6,
+    TYCHO__SET_STREAM_METADATA = 7,
+    TYCHO__SET_ROUTE = 8,
+    TYCHO__PUT_ROW = 9,
+    TYCHO__DELETE_ROW = 10,
+    TYCHO__SET_CHECKPOINT = 11,
+    TYCHO__OVERWRITE = 12,
+    TYCHO__OPERATIONS = 13
+};
+
+/* Fields that a kind does not have are zero, `expected` TYCHO_EXPECT_ANY. */
+typedef struct tycho__step {
+    uint8_t kind;
+    uint8_t flags;
+    tycho_bytes name;   /* stream, route, table or checkpoint */
+    tycho_bytes second; /* target, or stream of a route */
+    tycho_bytes key;
+    tycho_bytes value;
+    int64_t expected;
+    int64_t first;
+    int64_t last;
+    uint64_t number; /* position or version */
+    uint32_t count;  /* of the elements in `list` */
+    tycho_bytes list; /* events, ids or query items */
+} tycho__step;
+
+/* Appends the step; its list is not copied but written by the caller right behind, between
+** tycho__step_begin() and tycho__step_end(). A begun step that fails is taken back by restoring
+** buffer->size. */
+int tycho__step_begin(tycho__buffer *buffer, const tycho__step *step, bool is_condition);
+int tycho__step_end(tycho__buffer *buffer, size_t begin);
+
+/* Reads the next step and moves on; structure only. CORRUPT. */
+int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition);
+
+/* Checks everything the builders check, for steps from foreign bytes. CORRUPT. Adds the elements
+** that the step names to `*elements`. */
+int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elements);
+
+/* Element lists. Ids are u8 is_uuid, u8 size, bytes. */
+int tycho__ids_encode(tycho__buffer *buffer, const tycho_bytes *ids, size_t count);
+int tycho__id_read(tycho__reader *reader, tycho__id *id);
+
+/* Query items are u16 counts of types and tags, then the names, each u8 size and bytes. */
+int tycho__query_encode(tycho__buffer *buffer, const tycho_query *query);
+
+#endif

@@ -1,0 +1,94 @@
+/* stream.c - names to streams, ids to events, events to their entries; see stream.h.
+**
+** An event is in a stream by its home entry, which its record names, or by a link, which has a row
+** in table `links`. A home entry counts only while the stream's list has the position at that
+** revision: deleting, truncating and unlinking change the list, never the record.
+*/
+#include "stream.h"
+
+int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream,
+                   unsigned *hops) {
+    assert(name.size <= TYCHO_NAME_MAX);
+    unsigned count = 0;
+    stream->size = (uint8_t)name.size;
+    tycho__copy(stream->bytes, name);
+    while (!raw && txn->state.routes > 0 && stream->size > 0) {
+        tycho_bytes target;
+        int status = tycho__get(txn, TYCHO__ROUTES, tycho__name_bytes(stream), &target);
+        if (status == TYCHO_NOT_FOUND) break;
+        if (status != TYCHO_OK) return status;
+        if (++count > TYCHO__ROUTES_DEEP || target.size > TYCHO_NAME_MAX) {
+            return tycho__fail(TYCHO_CORRUPT, "the routes from \"%.*s\" do not end",
+                               (int)name.size, (const char *)name.data);
+        }
+        stream->size = (uint8_t)target.size;
+        tycho__copy(stream->bytes, target);
+    }
+    if (hops != NULL) *hops = count;
+    return TYCHO_OK;
+}
+
+int tycho__event_find(tycho__txn *txn, const tycho__id *id, uint64_t *position) {
+    uint8_t key[1 + TYCHO_ID_MAX];
+    tycho_bytes value;
+    key[0] = id->is_uuid;
+    memcpy(key + 1, id->bytes, id->size);
+    int status = tycho__get(txn, TYCHO__IDS, tycho__bytes(key, 1u + id->size), &value);
+    if (status == TYCHO_NOT_FOUND) {
+        char text[TYCHO_UUID_SIZE];
+        if (id->is_uuid) tycho__uuid_unpack(text, id->bytes);
+        return tycho__fail(TYCHO_EVENT_NOT_FOUND, "event not found: %.*s",
+                           id->is_uuid ? TYCHO_UUID_SIZE : id->size,
+                           id->is_uuid ? text : (const char *)id->bytes);
+    }
+    if (status != TYCHO_OK) return status;
+    if (value.size != 8) return tycho__fail(TYCHO_CORRUPT, "an event id has no position");
+    *position = tycho__load64(value.data);
+    return TYCHO_OK;
+}
+
+int tycho__event_load(tycho__txn *txn, uint64_t position, tycho__event_view *view) {
+    tycho_bytes record;
+    int status = tycho__get_event(txn, position, &record);
+    if (status == TYCHO_NOT_FOUND) {
+        return tycho__fail(TYCHO_CORRUPT, "the log has no record at position %llu",
+                           (unsigned long long)position);
+    }
+    return status == TYCHO_OK ? tycho__record_read(record, position, view) : status;
+}
+
+void tycho__link_key(uint8_t key[TYCHO__LINK_KEY], uint64_t position, uint32_t stream) {
+    tycho__key64(key, position);
+    tycho__key32(key + 8, stream);
+}
+
+static int find_home(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,
+                     tycho__entry *entry) {
+    tycho__entries entries;
+    if (event->stream != stream->number) return TYCHO_NOT_FOUND;
+    tycho__entries_begin(&entries, txn, stream);
+    int status = tycho__entries_from(&entries, (uint64_t)event->revision, entry);
+    if (status == TYCHO_END) return TYCHO_NOT_FOUND;
+    if (status != TYCHO_OK) return status;
+    bool is_home = entry->ordinal == (uint64_t)event->revision &&
+                   entry->position == event->position && !entry->is_link;
+    return is_home ? TYCHO_OK : TYCHO_NOT_FOUND;
+}
+
+int tycho__entry_find(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,
+                      tycho__entry *entry) {
+    uint8_t key[TYCHO__LINK_KEY];
+    tycho_bytes value;
+    if (stream->number == 0 || stream->count == 0) return TYCHO_NOT_FOUND;
+    int status = find_home(txn, stream, event, entry);
+    if (status != TYCHO_NOT_FOUND) return status;
+    if (txn->state.links == 0) return TYCHO_NOT_FOUND;
+    tycho__link_key(key, event->position, stream->number);
+    status = tycho__get(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key), &value);
+    if (status != TYCHO_OK) return status;
+    if (value.size != 16) return tycho__fail(TYCHO_CORRUPT, "a link has %zu bytes", value.size);
+    entry->ordinal = tycho__load64(value.data);
+    entry->position = event->position;
+    entry->is_link = true;
+    return TYCHO_OK;
+}

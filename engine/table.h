@@ -1,0 +1,46 @@
+/* table.h - the tables of a store, the only list of them.
+**
+** Keys are big-endian where they are numbers, so that order of bytes is order. Values are
+** little-endian. No table uses duplicate keys (they lose rows on LMDB 0.9.24).
+**
+**   meta             "state" -> struct tycho__state (txn.h)
+**   events           position (native u64) -> record (record.h); always appended
+**   ids              u8 is_uuid, packed id -> u64 position. UUIDv7 go to the right edge.
+**   names            u8 kind, name -> u32 number
+**   lists            u8 kind, u32 number -> the list's row (list.h)
+**   blocks           u8 kind, u32 number, u64 first ordinal -> packed entries (list.h)
+**   links            u64 position, u32 stream -> u64 revision, u64 number of the link: the way
+**                    back from an event to the streams it is linked into
+**   stream_metadata  u32 stream -> bytes
+**   routes           name -> name of the stream
+**   rows             u32 table, key -> u64 checksum of all else, u64 version, value
+**   checkpoints      name -> u64 position
+**   garbage          u32 stream: deleted, its blocks and links are still being swept (sweep.c)
+*/
+#ifndef TYCHO__TABLE_H
+#define TYCHO__TABLE_H
+
+#define TYCHO__TABLE_MAP(X)                                                                        \
+    X(META, "meta")                                                                                \
+    X(EVENTS, "events")                                                                            \
+    X(IDS, "ids")                                                                                  \
+    X(NAMES, "names")                                                                              \
+    X(LISTS, "lists")                                                                              \
+    X(BLOCKS, "blocks")                                                                            \
+    X(LINKS, "links")                                                                              \
+    X(STREAM_METADATA, "stream_metadata")                                                          \
+    X(ROUTES, "routes")                                                                            \
+    X(ROWS, "rows")                                                                                \
+    X(CHECKPOINTS, "checkpoints")                                                                  \
+    X(GARBAGE, "garbage")
+
+typedef enum tycho__table {
+#define TYCHO__TABLE(name, text) TYCHO__##name,
+    TYCHO__TABLE_MAP(TYCHO__TABLE)
+#undef TYCHO__TABLE
+    TYCHO__TABLES
+} tycho__table;
+
+enum { TYCHO__FORMAT = 1 }; /* version of everything above and in the files it names */
+
+#endif

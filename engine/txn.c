@@ -1,0 +1,328 @@
+/* txn.c - transactions on an environment; see env.h. */
+#include <errno.h>
+#include <lmdb.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#include "env.h"
+#include "list.h"
+
+#define LOW_SPACE (1u << 20)
+
+static bool is_disk_full(const tycho__env *env) {
+    struct statvfs disk;
+    if (env->path == NULL || statvfs(env->path, &disk) != 0) return false;
+    return (uint64_t)disk.f_bavail * disk.f_frsize < LOW_SPACE;
+}
+
+int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
+    switch (error) {
+    case MDB_NOTFOUND:
+        return TYCHO_NOT_FOUND;
+    case MDB_MAP_FULL:
+        return tycho__fail(TYCHO_FULL, "%s: the reserved address space of %llu bytes is used up; "
+                           "open the store with a larger map_size or without a limit on memory",
+                           what, (unsigned long long)env->map_size);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return tycho__fail(TYCHO_FULL, "%s: %s", what, strerror(error));
+    case ENOMEM:
+        return tycho__fail(TYCHO_NO_MEMORY, "%s: no memory", what);
+    case MDB_READERS_FULL:
+        return tycho__fail(TYCHO_BUSY, "%s: all reader slots are taken; close snapshots or open "
+                           "the store with a larger readers_max", what);
+    case EAGAIN:
+        return tycho__fail(TYCHO_BUSY, "%s: another container has a process of the same number; "
+                           "give both one process id namespace", what);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return tycho__fail(TYCHO_DENIED, "%s: %s", what, strerror(error));
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+        return tycho__fail(TYCHO_CORRUPT, "%s: %s", what, mdb_strerror(error));
+    case MDB_PANIC:
+        atomic_store(&env->is_broken, true);
+        return tycho__fail(TYCHO_IO, "%s: an earlier write failed; close all handles of the store "
+                           "in this process and open it again", what);
+    default:
+        if (error == EIO && is_disk_full(env)) {
+            return tycho__fail(TYCHO_FULL, "%s: the disk is full", what);
+        }
+        return tycho__fail(TYCHO_IO, "%s: %s", what, mdb_strerror(error));
+    }
+}
+
+static MDB_val to_val(tycho_bytes bytes) {
+    MDB_val val = {bytes.size, (void *)(uintptr_t)bytes.data};
+    return val;
+}
+
+/* ---------------------------------------------------------------- state */
+
+static uint64_t state_checksum(const tycho__state *state) {
+    return tycho__hash(state, offsetof(tycho__state, checksum), 0);
+}
+
+static int state_read(tycho__txn *txn) {
+    tycho_bytes value = {NULL, 0};
+    int status = tycho__get(txn, TYCHO__META, tycho__bytes("state", 5), &value);
+    if (status == TYCHO_NOT_FOUND || (status == TYCHO_OK && value.size < 8)) {
+        return tycho__fail(TYCHO_CORRUPT, "the store has no state row");
+    }
+    if (status != TYCHO_OK) return status;
+    uint64_t format = tycho__load64(value.data);
+    if (format > TYCHO__FORMAT) {
+        return tycho__fail(TYCHO_NEWER_FORMAT, "the store has format %llu, this library knows %d",
+                           (unsigned long long)format, TYCHO__FORMAT);
+    }
+    if (value.size != sizeof txn->state) {
+        return tycho__fail(TYCHO_CORRUPT, "the state row of the store has %zu bytes", value.size);
+    }
+    memcpy(&txn->state, value.data, sizeof txn->state);
+    if (txn->state.checksum != state_checksum(&txn->state)) {
+        return tycho__fail(TYCHO_CORRUPT, "the state row of the store has a wrong checksum");
+    }
+    return TYCHO_OK;
+}
+
+int tycho__state_write(tycho__txn *txn) {
+    txn->state.checksum = state_checksum(&txn->state);
+    return tycho__put(txn, TYCHO__META, tycho__bytes("state", 5),
+                      tycho__bytes(&txn->state, sizeof txn->state));
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static void free_read(tycho__txn *txn) {
+    for (int i = 0; i < TYCHO__TABLES; i++) {
+        if (txn->cursors[i] != NULL) mdb_cursor_close(txn->cursors[i]);
+    }
+    mdb_txn_abort(txn->mdb);
+    free(txn);
+}
+
+static tycho__txn *pool_take(tycho__env *env) {
+    pthread_mutex_lock(&env->pool_mutex);
+    tycho__txn *txn = env->pool_count > 0 ? env->pool[--env->pool_count] : NULL;
+    pthread_mutex_unlock(&env->pool_mutex);
+    return txn;
+}
+
+static int new_read(tycho__env *env, tycho__txn **out) {
+    tycho__txn *txn = calloc(1, sizeof *txn);
+    if (txn == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a transaction");
+    txn->env = env;
+    int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
+    if (error == MDB_READERS_FULL) {
+        tycho__env_clear_readers(env);
+        error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
+    }
+    if (error != 0) {
+        free(txn);
+        return tycho__mdb_fail(env, error, "beginning to read");
+    }
+    *out = txn;
+    return TYCHO_OK;
+}
+
+int tycho__txn_read(tycho__env *env, tycho__txn **out) {
+    *out = NULL;
+    tycho__txn *txn = pool_take(env);
+    int status = TYCHO_OK;
+    if (txn == NULL) {
+        status = new_read(env, &txn);
+    } else {
+        int error = mdb_txn_renew(txn->mdb);
+        if (error != 0) status = tycho__mdb_fail(env, error, "beginning to read");
+    }
+    if (status == TYCHO_OK) status = state_read(txn);
+    if (status != TYCHO_OK) {
+        if (txn != NULL) free_read(txn);
+        return status;
+    }
+    *out = txn;
+    return TYCHO_OK;
+}
+
+int tycho__txn_renew(tycho__txn *txn) {
+    assert(!txn->is_write);
+    mdb_txn_reset(txn->mdb);
+    txn->stale_cursors = UINT32_MAX;
+    int error = mdb_txn_renew(txn->mdb);
+    if (error != 0) return tycho__mdb_fail(txn->env, error, "going on to read");
+    return state_read(txn);
+}
+
+void tycho__txn_done(tycho__txn *txn) {
+    if (txn == NULL) return;
+    assert(!txn->is_write);
+    tycho__env *env = txn->env;
+    mdb_txn_reset(txn->mdb);
+    txn->stale_cursors = UINT32_MAX;
+    pthread_mutex_lock(&env->pool_mutex);
+    bool is_kept = env->pool_count < TYCHO__POOL;
+    if (is_kept) env->pool[env->pool_count++] = txn;
+    pthread_mutex_unlock(&env->pool_mutex);
+    if (!is_kept) free_read(txn);
+}
+
+void tycho__pool_clear(tycho__env *env) {
+    for (tycho__txn *txn = pool_take(env); txn != NULL; txn = pool_take(env)) free_read(txn);
+}
+
+/* ---------------------------------------------------------------- writing */
+
+int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
+    static const unsigned flags[] = {
+        [TYCHO_SYNC_FULL] = 0, [TYCHO_SYNC_BATCHED] = MDB_NOMETASYNC, [TYCHO_SYNC_NONE] = MDB_NOSYNC};
+    memset(txn, 0, sizeof *txn);
+    txn->env = env;
+    txn->is_write = true;
+    assert(sync <= TYCHO_SYNC_NONE);
+    int error = mdb_txn_begin(env->mdb, NULL, flags[sync], &txn->mdb);
+    if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
+    int status = state_read(txn);
+    if (status != TYCHO_OK) tycho__txn_abort(txn);
+    return status;
+}
+
+static void end_write(tycho__txn *txn) {
+    tycho__lists_free(txn);
+    txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
+}
+
+void tycho__txn_abort(tycho__txn *txn) {
+    if (txn->mdb == NULL) return;
+    mdb_txn_abort(txn->mdb);
+    end_write(txn);
+}
+
+int tycho__txn_commit(tycho__txn *txn) {
+    int status = tycho__lists_write(txn);
+    if (status == TYCHO_OK) status = tycho__state_write(txn);
+    if (status != TYCHO_OK) {
+        tycho__txn_abort(txn);
+        return status;
+    }
+    int error = mdb_txn_commit(txn->mdb);
+    end_write(txn);
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "committing");
+}
+
+/* ---------------------------------------------------------------- rows */
+
+/* The transaction's cursor of a table. */
+static int cursor_of(tycho__txn *txn, tycho__table table, MDB_cursor **cursor) {
+    uint32_t bit = 1u << table;
+    int error = 0;
+    if (txn->cursors[table] == NULL) {
+        error = mdb_cursor_open(txn->mdb, txn->env->tables[table], &txn->cursors[table]);
+    } else if (!txn->is_write && (txn->stale_cursors & bit) != 0) {
+        error = mdb_cursor_renew(txn->mdb, txn->cursors[table]);
+    }
+    txn->stale_cursors &= ~bit;
+    *cursor = txn->cursors[table];
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "reading");
+}
+
+static int walk(tycho__txn *txn, tycho__table table, MDB_cursor_op op, tycho_bytes *key,
+                tycho_bytes *value) {
+    MDB_cursor *cursor;
+    int status = cursor_of(txn, table, &cursor);
+    if (status != TYCHO_OK) return status;
+    MDB_val k = to_val(*key), v = {0, NULL};
+    int error = mdb_cursor_get(cursor, &k, &v, op);
+    if (error != 0) return tycho__mdb_fail(txn->env, error, "reading");
+    *key = tycho__bytes(k.mv_data, k.mv_size);
+    *value = tycho__bytes(v.mv_data, v.mv_size);
+    return TYCHO_OK;
+}
+
+int tycho__get(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes *value) {
+    return walk(txn, table, MDB_SET_KEY, &key, value);
+}
+
+int tycho__seek(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    return walk(txn, table, key->size == 0 ? MDB_FIRST : MDB_SET_RANGE, key, value);
+}
+
+int tycho__next(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    return walk(txn, table, MDB_NEXT, key, value);
+}
+
+int tycho__previous(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    return walk(txn, table, MDB_PREV, key, value);
+}
+
+int tycho__last(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    return walk(txn, table, MDB_LAST, key, value);
+}
+
+static int write_row(tycho__txn *txn, tycho__table table, tycho_bytes key, MDB_val *value,
+                     unsigned flags) {
+    MDB_cursor *cursor;
+    assert(txn->is_write);
+    int status = cursor_of(txn, table, &cursor);
+    if (status != TYCHO_OK) return status;
+    MDB_val k = to_val(key);
+    int error = mdb_cursor_put(cursor, &k, value, flags);
+    if (error == MDB_KEYEXIST) return TYCHO_DUPLICATE_EVENT;
+    txn->is_changed = true;
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "writing");
+}
+
+int tycho__put(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value) {
+    MDB_val v = to_val(value);
+    return write_row(txn, table, key, &v, 0);
+}
+
+int tycho__insert(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value) {
+    MDB_val v = to_val(value);
+    return write_row(txn, table, key, &v, MDB_NOOVERWRITE);
+}
+
+int tycho__remove(tycho__txn *txn, tycho__table table, tycho_bytes key) {
+    MDB_val k = to_val(key);
+    assert(txn->is_write);
+    int error = mdb_del(txn->mdb, txn->env->tables[table], &k, NULL);
+    if (error == 0) txn->is_changed = true;
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "removing");
+}
+
+static int reserve_event(tycho__txn *txn, uint64_t position, size_t size, unsigned flags,
+                         uint8_t **to) {
+    size_t number = position;
+    MDB_val value = {size, NULL};
+    int status = write_row(txn, TYCHO__EVENTS, tycho__bytes(&number, sizeof number), &value,
+                           MDB_RESERVE | flags);
+    if (status == TYCHO_DUPLICATE_EVENT) {
+        return tycho__fail(TYCHO_CORRUPT, "the log goes beyond its head, position %llu",
+                           (unsigned long long)position);
+    }
+    *to = value.mv_data;
+    return status;
+}
+
+int tycho__append(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to) {
+    return reserve_event(txn, position, size, MDB_APPEND, to);
+}
+
+int tycho__put_event(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to) {
+    return reserve_event(txn, position, size, 0, to);
+}
+
+int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+    size_t number = position;
+    return tycho__get(txn, TYCHO__EVENTS, tycho__bytes(&number, sizeof number), record);
+}
+
+int tycho__row_count(tycho__txn *txn, tycho__table table, uint64_t *count) {
+    MDB_stat stat;
+    int error = mdb_stat(txn->mdb, txn->env->tables[table], &stat);
+    if (error != 0) return tycho__mdb_fail(txn->env, error, "counting rows");
+    *count = stat.ms_entries;
+    return TYCHO_OK;
+}

@@ -1,0 +1,590 @@
+/* tycho.h - Tycho, an embeddable event store.
+**
+** READING ORDER
+**   1 version and limits    5 the batch: conditions      9 waiting for events
+**   2 statuses              6 the batch: operations     10 verify, backup, stats
+**   3 bytes and events      7 commit and receipt        11 hooks
+**   4 the store             8 reading
+**
+** CONVENTIONS
+**   - Every fallible function returns a status: TYCHO_OK (0), TYCHO_END (1) where a sequence is
+**     over, or a negative code of TYCHO_STATUS_MAP. tycho_error() then gives a sentence with the
+**     surprising value. Facts that a program needs are out parameters, never to be parsed.
+**   - Strings are bytes with a size, never NUL-terminated, unless the type is `const char *`.
+**     Stream, type, tag, route, table and checkpoint names are valid UTF-8 without control
+**     characters, 1 to TYCHO_NAME_MAX bytes. Event ids are any 1 to TYCHO_ID_MAX bytes.
+**   - Inputs are copied before return. Outputs are values, handles, or views into a handle that
+**     are good until that handle moves, is cleared or is closed. Nothing needs to be freed.
+**   - Option structs start with their own size; all other zero fields mean the default.
+**   - Times are microseconds since 1970-01-01T00:00:00Z, as int64_t.
+**   - `position` is the place of an event in the store: 1, 2, 3, gapless, in commit order; 0 means
+**     "before the first". `revision` is the place of an entry in a stream: 0, 1, 2, never used
+**     twice while the stream exists; -1 means "before the first".
+**   - A tycho_store may be used by any number of threads at once. A batch, cursor, listing,
+**     snapshot or verification is used by one thread at a time; cursors and listings that read in
+**     one snapshot count as one handle with it.
+**   - After fork() the child may not use any handle of the parent: every call answers
+**     TYCHO_FORKED. It may open the store itself. Closers accept NULL and never fail.
+**   - The library never prints, exits, starts a thread or installs a signal handler.
+*/
+#ifndef TYCHO_H
+#define TYCHO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define TYCHO_API __attribute__((visibility("default")))
+#else
+#define TYCHO_API
+#endif
+
+/* ---------------------------------------------------------------- 1. version and limits */
+
+#define TYCHO_VERSION "0.1.0"
+
+enum {
+    TYCHO_NAME_MAX = 255,               /* bytes of a stream, type, tag, route or table name */
+    TYCHO_ID_MAX = 64,                  /* bytes of an event, correlation or causation id */
+    TYCHO_KEY_MAX = 400,                /* bytes of a row's key */
+    TYCHO_TAGS_MAX = 64,                /* tags of one event */
+    TYCHO_QUERY_MAX = 256,              /* names in one query, all items together */
+    TYCHO_BATCH_EVENTS_MAX = 10000,     /* events and links named in one batch */
+    TYCHO_BATCH_STEPS_MAX = 10000       /* conditions, and operations, of one batch */
+};
+#define TYCHO_EVENT_SIZE_MAX (16u << 20) /* bytes of data + metadata of one event */
+#define TYCHO_BATCH_SIZE_MAX (64u << 20) /* bytes of one encoded batch */
+
+/* The version of the library that runs ("0.1.0"); TYCHO_VERSION is the one compiled against. */
+TYCHO_API const char *tycho_version(void);
+
+/* ---------------------------------------------------------------- 2. statuses */
+
+/* X(NAME, value, "code", "what it means"): the one list from which the enum, the texts, the names
+** in Lua and in the host protocol are made. */
+#define TYCHO_STATUS_MAP(X)                                                                         \
+    X(OK, 0, "ok", "done")                                                                          \
+    X(END, 1, "end", "there is no more")                                                            \
+    X(MISUSE, -1, "invalid_argument", "an argument is not valid")                                   \
+    X(INVALID_EXPECTED_VERSION, -2, "invalid_expected_version", "this stream cannot expect that")   \
+    X(WRONG_EXPECTED_VERSION, -3, "wrong_expected_version", "the stream is at another version")     \
+    X(CONDITION_FAILED, -4, "condition_failed", "a condition of the batch does not hold")           \
+    X(DUPLICATE_EVENT, -5, "duplicate_event", "an event with this id is in the store already")      \
+    X(DUPLICATE_ENTRY, -6, "event_duplicated_in_stream", "the stream has this event already")       \
+    X(EVENT_NOT_FOUND, -7, "event_not_found", "no event has this id")                               \
+    X(ENTRY_NOT_FOUND, -8, "event_not_found_in_stream", "the stream does not have this event")      \
+    X(NOT_FOUND, -9, "not_found", "there is no such thing")                                         \
+    X(TOO_LARGE, -10, "too_large", "a limit is exceeded")                                           \
+    X(CORRUPT, -11, "corrupt", "stored or given bytes are damaged")                                 \
+    X(FULL, -12, "full", "the disk or the map is full; nothing was changed")                        \
+    X(BUSY, -13, "busy", "somebody else holds what is needed")                                      \
+    X(TIMEOUT, -14, "timeout", "it did not happen in time")                                         \
+    X(DENIED, -15, "denied", "this handle or host may not do that")                                 \
+    X(NO_MEMORY, -16, "no_memory", "memory could not be had; nothing was changed")                  \
+    X(IO, -17, "io", "the operating system refused a read or write")                                \
+    X(UNKNOWN_OUTCOME, -18, "unknown_outcome", "the commit failed late: re-read before retrying")   \
+    X(FORKED, -19, "forked", "the handle belongs to the parent process")                            \
+    X(NEWER_FORMAT, -20, "newer_format", "it was written by a newer Tycho")
+
+enum tycho_status {
+#define TYCHO__STATUS(name, value, code, text) TYCHO_##name = value,
+    TYCHO_STATUS_MAP(TYCHO__STATUS)
+#undef TYCHO__STATUS
+};
+
+/* The code of a status ("wrong_expected_version") and what it means; static, never NULL. */
+TYCHO_API const char *tycho_status_code(int status);
+TYCHO_API const char *tycho_status_text(int status);
+
+/* The sentence of the last call of this thread that failed: one line, lower case, with the
+** surprising value. Good until the thread's next failing call. Never NULL. */
+TYCHO_API const char *tycho_error(void);
+
+/* ---------------------------------------------------------------- 3. bytes and events */
+
+typedef struct tycho_bytes {
+    const void *data; /* may be NULL when size is 0 */
+    size_t size;
+} tycho_bytes;
+
+enum { /* tycho_new_event.flags */
+    TYCHO_HAS_TIME = 1,
+    TYCHO_HAS_VALID_TIME = 2
+};
+
+/* An event to be written. Zero fields mean: a new UUIDv7 as id, now as time, time as valid_time,
+** MessagePack as content type, no ids, no tags, no metadata, no data. `type` is required.
+** `metadata` is opaque to the engine; bindings write a MessagePack map. */
+typedef struct tycho_new_event {
+    tycho_bytes id;
+    tycho_bytes type;
+    uint32_t flags;     /* TYCHO_HAS_TIME, TYCHO_HAS_VALID_TIME: the times below are given */
+    uint32_t tag_count; /* up to TYCHO_TAGS_MAX; a tag given twice is kept once */
+    int64_t time;       /* when it was recorded */
+    int64_t valid_time; /* since when it holds in the domain */
+    tycho_bytes correlation_id;
+    tycho_bytes causation_id;
+    const tycho_bytes *tags;
+    tycho_bytes content_type; /* of data, 0 to TYCHO_NAME_MAX bytes; empty: MessagePack */
+    tycho_bytes metadata;
+    tycho_bytes data;
+} tycho_new_event;
+
+/* An event as it is read: a view into a cursor. The home stream and the tags are looked up on
+** demand with tycho_cursor_stream() and tycho_cursor_tag(). */
+typedef struct tycho_event {
+    uint64_t position;
+    int64_t revision;   /* in the stream that is read, else in the home stream; -1: not in one */
+    int64_t time;
+    int64_t valid_time;
+    tycho_bytes id;
+    tycho_bytes type;
+    tycho_bytes correlation_id;
+    tycho_bytes causation_id;
+    tycho_bytes content_type; /* empty: MessagePack */
+    tycho_bytes metadata;
+    tycho_bytes data;
+    uint32_t tag_count;
+    uint32_t is_link; /* 1 when the stream that is read has it as a link */
+} tycho_event;
+
+enum { TYCHO_UUID_SIZE = 36 };
+
+/* Writes a new UUIDv7 as 36 characters of text (no NUL). Ids of one process rise strictly. Any
+** thread; about 0.1 us. */
+TYCHO_API void tycho_uuid(char text[TYCHO_UUID_SIZE]);
+
+/* Now, in microseconds since the epoch (CLOCK_REALTIME). */
+TYCHO_API int64_t tycho_now(void);
+
+/* ---------------------------------------------------------------- 4. the store */
+
+typedef struct tycho_store tycho_store;
+
+enum tycho_mode {
+    TYCHO_CREATE = 0,    /* open for reading and writing, create when it does not exist */
+    TYCHO_EXISTING = 1,  /* open for reading and writing; TYCHO_NOT_FOUND when it does not exist */
+    TYCHO_READ_ONLY = 2, /* never write; TYCHO_NOT_FOUND when it does not exist */
+    TYCHO_TEMPORARY = 3  /* a new store below $TMPDIR (or /tmp), removed when it is closed */
+};
+
+/* What a crash may take. A "process crash" is any end of the process, kill -9 included; a "power
+** cut" is any end of the machine.
+**   FULL     a receipt is returned after the flush. Neither takes anything acknowledged.
+**   BATCHED  data is flushed at each commit, the commit record with the next one or with
+**            tycho_store_sync(). A process crash takes nothing; a power cut may take the last
+**            commits whole, never damages the store.
+**   NONE     nothing is flushed before tycho_store_sync(). A process crash takes nothing; a power
+**            cut may destroy the store. Only for what can be made again.
+** Each handle has its own level; a commit that serves several handles takes the strictest. */
+enum tycho_sync { TYCHO_SYNC_FULL = 0, TYCHO_SYNC_BATCHED = 1, TYCHO_SYNC_NONE = 2 };
+
+typedef struct tycho_options {
+    size_t size;               /* sizeof(tycho_options) */
+    uint32_t mode;             /* enum tycho_mode */
+    uint32_t sync;             /* enum tycho_sync */
+    uint64_t map_size;         /* bytes of address space to reserve; 0: 1 TiB, halved while the
+                               ** system refuses. Only the first open of a process counts. */
+    uint32_t readers_max;      /* concurrent readers of all processes; 0: 1022 */
+    uint32_t write_timeout_ms; /* how long a commit waits for another process; 0: 30 s */
+    uint64_t reserve_size;     /* free bytes of the disk below which writes are refused; 0: 64 MiB */
+} tycho_options;
+
+/* Opens the store in the directory `path` (NUL-terminated). `options` may be NULL. A second open
+** of the same directory in one process shares everything but the handle's own options.
+** Temporary stores take `path` NULL. Costs milliseconds; take it once per process.
+** Errors: MISUSE (options, path), NOT_FOUND, DENIED (permissions, not a store, a network file
+** system), NEWER_FORMAT, CORRUPT, BUSY (another process is opening it for over 10 s), FULL, NO_MEMORY,
+** IO. `*store` is NULL on error. */
+TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
+
+/* Closes the handle. Cursors, snapshots, listings and verifications of it must be closed before
+** (asserted). The environment goes with the last handle of the process. */
+TYCHO_API void tycho_store_close(tycho_store *store);
+
+/* The absolute path of the store; good until it is closed. */
+TYCHO_API const char *tycho_store_path(const tycho_store *store);
+
+/* Makes everything committed so far durable; for BATCHED and NONE. */
+TYCHO_API int tycho_store_sync(tycho_store *store);
+
+/* ---------------------------------------------------------------- 5. the batch: conditions */
+
+/* A batch is the only way to change a store: conditions and operations that are committed
+** together or not at all. It is built in memory, in a canonical encoding, and checked as it is
+** built; a failing call leaves it as it was. All conditions are checked against the state before
+** the batch, whatever the order of the calls. Names of streams are resolved through routes inside
+** the commit. */
+typedef struct tycho_batch tycho_batch;
+
+/* Expected versions: a revision (>= 0: the stream's last), or one of these. */
+enum {
+    TYCHO_EXPECT_NONE = -1,  /* the stream has no entries */
+    TYCHO_EXPECT_ANY = -2,   /* whatever it has */
+    TYCHO_EXPECT_EXISTS = -3 /* the stream has at least one entry */
+};
+
+enum { /* flags of operations */
+    TYCHO_RAW = 1,           /* the name is a stream's own, even where a route has that name */
+    TYCHO_SKIP_DUPLICATES = 2 /* an event that the stream has already is left out, no error */
+};
+
+/* One alternative of a query: the event has one of the types (any type when there are none) and
+** all of the tags. A query matches when one of its items does; one without items matches all. */
+typedef struct tycho_query_item {
+    const tycho_bytes *types;
+    size_t type_count;
+    const tycho_bytes *tags;
+    size_t tag_count;
+} tycho_query_item;
+
+typedef struct tycho_query {
+    const tycho_query_item *items;
+    size_t item_count;
+} tycho_query;
+
+/* NO_MEMORY. */
+TYCHO_API int tycho_batch_create(tycho_batch **batch);
+TYCHO_API void tycho_batch_destroy(tycho_batch *batch);
+/* Empties it, keeping its memory; its receipt is gone. */
+TYCHO_API void tycho_batch_clear(tycho_batch *batch);
+
+/* A batch whose events are all in the store already, with the same content and streams, gets the
+** original receipt, without its conditions being checked again (the answer to "was my request
+** carried out?" after a lost connection). Source: DESIGN "idempotent". */
+TYCHO_API void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent);
+
+/* The stream (or route) is at `expected`. Broken: WRONG_EXPECTED_VERSION, with `actual`. Errors of
+** all builders: MISUSE, INVALID_EXPECTED_VERSION, TOO_LARGE, NO_MEMORY. */
+TYCHO_API int tycho_batch_expect(tycho_batch *batch, tycho_bytes stream, int64_t expected,
+                                 uint32_t flags);
+
+/* No event after position `after` matches the query: the append condition of a dynamic
+** consistency boundary (dcb.events). Broken: CONDITION_FAILED, `actual` is the position found. */
+TYCHO_API int tycho_batch_expect_none(tycho_batch *batch, const tycho_query *query, uint64_t after);
+
+/* The route points to the stream; an empty stream: there is no such route. */
+TYCHO_API int tycho_batch_expect_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream);
+
+/* The row has this version; 0: there is no such row. `actual` is the version found. */
+TYCHO_API int tycho_batch_expect_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
+                                     uint64_t version);
+
+/* The checkpoint is at this position; 0: never set. `actual` is the position found. */
+TYCHO_API int tycho_batch_expect_checkpoint(tycho_batch *batch, tycho_bytes name,
+                                            uint64_t position);
+
+/* ---------------------------------------------------------------- 6. the batch: operations */
+
+/* Appends events to a stream; an empty `stream` appends to the global log alone, which knows only
+** TYCHO_EXPECT_ANY. Ids and times left out are put in here, not at commit. `expected` is checked
+** with the conditions. At commit: WRONG_EXPECTED_VERSION, DUPLICATE_EVENT (`event_id` is the one,
+** `stream` its home); DUPLICATE_EVENT at once when the batch itself names an id twice. */
+TYCHO_API int tycho_batch_append(tycho_batch *batch, tycho_bytes stream, int64_t expected,
+                                 const tycho_new_event *events, size_t count, uint32_t flags);
+
+/* Links events, which may be appended by the same batch, into a further stream, in this order.
+** At commit: EVENT_NOT_FOUND, DUPLICATE_ENTRY (unless SKIP_DUPLICATES). */
+TYCHO_API int tycho_batch_link(tycho_batch *batch, tycho_bytes stream, int64_t expected,
+                               const tycho_bytes *event_ids, size_t count, uint32_t flags);
+
+/* Links the entries of `source` with revisions from `first` to `last` (inclusive; -1: the last
+** there is) into `target`, in order, in C at apply time. At most TYCHO_BATCH_EVENTS_MAX entries
+** (TOO_LARGE at commit). RAW applies to both names. */
+TYCHO_API int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int64_t first,
+                                     int64_t last, tycho_bytes target, int64_t expected,
+                                     uint32_t flags);
+
+/* Removes entries from a stream, its home events too: their revisions stay unused, the events
+** stay in the log and in other streams. At commit: EVENT_NOT_FOUND, ENTRY_NOT_FOUND. */
+TYCHO_API int tycho_batch_unlink(tycho_batch *batch, tycho_bytes stream,
+                                 const tycho_bytes *event_ids, size_t count, uint32_t flags);
+
+/* Removes the stream: all entries and its metadata, never events. Its name is then as if it had
+** never been used: revisions begin at 0 again. A stream that does not exist is no error. */
+TYCHO_API int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, uint32_t flags);
+
+/* Removes the entries with revisions below `before`; the revisions stay used. */
+TYCHO_API int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64_t before,
+                                   uint32_t flags);
+
+/* Sets the metadata of a stream, which need not have entries; empty bytes remove it. */
+TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes stream,
+                                              tycho_bytes metadata, uint32_t flags);
+
+/* Makes `route` forward to `stream` (which may itself be a route, up to 8 deep; a circle is
+** MISUSE at commit); an empty stream removes the route. The result has the previous stream. */
+TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream);
+
+/* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is the
+** sequence of the batch that last put it, so it never comes back. Deleting a row that is not there
+** is no error. */
+TYCHO_API int tycho_batch_put_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
+                                  tycho_bytes value);
+TYCHO_API int tycho_batch_delete_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key);
+
+/* Sets a checkpoint; position 0 removes it. */
+TYCHO_API int tycho_batch_set_checkpoint(tycho_batch *batch, tycho_bytes name, uint64_t position);
+
+/* Replaces type, valid_time (only with TYCHO_HAS_VALID_TIME), content type, metadata and data of
+** stored events, found by id; position, streams, time, tags, correlation and causation stay. `id`
+** and `type` are required. At commit: EVENT_NOT_FOUND. */
+TYCHO_API int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *events,
+                                    size_t count);
+
+/* The canonical encoding of the batch: versioned, bounded, checksummed; a view good until the
+** batch changes. Same calls, ids and times: same bytes. */
+TYCHO_API int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes);
+
+/* Replaces the batch by one that was encoded. Survives any bytes: CORRUPT, NEWER_FORMAT, TOO_LARGE. */
+TYCHO_API int tycho_batch_decode(tycho_batch *batch, tycho_bytes bytes);
+
+/* ---------------------------------------------------------------- 7. commit and receipt */
+
+/* What an operation did; in the order of the calls that added operations. */
+typedef struct tycho_result {
+    uint64_t count;          /* events appended, entries linked or removed, rows put or deleted */
+    uint64_t first_position; /* append: of its first event, the others follow; else 0 */
+    int64_t first_revision;  /* append, link: of its first new entry, the others follow; else -1 */
+    tycho_bytes previous;    /* set_route: the stream it pointed to, or empty */
+} tycho_result;
+
+/* The answer to a commit. The facts are set where a status names them. */
+typedef struct tycho_receipt {
+    uint64_t sequence;       /* number of the batch in the store, 1, 2, 3 ...; 0: not committed */
+    uint64_t first_position; /* events of the batch: first .. first + event_count - 1 */
+    uint64_t event_count;
+    uint64_t head;           /* last position of the store after the batch */
+    const tycho_result *results;
+    size_t result_count;
+    int is_replay;           /* 1: idempotent, and all was there already */
+    /* facts of a refusal */
+    int32_t operation;       /* index of the operation that was refused, or -1 */
+    int32_t condition;       /* index of the condition that was refused, or -1 */
+    int64_t actual;          /* what was found instead: revision, version or position */
+    tycho_bytes event_id;    /* the event in question */
+    tycho_bytes stream;      /* the stream or route in question */
+} tycho_receipt;
+
+/* Commits the batch and waits for its durability as the handle's sync level says. Threads that
+** commit at the same time share one flush; processes take turns. An empty batch is MISUSE.
+** `receipt` (may be NULL) is also filled on refusal; it is a view into the batch. The batch stays
+** as it is and can be committed again.
+** Errors: those of its conditions and operations; TIMEOUT (another process writes for longer than
+** write_timeout_ms), FULL, NO_MEMORY, IO, DENIED (read-only handle, or deployed scripts and no
+** script host), CORRUPT, UNKNOWN_OUTCOME. All but the last mean: nothing was changed.
+** Cost with FULL: two flushes, shared by all batches of the group. */
+TYCHO_API int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt);
+
+/* ---------------------------------------------------------------- 8. reading */
+
+/* A snapshot makes several reads see one instant. It pins pages of the file: close it soon (the
+** age of the oldest one is in tycho_stats). Cursors without one see, each on its own, the log up
+** to the head at their opening, page by page; a long read then pins nothing. */
+typedef struct tycho_snapshot tycho_snapshot;
+TYCHO_API int tycho_snapshot_open(tycho_store *store, tycho_snapshot **snapshot);
+TYCHO_API void tycho_snapshot_close(tycho_snapshot *snapshot);
+
+enum { /* tycho_read.flags */
+    TYCHO_READ_BACKWARD = 1 << 0,     /* the exact reverse of forward */
+    TYCHO_READ_RAW = 1 << 1,          /* `stream` is not resolved through routes */
+    TYCHO_READ_FIRST = 1 << 2,        /* only the first event of the result */
+    TYCHO_READ_LAST = 1 << 3,         /* only the last event of the (limited) result */
+    TYCHO_READ_BY_IDS = 1 << 4,       /* `ids` is given (none of them: an empty result) */
+    TYCHO_READ_FROM_POSITION = 1 << 5, /* the field of that name is given; and so on */
+    TYCHO_READ_TO_POSITION = 1 << 6,
+    TYCHO_READ_FROM_REVISION = 1 << 7,
+    TYCHO_READ_TO_REVISION = 1 << 8,
+    TYCHO_READ_FROM_TIME = 1 << 9,
+    TYCHO_READ_UNTIL_TIME = 1 << 10
+};
+
+enum tycho_order {
+    TYCHO_BY_POSITION = 0, /* of the log, or by revision in a stream */
+    TYCHO_AS_AT = 1,       /* by time; ties by position (in a stream: by revision) */
+    TYCHO_AS_OF = 2        /* by valid_time; ties likewise. Time bounds then mean valid_time. */
+};
+
+/* What to read. All bounds are exclusive and in the direction of reading: backward from 10 gives
+** 9, 8, 7. `from_time` alone is inclusive (time >= from_time, time < until_time, in both
+** directions). Bounds, ids and the query filter; the limit applies after them. */
+typedef struct tycho_read {
+    size_t size; /* sizeof(tycho_read) */
+    tycho_snapshot *snapshot; /* NULL: the cursor's own */
+    tycho_bytes stream;       /* empty: the global log */
+    uint32_t flags;
+    uint32_t order;         /* enum tycho_order */
+    tycho_bytes from_id;    /* events after (backward: before) this one in the order read */
+    tycho_bytes to_id;      /* ... and before (backward: after) this one */
+    uint64_t from_position; /* 0: before the first */
+    uint64_t to_position;
+    int64_t from_revision;  /* only with `stream`; -1: before the first */
+    int64_t to_revision;
+    int64_t from_time;
+    int64_t until_time;
+    const tycho_query *query; /* NULL: everything */
+    const tycho_bytes *ids;   /* with TYCHO_READ_BY_IDS: only these, in the order of the store */
+    size_t id_count;
+    uint64_t limit;      /* 0: no limit */
+    tycho_bytes resume;  /* a key of tycho_cursor_key() of a cursor of the same read: go on behind it */
+} tycho_read;
+
+typedef struct tycho_cursor tycho_cursor;
+
+/* Starts a read. Errors: MISUSE, EVENT_NOT_FOUND (from_id or to_id is not in that stream, or not
+** in the log), CORRUPT (resume), NO_MEMORY, BUSY (no reader slot). A stream that does not exist
+** is empty. Cost: a few microseconds; AS_AT and AS_OF read all that match first, 16 bytes each. */
+TYCHO_API int tycho_cursor_open(tycho_store *store, const tycho_read *read, tycho_cursor **cursor);
+
+/* The next event, or TYCHO_END. The view is good until the cursor moves or closes. Every record's
+** checksum is verified: CORRUPT names the position, and the cursor may go on behind it. */
+TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
+
+/* The home stream of the current event (empty: none), and one of its tags (index < tag_count, in
+** byte order). Views as above. */
+TYCHO_API int tycho_cursor_stream(tycho_cursor *cursor, tycho_bytes *stream);
+TYCHO_API int tycho_cursor_tag(tycho_cursor *cursor, uint32_t index, tycho_bytes *tag);
+
+/* The key behind the current event: opaque bytes, at most TYCHO_CURSOR_KEY_MAX, that stay good
+** for ever, whatever is written in between. What is left of the limit is in it. */
+enum { TYCHO_CURSOR_KEY_MAX = 64 };
+TYCHO_API int tycho_cursor_key(tycho_cursor *cursor, tycho_bytes *key);
+TYCHO_API void tycho_cursor_close(tycho_cursor *cursor);
+
+/* How many events the read would give. O(1) for the log or a whole stream, else O(result). */
+TYCHO_API int tycho_count(tycho_store *store, const tycho_read *read, uint64_t *count);
+
+/* The last position of the store; 0 when it is empty. */
+TYCHO_API int tycho_head(tycho_store *store, uint64_t *position);
+
+/* Position of an event: EVENT_NOT_FOUND when there is none. */
+TYCHO_API int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *position);
+
+/* Revision of an event in a stream (resolved through routes): ENTRY_NOT_FOUND when the stream does
+** not have it, EVENT_NOT_FOUND when nobody does. */
+TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
+                                   int64_t *revision);
+
+/* The last revision of a stream that was ever given, -1 when it is empty. */
+TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision);
+
+/* The stream that a name leads to: itself when it is no route. A view good until the thread's next
+** call. */
+TYCHO_API int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_bytes *stream);
+
+enum tycho_list {
+    TYCHO_LIST_STREAMS = 0,    /* with entries or metadata, by name: count, revision, value */
+    TYCHO_LIST_TYPES = 1,      /* by name: count */
+    TYCHO_LIST_TAGS = 2,       /* by name: count */
+    TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream */
+    TYCHO_LIST_CHECKPOINTS = 4, /* by name: position */
+    TYCHO_LIST_ROWS = 5,       /* of `subject`, a table, by key: value, version */
+    TYCHO_LIST_STREAMS_OF = 6  /* of `subject`, an event id, in link order: name, revision */
+};
+
+/* One line of a directory; fields that its kind does not name above are zero. A view good until
+** the listing moves or closes. */
+typedef struct tycho_item {
+    tycho_bytes name;   /* or the key of a row */
+    tycho_bytes value;  /* of a row, metadata of a stream, target of a route */
+    uint64_t count;     /* entries now */
+    int64_t revision;   /* last of the stream, or of the event in that stream; else -1 */
+    uint64_t version;   /* of a row */
+    uint64_t position;  /* of a checkpoint */
+} tycho_item;
+
+typedef struct tycho_list_options {
+    size_t size; /* sizeof(tycho_list_options) */
+    tycho_snapshot *snapshot;
+    uint32_t list;       /* enum tycho_list */
+    uint32_t exact;      /* 1: only the name that equals `prefix` */
+    tycho_bytes subject; /* ROWS: table; STREAMS_OF: event id (EVENT_NOT_FOUND when unknown) */
+    tycho_bytes prefix;  /* only names that begin with it */
+    tycho_bytes after;   /* only names behind this one: keyset paging */
+    uint64_t limit;      /* 0: no limit */
+} tycho_list_options;
+
+typedef struct tycho_listing tycho_listing;
+TYCHO_API int tycho_listing_open(tycho_store *store, const tycho_list_options *options,
+                                 tycho_listing **listing);
+TYCHO_API int tycho_listing_next(tycho_listing *listing, tycho_item *item);
+TYCHO_API void tycho_listing_close(tycho_listing *listing);
+
+/* ---------------------------------------------------------------- 9. waiting for events */
+
+/* Waits until the head is beyond `position` and gives the head: TYCHO_OK, or TIMEOUT after
+** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a killed
+** committer costs at most 250 ms). No CPU while waiting. Holds no snapshot. */
+TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms,
+                         uint64_t *head);
+
+/* ---------------------------------------------------------------- 10. verify, backup, stats */
+
+/* Proves every index against every record, all counts and checksums, in one snapshot. Open, then
+** step until TYCHO_END; each step does a bounded piece of work (about 1,000 events). Damage in the
+** pages of LMDB itself may end the process: run it in one of its own (`tycho verify` does). */
+typedef struct tycho_verification tycho_verification;
+
+typedef struct tycho_finding {
+    tycho_bytes text;  /* what is wrong, one line; empty: this step found nothing */
+    uint64_t findings; /* so far */
+    uint64_t done;     /* events and entries checked so far */
+    uint64_t total;    /* of how many */
+} tycho_finding;
+
+TYCHO_API int tycho_verification_open(tycho_store *store, tycho_verification **verification);
+TYCHO_API int tycho_verification_step(tycho_verification *verification, tycho_finding *finding);
+TYCHO_API void tycho_verification_close(tycho_verification *verification);
+
+/* Writes a compacted copy of the store, as of now, to the directory `path`, which is made and must
+** not exist (BUSY); it appears whole or not at all. Writers go on meanwhile. */
+TYCHO_API int tycho_backup(tycho_store *store, const char *path);
+
+typedef struct tycho_stats {
+    size_t size;              /* sizeof(tycho_stats), set by the caller */
+    uint64_t format;          /* version of the file format */
+    uint64_t events;          /* = the head */
+    uint64_t sequence;        /* batches ever committed */
+    uint64_t streams;         /* with entries */
+    uint64_t types;
+    uint64_t tags;
+    uint64_t links;           /* entries that are links */
+    uint64_t entries;         /* of streams, links included */
+    uint64_t rows;
+    uint64_t routes;
+    uint64_t file_size;       /* bytes of the data file */
+    uint64_t free_size;       /* bytes in it that can be used again */
+    uint64_t map_size;        /* bytes of address space reserved */
+    uint64_t readers;         /* reader slots in use, all processes */
+    uint64_t readers_max;
+    uint64_t reader_lag;      /* commits since the oldest snapshot still open */
+    uint64_t commits;         /* of this process */
+    uint64_t commit_batches;  /* batches in them: their ratio is the group size */
+} tycho_stats;
+TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
+
+/* ---------------------------------------------------------------- 11. hooks */
+
+/* What takes part in every batch of this process's handles of this store (deployed scripts,
+** later). `expand` is called by tycho_commit() in the caller's thread, before any lock is taken;
+** it may add conditions and operations to the batch, and it may read the store. A status other
+** than TYCHO_OK refuses the batch with it; the hook sets the sentence with tycho_set_error(). What
+** it added is taken out again after the commit. A store that has deployed scripts refuses writers
+** without hooks (DENIED). Set it right after opening, before the handle is shared. */
+typedef struct tycho_hooks {
+    size_t size; /* sizeof(tycho_hooks) */
+    void *context;
+    int (*expand)(void *context, tycho_store *store, tycho_batch *batch);
+} tycho_hooks;
+TYCHO_API int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks);
+TYCHO_API void tycho_set_error(const char *sentence);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TYCHO_H */
