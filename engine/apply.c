@@ -31,7 +31,7 @@ static int check_stream(tycho__txn *txn, tycho_batch *batch, tycho_bytes stream,
     tycho__name name;
     tycho__list list;
     if (expected == TYCHO_EXPECT_ANY) return TYCHO_OK;
-    int status = tycho__resolve(txn, stream, (flags & TYCHO_RAW) != 0, &name, NULL);
+    int status = tycho__resolve(txn, stream, (flags & TYCHO_RAW) != 0, &name);
     if (status == TYCHO_OK) {
         status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&name), &list);
     }
@@ -81,6 +81,7 @@ static int check_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *s
     }
     if (status != TYCHO_OK || tycho__equal(target, step->second)) return status;
     tycho__batch_set_stream(batch, target);
+    batch->receipt.actual = -1;
     if (target.size == 0) {
         return tycho__fail(TYCHO_CONDITION_FAILED, "there is no route \"%.*s\"",
                            (int)step->name.size, (const char *)step->name.data);

@@ -21,13 +21,15 @@
 #include <sys/statvfs.h>
 
 #include "apply.h"
+#include "settle.h"
 #include "store.h"
 
 enum {
     GROUP_EVENTS = 10000, /* events of a group, unless one batch alone has more */
     GROUP_SIZE = 16 << 20,
     SWEEP_ENTRIES = 4096, /* of deleted streams, per commit */
-    SPACE_CHECKS = 64     /* commits between two looks at the free space, while there is plenty */
+    SETTLE_WAIT_MS = 1000,
+    SPACE_CHECKS = 64     /* commits between two looks at the free space, at most */
 };
 
 enum request_state { QUEUED, LEADING, DONE };
@@ -47,7 +49,8 @@ struct tycho__writer {
     struct request *first, **last; /* the queue */
     bool has_leader;
     uint64_t commits, batches;
-    uint32_t until_space_check;
+    uint64_t space;             /* free bytes of the disk, by a cautious guess */
+    uint32_t until_space_check; /* commits until it is asked again */
 };
 
 struct tycho__writer *tycho__writer_create(void) {
@@ -109,23 +112,35 @@ static uint32_t strictest_sync(const struct request *group) {
     return sync;
 }
 
+/* The largest reserve that a handle of the group asks for. */
+static uint64_t largest_reserve(const struct request *group) {
+    uint64_t reserve = 0;
+    for (const struct request *request = group; request != NULL; request = request->next) {
+        uint64_t wanted = request->store->options.reserve_size;
+        if (wanted > reserve) reserve = wanted;
+    }
+    return reserve;
+}
+
 static int check_space(struct tycho__writer *writer, tycho__env *env, uint64_t reserve) {
     struct statvfs disk;
-    if (writer->until_space_check > 0) {
+    bool is_plenty = writer->space > GROUP_SIZE && writer->space - GROUP_SIZE > reserve;
+    if (is_plenty && writer->until_space_check > 0) {
         writer->until_space_check--;
+        writer->space -= GROUP_SIZE;
         return TYCHO_OK;
     }
     if (statvfs(env->path, &disk) != 0) {
         return tycho__fail(TYCHO_IO, "the disk of the store: %s", strerror(errno));
     }
     uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
+    writer->space = available;
+    writer->until_space_check = SPACE_CHECKS;
     if (available < reserve) {
         return tycho__fail(TYCHO_FULL, "the disk has %llu bytes left, and %llu are kept in reserve: "
                            "free some, or open the store with a smaller reserve_size",
                            (unsigned long long)available, (unsigned long long)reserve);
     }
-    bool is_plenty = available > reserve + SPACE_CHECKS * (uint64_t)GROUP_SIZE;
-    writer->until_space_check = is_plenty ? SPACE_CHECKS : 0;
     return TYCHO_OK;
 }
 
@@ -180,7 +195,8 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
     do {
         status = tycho__txn_write(env, strictest_sync(group), &txn);
         if (status != TYCHO_OK) return status;
-        status = apply_group(&txn, group, applied);
+        status = tycho__settle_when_due(&txn);
+        if (status == TYCHO_OK) status = apply_group(&txn, group, applied);
         if (status == TYCHO_BUSY) tycho__txn_abort(&txn);
     } while (status == TYCHO_BUSY);
     if (status == TYCHO_OK && txn.is_changed && txn.state.garbage > 0) {
@@ -236,7 +252,7 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     assert(writer->first == own);
     struct request *group = take_group(writer);
     pthread_mutex_unlock(&writer->mutex);
-    if (is_inside) status = check_space(writer, env, own->store->options.reserve_size);
+    if (is_inside) status = check_space(writer, env, largest_reserve(group));
     if (status == TYCHO_OK) status = commit_group(env, group, &applied);
     if (is_inside) tycho__gate_leave(&env->gate);
     if (status != TYCHO_OK) {
@@ -270,6 +286,24 @@ static int submit(tycho_store *store, tycho_batch *batch) {
     pthread_cond_destroy(&request.wake);
     if (request.status != TYCHO_OK) tycho_set_error(request.sentence);
     return request.status;
+}
+
+void tycho__commit_settle(tycho_store *store) {
+    tycho__env *env = store->env;
+    tycho__txn *reading = NULL, txn;
+    if (!env->can_write || atomic_load(&env->is_broken)) return;
+    if (tycho__txn_read(env, &reading) != TYCHO_OK) return;
+    bool is_worth = tycho__is_worth_settling(&reading->state);
+    tycho__txn_done(reading);
+    if (!is_worth || tycho__gate_enter(&env->gate, SETTLE_WAIT_MS) != TYCHO_OK) return;
+    if (tycho__txn_write(env, store->options.sync, &txn) == TYCHO_OK) {
+        if (tycho__settle(&txn) == TYCHO_OK) {
+            tycho__txn_commit(&txn);
+        } else {
+            tycho__txn_abort(&txn);
+        }
+    }
+    tycho__gate_leave(&env->gate);
 }
 
 /* ---------------------------------------------------------------- public */

@@ -10,6 +10,11 @@ struct tycho__env;
 struct tycho__writer *tycho__writer_create(void);
 void tycho__writer_destroy(struct tycho__writer *writer);
 
+struct tycho_store;
+/* When a process goes away: settles what is recent, if that is much, so that the next opening is
+** quick. Best effort: nothing depends on it. */
+void tycho__commit_settle(struct tycho_store *store);
+
 /* Commits of this process so far, and the batches in them. */
 void tycho__writer_counts(struct tycho__writer *writer, uint64_t *commits, uint64_t *batches);
 

@@ -1,5 +1,6 @@
 /* entries.c - blocks of entries: their bytes, and finding entries in them; layout in list.h. */
 #include "list.h"
+#include "recent.h"
 
 /* ---------------------------------------------------------------- bytes */
 
@@ -119,6 +120,8 @@ void tycho__entries_begin(tycho__entries *entries, tycho__txn *txn, const tycho_
     entries->txn = txn;
     entries->list = *list;
     entries->count = 0;
+    entries->boundary =
+        list->kind == TYCHO__STREAM ? list->next - list->recent : txn->state.settled + 1;
 }
 
 static uint64_t ordinal_at(const tycho__entries *e, uint32_t index) {
@@ -150,9 +153,30 @@ static int load_block(tycho__entries *e, uint64_t base, tycho_bytes value) {
     return status;
 }
 
+/* Loads a run of recent entries: from the ordinal on, or up to it. TYCHO_END. */
+static int load_recent(tycho__entries *e, uint64_t ordinal, bool forward) {
+    tycho__recent_entry run[TYCHO__BLOCK];
+    tycho__recent_list wanted = {.kind = e->list.kind, .number = e->list.number};
+    tycho__txn *txn = e->txn;
+    /* What this transaction added is behind what was there, so it is asked last, or first. */
+    e->count = 0;
+    for (int i = 0; i < 2 && e->count == 0; i++) {
+        bool is_fresh = (i == 1) == forward;
+        tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
+        const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
+        e->count = tycho__recent_run(recent, state, &wanted, forward, ordinal, run, TYCHO__BLOCK);
+    }
+    if (e->count == 0) return TYCHO_END;
+    e->base = run[0].ordinal;
+    for (uint32_t i = 0; i < e->count; i++) e->values[i] = run[i].value;
+    return TYCHO_OK;
+}
+
 /* Loads the block that has the ordinal, or else the next one behind it. TYCHO_END. */
 static int load_from(tycho__entries *e, uint64_t ordinal) {
     const tycho__list *list = &e->list;
+    if (list->count == list->recent) ordinal = ordinal > e->boundary ? ordinal : e->boundary;
+    if (ordinal >= e->boundary) return load_recent(e, ordinal, true);
     if (list->tail_count > 0 && ordinal >= list->tail_base) return load_tail(e);
     uint64_t base;
     tycho_bytes key, value;
@@ -172,7 +196,7 @@ static int load_from(tycho__entries *e, uint64_t ordinal) {
         return load_block(e, tycho__unkey64((const uint8_t *)key.data + TYCHO__LIST_KEY), value);
     }
     if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) return status;
-    return list->tail_count > 0 ? load_tail(e) : TYCHO_END;
+    return list->tail_count > 0 ? load_tail(e) : load_recent(e, e->boundary, true);
 }
 
 static void give(const tycho__entries *e, uint32_t index, tycho__entry *entry) {
@@ -210,14 +234,19 @@ int tycho__entries_from(tycho__entries *e, uint64_t ordinal, tycho__entry *entry
         }
         uint64_t last = last_ordinal(e);
         bool is_tail = e->list.tail_count > 0 && e->base == e->list.tail_base;
-        if (is_tail || last == UINT64_MAX) return TYCHO_END;
-        ordinal = last + 1 > ordinal ? last + 1 : ordinal;
+        if (ordinal <= last) ordinal = last + 1;
+        if (is_tail && ordinal < e->boundary) ordinal = e->boundary;
     }
 }
 
 /* Loads the last block that begins at or before the ordinal. TYCHO_END. */
 static int load_back(tycho__entries *e, uint64_t ordinal) {
     const tycho__list *list = &e->list;
+    if (ordinal >= e->boundary) {
+        int status = load_recent(e, ordinal, false);
+        if (status != TYCHO_END || e->boundary == 0) return status;
+        ordinal = e->boundary - 1;
+    }
     if (list->tail_count > 0 && ordinal >= list->tail_base) return load_tail(e);
     uint64_t base;
     tycho_bytes value;

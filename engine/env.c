@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "list.h"
+#include "recent.h"
 
 enum { DEFAULT_READERS = 1022, LOCK_SLOT = 64, LOCK_HEAD = 128 };
 #define DEFAULT_MAP ((uint64_t)1 << 40)
@@ -112,6 +114,9 @@ static void free_env(tycho__env *env) {
     tycho__writer_destroy(env->writer);
     if (env->mdb != NULL) mdb_env_close(env->mdb);
     for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
+    tycho__lists_free(env->kept_lists);
+    tycho__recent_release(env->recent);
+    pthread_mutex_destroy(&env->recent_mutex);
     pthread_mutex_destroy(&env->pool_mutex);
     free(env->path);
     free(env);
@@ -124,6 +129,7 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
     env->can_write = can_write;
     env->fork_count = registry.fork_count;
     pthread_mutex_init(&env->pool_mutex, NULL);
+    pthread_mutex_init(&env->recent_mutex, NULL);
     env->path = strdup(path);
     env->writer = tycho__writer_create();
     if (env->path == NULL || env->writer == NULL) {

@@ -27,7 +27,7 @@ enum tycho__kind { /* of names and lists; stored */
     TYCHO__KINDS = 6
 };
 
-/* The row "state" of table meta: read at the beginning of each transaction, written back by the
+/* The row "state" of the main table: read at the beginning of each transaction, written back by the
 ** commit. All counts are those of the whole store. */
 typedef struct tycho__state {
     uint64_t format;
@@ -43,6 +43,10 @@ typedef struct tycho__state {
     uint64_t names[TYCHO__KINDS]; /* numbers given per kind: 1 .. names[kind] */
     uint64_t garbage;             /* deleted streams that are not swept yet */
     uint64_t rules;               /* version of the deployed scripts; 0: none */
+    uint64_t settled;       /* events up to this position are in the indexes (recent.h) */
+    uint64_t links_settled; /* links up to this number are */
+    uint64_t settlements;   /* how often that was moved */
+    uint64_t recent_size;   /* bytes of the records behind `settled` */
     uint64_t spare[8];
     uint64_t checksum;
 } tycho__state;
@@ -50,6 +54,7 @@ typedef struct tycho__state {
 typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
+struct tycho__recent; /* recent.c */
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -74,6 +79,10 @@ struct tycho__env {
     unsigned pool_count;
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
+    struct tycho__lists *kept_lists; /* of the last commit of this process (list.c) */
+    uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
+    pthread_mutex_t recent_mutex; /* of the pointer */
+    struct tycho__recent *recent;
     tycho__env *next; /* in the registry */
 };
 
@@ -105,6 +114,10 @@ struct tycho__txn {
     bool is_changed; /* something was written: the transaction cannot go on after a refusal */
     tycho__state state;
     struct tycho__lists *lists;
+    struct tycho__recent *recent; /* what is not settled; NULL: not asked for, or nothing */
+    bool is_settled;              /* nothing is */
+    struct tycho__recent *fresh;  /* what this write transaction added */
+    uint64_t fresh_head, fresh_links; /* where it began to add */
 };
 
 /* BUSY when all reader slots are taken. */

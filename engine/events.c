@@ -1,8 +1,9 @@
 /* events.c - appending and overwriting event records, and recognising a batch that was applied
 ** before. Where an event goes is said in record.h; what it enters: ids, its stream's list, the list
-** of its type, and the list of each of its tags.
+** of its type, and the list of each of its tags (all but the log by way of recent.h).
 */
 #include "apply.h"
+#include "settle.h"
 
 static int refuse_known(tycho__txn *txn, tycho_batch *batch, const tycho__event_view *event) {
     tycho__id id = {.size = (uint8_t)event->id.size,
@@ -20,21 +21,22 @@ static int refuse_known(tycho__txn *txn, tycho_batch *batch, const tycho__event_
     }
     if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) return status;
     batch->receipt.actual = (int64_t)position;
-    return tycho__fail(TYCHO_DUPLICATE_EVENT, "the event %.*s is in the store already, at position "
-                       "%llu of the log and in the stream \"%.*s\"",
+    return tycho__fail(TYCHO_DUPLICATE_EVENT, "the event %.*s is there already, at position %llu of "
+                       "the log and in the stream \"%.*s\"",
                        (int)batch->receipt.event_id.size,
                        (const char *)batch->receipt.event_id.data, (unsigned long long)position,
                        (int)batch->receipt.stream.size,
                        (const char *)batch->receipt.stream.data);
 }
 
-static int put_id(tycho__txn *txn, const tycho__event_view *event) {
-    uint8_t key[1 + TYCHO_ID_MAX], value[8];
-    key[0] = (event->flags & TYCHO__UUID_ID) != 0;
-    tycho__copy(key + 1, event->id);
-    tycho__store64(value, event->position);
-    return tycho__insert(txn, TYCHO__IDS, tycho__bytes(key, 1 + event->id.size),
-                         tycho__bytes(value, sizeof value));
+/* TYCHO_DUPLICATE_EVENT, without a sentence, when the id is known. */
+static int enter_id(tycho__txn *txn, const tycho__event_view *event) {
+    bool is_uuid = (event->flags & TYCHO__UUID_ID) != 0;
+    uint64_t position;
+    int status = tycho__id_look_up(txn, event->id, is_uuid, &position);
+    if (status == TYCHO_OK) return TYCHO_DUPLICATE_EVENT;
+    if (status != TYCHO_NOT_FOUND) return status;
+    return tycho__recent_add_id(txn->fresh, event->id, is_uuid, event->position);
 }
 
 /* Enters the position into the list of a type or tag. */
@@ -44,8 +46,7 @@ static int enter_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint64_t 
     int status = tycho__list_make(txn, kind, name, &list);
     if (status != TYCHO_OK) return status;
     *number = list->number;
-    list->next = position;
-    return tycho__list_append(txn, list, position, false);
+    return tycho__list_append(txn, list, position, 0);
 }
 
 static int intern_content_type(tycho__txn *txn, tycho__event_view *event) {
@@ -76,19 +77,20 @@ static int append_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream
     event->position = txn->state.head + 1;
     event->stream = stream == NULL ? 0 : stream->number;
     event->revision = stream == NULL ? -1 : (int64_t)stream->next;
-    int status = put_id(txn, event);
+    int status = enter_id(txn, event);
     if (status == TYCHO_DUPLICATE_EVENT) return refuse_known(txn, batch, event);
     if (status == TYCHO_OK) status = enter_lists(txn, event, tags);
     if (status == TYCHO_OK && stream != NULL) {
         if (stream->count == 0) txn->state.streams++;
         txn->state.entries++;
-        status = tycho__list_append(txn, stream, event->position, false);
+        status = tycho__list_append(txn, stream, event->position, 0);
     }
     if (status == TYCHO_OK) {
         status = tycho__append(txn, event->position, tycho__record_size(event), &to);
     }
     if (status != TYCHO_OK) return status;
     tycho__record_write(to, event, tags);
+    txn->state.recent_size += tycho__record_size(event);
     txn->state.head++;
     return TYCHO_OK;
 }
@@ -100,7 +102,7 @@ int tycho__append_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *
     tycho__name name;
     int status = TYCHO_OK;
     if (step->name.size > 0) {
-        status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &name, NULL);
+        status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &name);
         if (status == TYCHO_OK) {
             status = tycho__list_make(txn, TYCHO__STREAM, tycho__name_bytes(&name), &stream);
         }
@@ -158,6 +160,8 @@ static int change_type(tycho__txn *txn, tycho__event_view *event, uint32_t old_t
     if (status != TYCHO_OK) return status;
     event->type_number = to->number;
     if (to->number == old_type) return TYCHO_OK;
+    status = tycho__settle(txn);
+    if (status != TYCHO_OK) return status;
     status = tycho__list_edit(txn, TYCHO__TYPE, old_type, &from);
     if (status == TYCHO_OK) status = tycho__list_remove(txn, from, event->position);
     return status == TYCHO_OK ? tycho__list_insert(txn, to, event->position) : status;
@@ -238,7 +242,7 @@ static int replay_append(tycho__txn *txn, tycho_batch *batch, const tycho__step 
                          tycho_result *result, uint32_t *missing) {
     tycho__reader events = tycho__reader_of(step->list);
     tycho__name name;
-    int status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &name, NULL);
+    int status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &name);
     for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
         tycho__event_view event, stored;
         tycho__id id;

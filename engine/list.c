@@ -1,18 +1,24 @@
 /* list.c - names, rows of lists, and the lists that a write transaction has in memory.
 **
 ** The memory is one table, open addressing, twice: by (kind, number) and by (kind, name). Lists are
-** allocated one by one and freed with the transaction. Nothing of it outlives an abort.
+** allocated one by one. After a commit the environment keeps them for the next write transaction,
+** which takes them over when nobody else has committed in between; so a process that writes alone
+** looks up the names and rows of its streams, types and tags once. Nothing outlives an abort.
 */
 #include "list.h"
 
+#include "recent.h"
+
 #include <stdlib.h>
 
-enum { HEAD = 48, FIRST_SLOTS = 64 };
+enum { HEAD = 48, FIRST_SLOTS = 64, KEPT_LISTS = 32768 };
 
 struct tycho__lists {
     tycho__list **by_number;
     tycho__list **by_name; /* live names only: a deleted stream is taken out */
     tycho__list **all;     /* in order of arrival */
+    tycho__list **dirty;   /* to be written; has room for all */
+    size_t dirty_count;
     size_t slots;          /* of each table, a power of 2 */
     size_t count;
 };
@@ -51,15 +57,17 @@ int tycho__list_parse(tycho__list *list, uint8_t kind, uint32_t number, tycho_by
     return TYCHO_OK;
 }
 
-static int write_row(tycho__txn *txn, const tycho__list *list) {
+/* What is recent is not in the row. */
+int tycho__list_write(tycho__txn *txn, const tycho__list *list) {
     uint8_t row[HEAD + TYCHO_NAME_MAX + TYCHO__BLOCK_SIZE_MAX], key[TYCHO__LIST_KEY];
     size_t size = HEAD + list->name.size + list->tail_size;
     assert(size <= sizeof row);
     tycho__store16(row + 4, (uint16_t)list->tail_count);
     row[6] = list->flags;
     row[7] = (uint8_t)list->name.size;
-    tycho__store64(row + 8, list->count);
-    tycho__store64(row + 16, list->next);
+    bool is_stream = list->kind == TYCHO__STREAM;
+    tycho__store64(row + 8, list->count - list->recent);
+    tycho__store64(row + 16, is_stream ? list->next - list->recent : 0);
     tycho__store64(row + 24, list->first);
     tycho__store64(row + 32, list->tail_base);
     tycho__store64(row + 40, list->tail_last);
@@ -113,6 +121,7 @@ static void free_tables(struct tycho__lists *lists) {
     free(lists->by_number);
     free(lists->by_name);
     free(lists->all);
+    free(lists->dirty);
 }
 
 static int no_memory(void) {
@@ -129,7 +138,9 @@ static int grow(tycho__txn *txn) {
     lists->by_number = calloc(lists->slots, sizeof *lists->by_number);
     lists->by_name = calloc(lists->slots, sizeof *lists->by_name);
     lists->all = calloc(lists->slots / 2 + 1, sizeof *lists->all);
-    if (lists->by_number == NULL || lists->by_name == NULL || lists->all == NULL) {
+    lists->dirty = calloc(lists->slots / 2 + 1, sizeof *lists->dirty);
+    if (lists->by_number == NULL || lists->by_name == NULL || lists->all == NULL ||
+        lists->dirty == NULL) {
         free_tables(lists);
         free(lists);
         return no_memory();
@@ -137,6 +148,9 @@ static int grow(tycho__txn *txn) {
     for (size_t i = 0; old != NULL && i < old->count; i++) {
         lists->all[lists->count++] = old->all[i];
         enter(lists, old->all[i]);
+    }
+    for (size_t i = 0; old != NULL && i < old->dirty_count; i++) {
+        lists->dirty[lists->dirty_count++] = old->dirty[i];
     }
     if (old != NULL) free_tables(old);
     free(old);
@@ -164,8 +178,18 @@ static int keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept) {
     copy->tail_capacity = capacity;
     txn->lists->all[txn->lists->count++] = copy;
     enter(txn->lists, copy);
+    copy->is_dirty = false;
+    if (list->is_dirty) tycho__list_touch(txn, copy);
     *kept = copy;
     return TYCHO_OK;
+}
+
+void tycho__list_touch(tycho__txn *txn, tycho__list *list) {
+    txn->is_changed = true;
+    if (list->is_dirty || list->is_scratch) return;
+    list->is_dirty = true;
+    assert(txn->lists->dirty_count < txn->lists->count);
+    txn->lists->dirty[txn->lists->dirty_count++] = list;
 }
 
 static int compare_lists(const void *a, const void *b) {
@@ -177,18 +201,45 @@ static int compare_lists(const void *a, const void *b) {
 int tycho__lists_write(tycho__txn *txn) {
     struct tycho__lists *lists = txn->lists;
     if (lists == NULL) return TYCHO_OK;
-    qsort(lists->all, lists->count, sizeof *lists->all, compare_lists); /* fewer page visits */
-    for (size_t i = 0; i < lists->count; i++) {
-        if (!lists->all[i]->is_dirty) continue;
-        int status = write_row(txn, lists->all[i]);
-        if (status != TYCHO_OK) return status;
-        lists->all[i]->is_dirty = false;
+    if (lists->dirty_count > 1) { /* in order of their keys: fewer visits to pages */
+        qsort(lists->dirty, lists->dirty_count, sizeof *lists->dirty, compare_lists);
     }
+    for (size_t i = 0; i < lists->dirty_count; i++) {
+        int status = tycho__list_write(txn, lists->dirty[i]);
+        if (status != TYCHO_OK) return status;
+        lists->dirty[i]->is_dirty = false;
+    }
+    lists->dirty_count = 0;
     return TYCHO_OK;
 }
 
-void tycho__lists_free(tycho__txn *txn) {
+void tycho__lists_take(tycho__txn *txn) {
+    tycho__env *env = txn->env;
+    bool is_ours = env->kept_sequence == txn->state.sequence &&
+                   env->kept_settlements == txn->state.settlements;
+    if (is_ours) {
+        txn->lists = env->kept_lists;
+    } else {
+        tycho__lists_free(env->kept_lists);
+    }
+    env->kept_lists = NULL;
+}
+
+void tycho__lists_keep(tycho__txn *txn) {
+    tycho__env *env = txn->env;
     struct tycho__lists *lists = txn->lists;
+    assert(env->kept_lists == NULL);
+    txn->lists = NULL;
+    if (lists != NULL && (lists->count > KEPT_LISTS || lists->dirty_count > 0)) {
+        tycho__lists_free(lists);
+        lists = NULL;
+    }
+    env->kept_lists = lists;
+    env->kept_sequence = txn->state.sequence;
+    env->kept_settlements = txn->state.settlements;
+}
+
+void tycho__lists_free(struct tycho__lists *lists) {
     if (lists == NULL) return;
     for (size_t i = 0; i < lists->count; i++) {
         free((void *)(uintptr_t)lists->all[i]->tail);
@@ -196,7 +247,6 @@ void tycho__lists_free(tycho__txn *txn) {
     }
     free_tables(lists);
     free(lists);
-    txn->lists = NULL;
 }
 
 /* ---------------------------------------------------------------- finding */
@@ -220,17 +270,33 @@ int tycho__list_find(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint32_t *
     return TYCHO_OK;
 }
 
-int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list) {
+tycho__list *tycho__list_kept(tycho__txn *txn, uint8_t kind, uint32_t number) {
+    return find_number(txn->lists, kind, number);
+}
+
+int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list) {
     uint8_t key[TYCHO__LIST_KEY];
     tycho_bytes row;
+    tycho__list_key(key, kind, number);
+    int status = tycho__get(txn, TYCHO__LISTS, tycho__bytes(key, sizeof key), &row);
+    return status == TYCHO_OK ? tycho__list_parse(list, kind, number, row) : status;
+}
+
+int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list) {
+    tycho__recent *recent;
     tycho__list *kept = find_number(txn->lists, kind, number);
     if (kept != NULL) {
         *list = *kept;
         return TYCHO_OK;
     }
-    tycho__list_key(key, kind, number);
-    int status = tycho__get(txn, TYCHO__LISTS, tycho__bytes(key, sizeof key), &row);
-    return status == TYCHO_OK ? tycho__list_parse(list, kind, number, row) : status;
+    int status = tycho__list_row(txn, kind, number, list);
+    if (status != TYCHO_OK || kind > TYCHO__TAG) return status;
+    status = tycho__recent_of(txn, &recent);
+    if (status != TYCHO_OK) return status;
+    list->recent = tycho__recent_count(recent, &txn->state, kind, number);
+    list->count += list->recent;
+    if (kind == TYCHO__STREAM) list->next += list->recent;
+    return TYCHO_OK;
 }
 
 int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list *list) {
@@ -310,22 +376,31 @@ static int spill_tail(tycho__txn *txn, tycho__list *list) {
     return TYCHO_OK;
 }
 
-int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, bool is_link) {
+int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, uint64_t link) {
+    bool is_stream = list->kind == TYCHO__STREAM;
+    tycho__recent_entry entry = {is_stream ? list->next : position,
+                                 position << 1 | (link != 0 ? 1 : 0), link};
+    int status = tycho__recent_add(txn->fresh, list->kind, list->number, &entry);
+    if (status != TYCHO_OK) return status;
+    if (is_stream) list->next++;
+    list->count++;
+    list->recent++;
+    txn->is_changed = true;
+    return TYCHO_OK;
+}
+
+int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value) {
     if (list->tail_count == TYCHO__BLOCK) {
         int status = spill_tail(txn, list);
         if (status != TYCHO_OK) return status;
     }
     uint8_t *tail = tail_room(list);
     if (tail == NULL) return no_memory();
-    if (list->tail_count == 0) list->tail_base = list->next;
-    uint64_t value = position << 1 | (is_link ? 1 : 0);
+    if (list->tail_count == 0) list->tail_base = ordinal;
     list->tail_size += tycho__entry_encode(tail + list->tail_size, value, list->tail_last);
-    list->tail_last = position;
+    list->tail_last = value >> 1;
     list->tail_count++;
-    list->next++;
-    list->count++;
-    list->is_dirty = true;
-    txn->is_changed = true;
+    tycho__list_touch(txn, list);
     return TYCHO_OK;
 }
 
@@ -340,6 +415,6 @@ int tycho__list_delete(tycho__txn *txn, tycho__list *list) {
     }
     if (status != TYCHO_OK) return status;
     list->flags |= TYCHO__LIST_DELETED;
-    list->is_dirty = true;
+    tycho__list_touch(txn, list);
     return TYCHO_OK;
 }

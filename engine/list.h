@@ -5,8 +5,9 @@
 ** leaves a hole. In the list of a type or a tag the ordinal is the position of the event itself.
 ** Row tables and content types are names only.
 **
-** The newest entries (up to TYCHO__BLOCK) lie in the row of the list, so that an append changes one
-** row; when they are full they move to a row of their own in table `blocks`.
+** The last settled entries (up to TYCHO__BLOCK) lie in the row of the list; when they are full they
+** move to a row of their own in table `blocks`. Newer entries are in no row yet (recent.h): what
+** this file gives counts them in, and only settle.c moves them.
 **
 **   row of `lists`   0 u32 checksum of the rest, seeded with kind and number
 **                    4 u16 count of entries in the tail   6 u8 flags   7 u8 size of the name
@@ -19,7 +20,8 @@
 ** Entries are varints of ((zigzag of position - position of the entry before) << 1 | is a link). A
 ** hole is 0, which no entry can be, because no event is twice in a stream.
 **
-** A write transaction keeps the lists that it touches in memory and writes each once, at commit.
+** A write transaction keeps the lists that it touches in memory and writes those that it changed
+** once, at commit. Changes in the middle need a list that is wholly settled.
 */
 #ifndef TYCHO__LIST_H
 #define TYCHO__LIST_H
@@ -33,7 +35,8 @@ typedef struct tycho__list {
     uint8_t flags;
     uint32_t number;
     uint64_t count;
-    uint64_t next;
+    uint64_t next;   /* of a stream: the next revision */
+    uint64_t recent; /* how many of the entries are not settled */
     uint64_t first;
     uint64_t tail_base;
     uint64_t tail_last;
@@ -42,7 +45,8 @@ typedef struct tycho__list {
     const uint8_t *tail;
     size_t tail_size;
     size_t tail_capacity; /* of a list in memory, whose tail belongs to it */
-    bool is_dirty;
+    bool is_dirty;        /* in memory: to be written at commit */
+    bool is_scratch;      /* not in memory: its changer writes it */
 } tycho__list;
 
 typedef struct tycho__entry {
@@ -66,9 +70,16 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
 int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list);
 int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
 
-/* Adds an entry behind the last: its ordinal is list->next (set that to the position first in the
-** list of a type or tag). */
-int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, bool is_link);
+/* Adds an entry behind the last. `link` is the number of the link, 0 for an appended event. */
+int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, uint64_t link);
+
+/* Adds an entry to the row; for settle.c. */
+int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);
+int tycho__list_write(tycho__txn *txn, const tycho__list *list);
+/* The list in memory, or NULL. */
+tycho__list *tycho__list_kept(tycho__txn *txn, uint8_t kind, uint32_t number);
+/* The row alone, without what is recent. TYCHO_NOT_FOUND without a sentence. */
+int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list);
 
 /* Makes a hole of the entry of a stream. The entry is there (asserted by CORRUPT). */
 int tycho__list_hole(tycho__txn *txn, tycho__list *list, uint64_t ordinal);
@@ -83,9 +94,14 @@ int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position);
 /* Gives up a stream: its name is free, its row stays, marked, for the events that name it. */
 int tycho__list_delete(tycho__txn *txn, tycho__list *list);
 
-/* Called by the transaction's end. */
+/* Notes that a list was changed. */
+void tycho__list_touch(tycho__txn *txn, tycho__list *list);
+
+/* For the beginning and the end of a write transaction. */
+void tycho__lists_take(tycho__txn *txn);
 int tycho__lists_write(tycho__txn *txn);
-void tycho__lists_free(tycho__txn *txn);
+void tycho__lists_keep(tycho__txn *txn);
+void tycho__lists_free(struct tycho__lists *lists);
 
 /* ---------------------------------------------------------------- reading entries (entries.c) */
 
@@ -94,6 +110,7 @@ typedef struct tycho__entries {
     tycho__txn *txn;
     tycho__list list;
     uint64_t values[TYCHO__BLOCK]; /* position << 1 | is_link; 0: a hole */
+    uint64_t boundary;             /* ordinals from here on are recent */
     uint32_t count;                /* 0: no block is loaded */
     uint64_t base;
 } tycho__entries;

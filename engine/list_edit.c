@@ -72,8 +72,7 @@ static bool is_empty(const loaded *block) {
 }
 
 static int store(tycho__txn *txn, tycho__list *list, const loaded *block) {
-    list->is_dirty = true;
-    txn->is_changed = true;
+    tycho__list_touch(txn, list);
     if (block->is_tail) return store_tail(list, block);
     if (is_empty(block)) return remove_block(txn, list, block->base);
     return tycho__block_write(txn, list, block->base, block->values, block->count);
@@ -96,8 +95,7 @@ int tycho__list_cut(tycho__txn *txn, tycho__list *list, uint64_t before) {
     loaded block;
     assert(list->kind == TYCHO__STREAM);
     list->first = before > list->first ? before : list->first;
-    list->is_dirty = true;
-    txn->is_changed = true;
+    tycho__list_touch(txn, list);
     while (before > 0) {
         int status = load(txn, list, before - 1, &block);
         if (status == TYCHO_NOT_FOUND) return TYCHO_OK;

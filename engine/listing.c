@@ -9,13 +9,6 @@
 #include "store.h"
 #include "cursor.h"
 
-/* A stream of an event. */
-typedef struct membership {
-    uint32_t stream;
-    uint64_t revision;
-    uint64_t order; /* 0 for the home, then by the numbers of the links */
-} membership;
-
 struct tycho_listing {
     tycho_store *store;
     tycho_snapshot *snapshot;
@@ -29,7 +22,7 @@ struct tycho_listing {
     size_t prefix_size, head_size;         /* head: what is before the name in the key */
     uint8_t last[5 + TYCHO_KEY_MAX];       /* key of the last item, or where to begin behind */
     size_t last_size;
-    membership *places;
+    tycho__way *places; /* the home has link 0 */
     size_t place_count, place_at;
     tycho__buffer item; /* what the item views */
 };
@@ -49,14 +42,14 @@ static const struct {
 /* ---------------------------------------------------------------- streams of an event */
 
 static int compare_places(const void *a, const void *b) {
-    const membership *x = a, *y = b;
-    return x->order < y->order ? -1 : x->order > y->order;
+    const tycho__way *x = a, *y = b;
+    return x->link < y->link ? -1 : x->link > y->link;
 }
 
-static int add_place(tycho_listing *l, const membership *place) {
+static int add_place(tycho_listing *l, const tycho__way *place) {
     if ((l->place_count & (l->place_count - 1)) == 0) { /* grows at powers of 2 */
         size_t capacity = l->place_count == 0 ? 1 : l->place_count * 2;
-        membership *places = realloc(l->places, capacity * sizeof *places);
+        tycho__way *places = realloc(l->places, capacity * sizeof *places);
         if (places == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a listing");
         l->places = places;
     }
@@ -73,27 +66,30 @@ static int add_home(tycho_listing *l, tycho__txn *txn, const tycho__event_view *
     if (status == TYCHO_OK) status = tycho__entry_find(txn, &stream, event, &entry);
     if (status == TYCHO_NOT_FOUND || (status == TYCHO_OK && entry.is_link)) return TYCHO_OK;
     if (status != TYCHO_OK) return status;
-    membership home = {event->stream, entry.ordinal, 0};
+    tycho__way home = {event->stream, entry.ordinal, 0};
     return add_place(l, &home);
 }
 
 static int add_links(tycho_listing *l, tycho__txn *txn, uint64_t position) {
-    uint8_t wanted[TYCHO__LINK_KEY];
-    tycho_bytes key = {wanted, sizeof wanted}, value;
-    tycho__link_key(wanted, position, 0);
-    int status = tycho__seek(txn, TYCHO__LINKS, &key, &value);
-    while (status == TYCHO_OK && key.size == TYCHO__LINK_KEY && value.size == 16 &&
-           tycho__unkey64(key.data) == position) {
+    size_t count = 0, most;
+    tycho__way *ways = NULL;
+    int status;
+    do {
+        most = count + 16;
+        tycho__way *more = realloc(ways, most * sizeof *more);
+        status = more == NULL ? tycho__fail(TYCHO_NO_MEMORY, "no memory for a listing") : TYCHO_OK;
+        if (more != NULL) ways = more;
+        if (status == TYCHO_OK) status = tycho__ways_back(txn, position, ways, most, &count);
+    } while (status == TYCHO_OK && count > most);
+    for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
         tycho__list stream;
-        membership link = {tycho__unkey32((const uint8_t *)key.data + 8), tycho__load64(value.data),
-                      tycho__load64((const uint8_t *)value.data + 8)};
-        status = tycho__list_read(txn, TYCHO__STREAM, link.stream, &stream);
+        status = tycho__list_read(txn, TYCHO__STREAM, ways[i].stream, &stream);
         if (status == TYCHO_OK && (stream.flags & TYCHO__LIST_DELETED) == 0) {
-            status = add_place(l, &link);
+            status = add_place(l, &ways[i]);
         }
-        if (status == TYCHO_OK) status = tycho__next(txn, TYCHO__LINKS, &key, &value);
     }
-    return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
+    free(ways);
+    return status;
 }
 
 static int gather_places(tycho_listing *l, tycho__txn *txn, tycho_bytes event_id) {
@@ -115,7 +111,7 @@ static int gather_places(tycho_listing *l, tycho__txn *txn, tycho_bytes event_id
 static int next_place(tycho_listing *l, tycho__txn *txn, tycho_item *item) {
     tycho__list stream;
     if (l->place_at == l->place_count) return TYCHO_END;
-    const membership *place = &l->places[l->place_at++];
+    const tycho__way *place = &l->places[l->place_at++];
     int status = tycho__list_read(txn, TYCHO__STREAM, place->stream, &stream);
     if (status != TYCHO_OK) return status;
     l->item.size = 0;
@@ -131,7 +127,7 @@ static bool has_prefix(tycho_bytes key, const uint8_t *prefix, size_t size) {
     return key.size >= size && (size == 0 || memcmp(key.data, prefix, size) == 0);
 }
 
-/* Fills the item of a name. TYCHO_NOT_FOUND: the stream has neither entries nor metadata. */
+/* Fills the item of a name. TYCHO_NOT_FOUND: it has neither entries nor metadata. */
 static int fill_named(tycho_listing *l, tycho__txn *txn, tycho_bytes value, tycho_item *item) {
     tycho__list list;
     tycho_bytes metadata = {NULL, 0};
@@ -144,7 +140,7 @@ static int fill_named(tycho_listing *l, tycho__txn *txn, tycho_bytes value, tych
     }
     if (status != TYCHO_OK) return status;
     item->count = list.count;
-    if (l->list != TYCHO_LIST_STREAMS) return TYCHO_OK;
+    if (l->list != TYCHO_LIST_STREAMS) return list.count > 0 ? TYCHO_OK : TYCHO_NOT_FOUND;
     item->revision = (int64_t)list.next - 1;
     tycho__key32(key, number);
     status = tycho__get(txn, TYCHO__STREAM_METADATA, tycho__bytes(key, sizeof key), &metadata);

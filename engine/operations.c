@@ -1,22 +1,25 @@
 /* operations.c - what each operation of a batch does, but for those on event records. */
 #include "apply.h"
+#include "settle.h"
 
 /* ---------------------------------------------------------------- entries */
 
 /* The stream of a step, resolved; made when it is new, deleted or not. */
 static int make_stream(tycho__txn *txn, tycho_bytes name, uint8_t flags, tycho__list **stream) {
     tycho__name resolved;
-    int status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved, NULL);
+    int status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved);
     if (status != TYCHO_OK) return status;
     return tycho__list_make(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), stream);
 }
 
-/* The stream of a step, resolved, or NULL when there is none. */
+/* The stream of a step, resolved and wholly settled, or NULL when there is none. */
 static int edit_stream(tycho__txn *txn, tycho_bytes name, uint8_t flags, tycho__list **stream) {
     tycho__name resolved;
     uint32_t number;
     *stream = NULL;
-    int status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved, NULL);
+    int status = tycho__settle(txn);
+    if (status != TYCHO_OK) return status;
+    status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved);
     if (status != TYCHO_OK) return status;
     status = tycho__list_find(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), &number);
     if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
@@ -46,16 +49,15 @@ static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, 
         return refuse_duplicate(batch, stream, &event);
     }
     if (status != TYCHO_NOT_FOUND) return status;
-    uint8_t key[TYCHO__LINK_KEY], value[16];
-    tycho__link_key(key, position, stream->number);
-    tycho__store64(value, stream->next);
-    tycho__store64(value + 8, ++txn->state.links_made);
-    status = tycho__put(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key),
-                        tycho__bytes(value, sizeof value));
-    if (status != TYCHO_OK) return status;
-    if (result->count == 0) result->first_revision = (int64_t)stream->next;
+    uint64_t revision = stream->next, link = ++txn->state.links_made;
+    if (result->count == 0) result->first_revision = (int64_t)revision;
     if (stream->count == 0) txn->state.streams++;
-    status = tycho__list_append(txn, stream, position, true);
+    status = tycho__pending_put(txn, link, stream->number, revision, position);
+    if (status == TYCHO_OK) status = tycho__list_append(txn, stream, position, link);
+    if (status == TYCHO_OK) {
+        tycho__recent_entry back = {stream->number, revision, link};
+        status = tycho__recent_add(txn->fresh, TYCHO__WAY_BACK, position, &back);
+    }
     txn->state.links++;
     txn->state.entries++;
     result->count++;
@@ -87,8 +89,7 @@ static int apply_link_range(tycho__txn *txn, tycho_batch *batch, const tycho__st
     tycho__name source_name;
     tycho__list source, *target;
     tycho__entries entries;
-    int status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &source_name,
-                                NULL);
+    int status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &source_name);
     if (status == TYCHO_OK) {
         status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&source_name), &source);
     }
@@ -220,9 +221,8 @@ static int apply_delete_stream(tycho__txn *txn, const tycho__step *step, tycho_r
 
 static int apply_metadata(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
     tycho__list *stream;
-    int status = step->value.size > 0 ? make_stream(txn, step->name, step->flags, &stream)
-                                      : edit_stream(txn, step->name, step->flags, &stream);
-    if (status != TYCHO_OK || stream == NULL) return status;
+    int status = make_stream(txn, step->name, step->flags, &stream);
+    if (status != TYCHO_OK) return status;
     result->count = 1;
     return set_metadata(txn, stream->number, step->value);
 }
@@ -247,12 +247,11 @@ static int apply_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *s
     status = tycho__put(txn, TYCHO__ROUTES, step->name, step->second);
     if (status != TYCHO_OK) return status;
     tycho__name end;
-    status = tycho__resolve(txn, step->name, false, &end, NULL);
+    status = tycho__resolve(txn, step->name, false, &end);
     if (status != TYCHO_CORRUPT) return status;
-    return tycho__fail(TYCHO_MISUSE, "the route \"%.*s\" to \"%.*s\" would lead in a circle, or be "
-                       "over %d routes deep", (int)step->name.size, (const char *)step->name.data,
-                       (int)step->second.size, (const char *)step->second.data,
-                       TYCHO__ROUTES_DEEP);
+    return tycho__fail(TYCHO_MISUSE, "the route \"%.*s\" to \"%.*s\" would lead in a circle",
+                       (int)step->name.size, (const char *)step->name.data,
+                       (int)step->second.size, (const char *)step->second.data);
 }
 
 /* ---------------------------------------------------------------- rows and checkpoints */

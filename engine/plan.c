@@ -254,7 +254,7 @@ static int choose_source(tycho_cursor *c, tycho__txn *txn, const tycho_read *rea
         c->high = txn->state.head;
         return TYCHO_OK;
     }
-    int status = tycho__resolve(txn, read->stream, raw, &c->stream_name, NULL);
+    int status = tycho__resolve(txn, read->stream, raw, &c->stream_name);
     if (status == TYCHO_OK) {
         status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&c->stream_name), stream);
     }

@@ -77,8 +77,11 @@ static void pack_ids(const tycho_new_event *event, tycho__id ids[3], bool take_d
 }
 
 static void write_event(tycho__buffer *buffer, const tycho_new_event *event,
-                        const tycho__id ids[3], const tycho_bytes *tags, uint8_t tag_count) {
-    int64_t time = (event->flags & TYCHO_HAS_TIME) != 0 ? event->time : tycho_now();
+                        const tycho__id ids[3], const tycho_bytes *tags, uint8_t tag_count,
+                        bool take_defaults) {
+    int64_t time = (event->flags & TYCHO_HAS_TIME) != 0 ? event->time
+                   : take_defaults                      ? tycho_now()
+                                                        : 0;
     bool has_valid_time = (event->flags & TYCHO_HAS_VALID_TIME) != 0;
     int flags = (has_valid_time ? TYCHO__VALID_TIME : 0) |
                 (event->content_type.size > 0 ? TYCHO__CONTENT_TYPE : 0) |
@@ -121,7 +124,7 @@ int tycho__event_encode(tycho__buffer *buffer, const tycho_new_event *event, boo
     status = tycho__buffer_reserve(buffer, room);
     if (status != TYCHO_OK) return status;
     pack_ids(event, ids, take_defaults);
-    write_event(buffer, event, ids, tags, tag_count);
+    write_event(buffer, event, ids, tags, tag_count, take_defaults);
     return TYCHO_OK;
 }
 

@@ -110,6 +110,9 @@ void tycho_store_close(tycho_store *store) {
     if (store == NULL) return;
     bool is_ours = tycho__env_check(store->env) == TYCHO_OK;
     assert(!is_ours || atomic_load(&store->children) == 0);
+    bool is_last = is_ours && store->env->handles == 1;
+    bool is_writer = store->options.mode != TYCHO_READ_ONLY && store->temporary == NULL;
+    if (is_last && is_writer) tycho__commit_settle(store);
     tycho__env_put(store->env);
     if (is_ours) remove_temporary(store->temporary);
     free(store);
@@ -172,7 +175,7 @@ int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *pos
 static int open_stream(tycho__txn *txn, tycho_bytes name, tycho__list *stream) {
     tycho__name resolved;
     int status = tycho__check_name(name, "stream");
-    if (status == TYCHO_OK) status = tycho__resolve(txn, name, false, &resolved, NULL);
+    if (status == TYCHO_OK) status = tycho__resolve(txn, name, false, &resolved);
     if (status != TYCHO_OK) return status;
     return tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), stream);
 }
@@ -212,7 +215,7 @@ int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_bytes *strea
     tycho__txn *txn;
     int status = begin(store, &txn);
     if (status == TYCHO_OK) status = tycho__check_name(name, "stream or route");
-    if (status == TYCHO_OK) status = tycho__resolve(txn, name, false, &resolved, NULL);
+    if (status == TYCHO_OK) status = tycho__resolve(txn, name, false, &resolved);
     if (status == TYCHO_OK) *stream = tycho__name_bytes(&resolved);
     tycho__txn_done(txn);
     return status;

@@ -6,10 +6,11 @@
 */
 #include "stream.h"
 
-int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream,
-                   unsigned *hops) {
+#include "recent.h"
+
+int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
     assert(name.size <= TYCHO_NAME_MAX);
-    unsigned count = 0;
+    uint64_t hops = 0; /* more than there are routes: a circle */
     stream->size = (uint8_t)name.size;
     tycho__copy(stream->bytes, name);
     while (!raw && txn->state.routes > 0 && stream->size > 0) {
@@ -17,23 +18,57 @@ int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *str
         int status = tycho__get(txn, TYCHO__ROUTES, tycho__name_bytes(stream), &target);
         if (status == TYCHO_NOT_FOUND) break;
         if (status != TYCHO_OK) return status;
-        if (++count > TYCHO__ROUTES_DEEP || target.size > TYCHO_NAME_MAX) {
+        if (++hops > txn->state.routes || target.size > TYCHO_NAME_MAX) {
             return tycho__fail(TYCHO_CORRUPT, "the routes from \"%.*s\" do not end",
                                (int)name.size, (const char *)name.data);
         }
         stream->size = (uint8_t)target.size;
         tycho__copy(stream->bytes, target);
     }
-    if (hops != NULL) *hops = count;
     return TYCHO_OK;
 }
 
-int tycho__event_find(tycho__txn *txn, const tycho__id *id, uint64_t *position) {
+/* Looks the id up among what is not settled: candidates come by a hash, and the record decides. */
+static int look_up_recent(tycho__txn *txn, tycho_bytes packed, bool is_uuid, bool is_fresh,
+                          uint64_t *position) {
+    tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
+    const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
+    uint64_t at = 0;
+    for (;;) {
+        tycho__event_view event;
+        at = tycho__recent_id(recent, state, packed, is_uuid, at);
+        if (at == 0) return TYCHO_NOT_FOUND;
+        int status = tycho__event_load(txn, at, &event);
+        if (status != TYCHO_OK) return status;
+        bool is_same = tycho__equal(event.id, packed) &&
+                       is_uuid == ((event.flags & TYCHO__UUID_ID) != 0);
+        if (!is_same) continue;
+        *position = at;
+        return TYCHO_OK;
+    }
+}
+
+int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position) {
     uint8_t key[1 + TYCHO_ID_MAX];
     tycho_bytes value;
-    key[0] = id->is_uuid;
-    memcpy(key + 1, id->bytes, id->size);
-    int status = tycho__get(txn, TYCHO__IDS, tycho__bytes(key, 1u + id->size), &value);
+    tycho__recent *recent;
+    key[0] = is_uuid;
+    tycho__copy(key + 1, packed);
+    int status = tycho__get(txn, TYCHO__IDS, tycho__bytes(key, 1u + packed.size), &value);
+    if (status == TYCHO_OK) {
+        if (value.size != 8) return tycho__fail(TYCHO_CORRUPT, "an event id has no position");
+        *position = tycho__load64(value.data);
+        return TYCHO_OK;
+    }
+    if (status != TYCHO_NOT_FOUND) return status;
+    status = tycho__recent_of(txn, &recent);
+    if (status == TYCHO_OK) status = look_up_recent(txn, packed, is_uuid, false, position);
+    if (status == TYCHO_NOT_FOUND) status = look_up_recent(txn, packed, is_uuid, true, position);
+    return status;
+}
+
+int tycho__event_find(tycho__txn *txn, const tycho__id *id, uint64_t *position) {
+    int status = tycho__id_look_up(txn, tycho__bytes(id->bytes, id->size), id->is_uuid, position);
     if (status == TYCHO_NOT_FOUND) {
         char text[TYCHO_UUID_SIZE];
         if (id->is_uuid) tycho__uuid_unpack(text, id->bytes);
@@ -41,10 +76,7 @@ int tycho__event_find(tycho__txn *txn, const tycho__id *id, uint64_t *position) 
                            id->is_uuid ? TYCHO_UUID_SIZE : id->size,
                            id->is_uuid ? text : (const char *)id->bytes);
     }
-    if (status != TYCHO_OK) return status;
-    if (value.size != 8) return tycho__fail(TYCHO_CORRUPT, "an event id has no position");
-    *position = tycho__load64(value.data);
-    return TYCHO_OK;
+    return status;
 }
 
 int tycho__event_load(tycho__txn *txn, uint64_t position, tycho__event_view *view) {
@@ -75,19 +107,88 @@ static int find_home(tycho__txn *txn, const tycho__list *stream, const tycho__ev
     return is_home ? TYCHO_OK : TYCHO_NOT_FOUND;
 }
 
-int tycho__entry_find(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,
-                      tycho__entry *entry) {
+static int settled_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
+                        size_t *count) {
+    uint8_t wanted[TYCHO__LINK_KEY];
+    tycho_bytes key = {wanted, sizeof wanted}, value;
+    tycho__link_key(wanted, position, 0);
+    int status = tycho__seek(txn, TYCHO__LINKS, &key, &value);
+    while (status == TYCHO_OK && key.size == TYCHO__LINK_KEY &&
+           tycho__unkey64(key.data) == position) {
+        if (value.size != 16) return tycho__fail(TYCHO_CORRUPT, "a link has a wrong size");
+        if (*count < most) {
+            ways[*count].stream = tycho__unkey32((const uint8_t *)key.data + 8);
+            ways[*count].revision = tycho__load64(value.data);
+            ways[*count].link = tycho__load64((const uint8_t *)value.data + 8);
+        }
+        ++*count;
+        status = tycho__next(txn, TYCHO__LINKS, &key, &value);
+    }
+    return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
+}
+
+static void recent_ways(tycho__txn *txn, bool is_fresh, uint64_t position, tycho__way *ways,
+                        size_t most, size_t *count) {
+    enum { RUN = 64 };
+    tycho__recent_entry run[RUN];
+    tycho__recent_list wanted = {.kind = TYCHO__WAY_BACK, .number = position};
+    tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
+    const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
+    uint32_t found;
+    uint64_t at = 0;
+    do {
+        found = tycho__recent_run(recent, state, &wanted, true, at, run, RUN);
+        for (uint32_t i = 0; i < found; i++, ++*count) {
+            if (*count >= most) continue;
+            ways[*count].stream = (uint32_t)run[i].ordinal;
+            ways[*count].revision = run[i].value;
+            ways[*count].link = run[i].link;
+        }
+        at += found;
+    } while (found == RUN);
+}
+
+int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
+                     size_t *count) {
+    tycho__recent *recent;
+    *count = 0;
+    int status = settled_ways(txn, position, ways, most, count);
+    if (status == TYCHO_OK) status = tycho__recent_of(txn, &recent);
+    if (status != TYCHO_OK) return status;
+    recent_ways(txn, false, position, ways, most, count);
+    recent_ways(txn, true, position, ways, most, count);
+    return TYCHO_OK;
+}
+
+int tycho__link_find(tycho__txn *txn, uint64_t position, uint32_t stream, uint64_t *revision) {
     uint8_t key[TYCHO__LINK_KEY];
     tycho_bytes value;
+    tycho__recent *recent;
+    tycho__link_key(key, position, stream);
+    int status = tycho__get(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key), &value);
+    if (status == TYCHO_OK) {
+        if (value.size != 16) return tycho__fail(TYCHO_CORRUPT, "a link has a wrong size");
+        *revision = tycho__load64(value.data);
+        return TYCHO_OK;
+    }
+    if (status != TYCHO_NOT_FOUND) return status;
+    status = tycho__recent_of(txn, &recent);
+    if (status != TYCHO_OK) return status;
+    tycho__recent_entry entry;
+    bool is_found = tycho__recent_way(recent, &txn->state, position, stream, &entry) ||
+                    tycho__recent_way(txn->fresh, &tycho__everything, position, stream, &entry);
+    if (is_found) *revision = entry.value;
+    return is_found ? TYCHO_OK : TYCHO_NOT_FOUND;
+}
+
+int tycho__entry_find(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,
+                      tycho__entry *entry) {
     if (stream->number == 0 || stream->count == 0) return TYCHO_NOT_FOUND;
     int status = find_home(txn, stream, event, entry);
     if (status != TYCHO_NOT_FOUND) return status;
     if (txn->state.links == 0) return TYCHO_NOT_FOUND;
-    tycho__link_key(key, event->position, stream->number);
-    status = tycho__get(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key), &value);
+    status = tycho__link_find(txn, event->position, stream->number, &entry->ordinal);
     if (status != TYCHO_OK) return status;
-    if (value.size != 16) return tycho__fail(TYCHO_CORRUPT, "a link has %zu bytes", value.size);
-    entry->ordinal = tycho__load64(value.data);
     entry->position = event->position;
     entry->is_link = true;
     return TYCHO_OK;

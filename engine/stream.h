@@ -5,7 +5,7 @@
 #include "list.h"
 #include "record.h"
 
-enum { TYCHO__ROUTES_DEEP = 8, TYCHO__LINK_KEY = 12 };
+enum { TYCHO__LINK_KEY = 12 };
 
 /* A name that was copied, because views die with the next write. */
 typedef struct tycho__name {
@@ -17,10 +17,11 @@ static inline tycho_bytes tycho__name_bytes(const tycho__name *name) {
     return tycho__bytes(name->bytes, name->size);
 }
 
-/* The stream that a name leads to, over up to TYCHO__ROUTES_DEEP routes; with `raw` the name
-** itself. `*hops` (may be NULL) is how many routes that took. CORRUPT for a circle. */
-int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream,
-                   unsigned *hops);
+/* The stream that a name leads to over routes; with `raw` the name itself. CORRUPT for a circle. */
+int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream);
+
+/* The position of a packed id. TYCHO_NOT_FOUND without a sentence. */
+int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position);
 
 /* The position of an event, EVENT_NOT_FOUND (with a sentence) when there is none. */
 int tycho__event_find(tycho__txn *txn, const tycho__id *id, uint64_t *position);
@@ -32,7 +33,20 @@ int tycho__event_load(tycho__txn *txn, uint64_t position, tycho__event_view *vie
 int tycho__entry_find(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,
                       tycho__entry *entry);
 
-/* The row of table `links` for an event in a stream. */
+/* The links of an event: its streams and revisions there, settled ones first; at most `most`. Gives
+** how many there are, which may be more. */
+typedef struct tycho__way {
+    uint32_t stream;
+    uint64_t revision;
+    uint64_t link; /* number, in the order of linking */
+} tycho__way;
+int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
+                     size_t *count);
+
+/* The revision of an event that is linked into a stream. TYCHO_NOT_FOUND without a sentence. */
+int tycho__link_find(tycho__txn *txn, uint64_t position, uint32_t stream, uint64_t *revision);
+
+/* The key of a row of table `links`. */
 void tycho__link_key(uint8_t key[TYCHO__LINK_KEY], uint64_t position, uint32_t stream);
 
 #endif

@@ -55,7 +55,7 @@ static int sweep_tail(tycho__txn *txn, uint32_t number) {
     stream->tail_count = 0;
     stream->tail_size = 0;
     stream->count = 0;
-    stream->is_dirty = true;
+    tycho__list_touch(txn, stream);
     txn->state.garbage--;
     tycho__key32(key, number);
     return tycho__remove(txn, TYCHO__GARBAGE, tycho__bytes(key, sizeof key));

@@ -3,7 +3,8 @@
 ** Keys are big-endian where they are numbers, so that order of bytes is order. Values are
 ** little-endian. No table uses duplicate keys (they lose rows on LMDB 0.9.24).
 **
-**   meta             "state" -> struct tycho__state (txn.h)
+**   (main)           "state" -> struct tycho__state (env.h); in LMDB's own table, beside the roots of
+**                    the others, whose page every commit writes anyway
 **   events           position (native u64) -> record (record.h); always appended
 **   ids              u8 is_uuid, packed id -> u64 position. UUIDv7 go to the right edge.
 **   names            u8 kind, name -> u32 number
@@ -15,13 +16,14 @@
 **   routes           name -> name of the stream
 **   rows             u32 table, key -> u64 checksum of all else, u64 version, value
 **   checkpoints      name -> u64 position
+**   pending          u64 number of a link -> what recent.c reads of links that are not settled
 **   garbage          u32 stream: deleted, its blocks and links are still being swept (sweep.c)
 */
 #ifndef TYCHO__TABLE_H
 #define TYCHO__TABLE_H
 
 #define TYCHO__TABLE_MAP(X)                                                                        \
-    X(META, "meta")                                                                                \
+    X(MAIN, NULL)                                                                                  \
     X(EVENTS, "events")                                                                            \
     X(IDS, "ids")                                                                                  \
     X(NAMES, "names")                                                                              \
@@ -32,6 +34,7 @@
     X(ROUTES, "routes")                                                                            \
     X(ROWS, "rows")                                                                                \
     X(CHECKPOINTS, "checkpoints")                                                                  \
+    X(PENDING, "pending")                                                                          \
     X(GARBAGE, "garbage")
 
 typedef enum tycho__table {

@@ -6,6 +6,7 @@
 
 #include "env.h"
 #include "list.h"
+#include "recent.h"
 
 #define LOW_SPACE (1u << 20)
 
@@ -68,7 +69,7 @@ static uint64_t state_checksum(const tycho__state *state) {
 
 static int state_read(tycho__txn *txn) {
     tycho_bytes value = {NULL, 0};
-    int status = tycho__get(txn, TYCHO__META, tycho__bytes("state", 5), &value);
+    int status = tycho__get(txn, TYCHO__MAIN, tycho__bytes("state", 5), &value);
     if (status == TYCHO_NOT_FOUND || (status == TYCHO_OK && value.size < 8)) {
         return tycho__fail(TYCHO_CORRUPT, "the store has no state row");
     }
@@ -90,7 +91,7 @@ static int state_read(tycho__txn *txn) {
 
 int tycho__state_write(tycho__txn *txn) {
     txn->state.checksum = state_checksum(&txn->state);
-    return tycho__put(txn, TYCHO__META, tycho__bytes("state", 5),
+    return tycho__put(txn, TYCHO__MAIN, tycho__bytes("state", 5),
                       tycho__bytes(&txn->state, sizeof txn->state));
 }
 
@@ -102,6 +103,12 @@ static void free_read(tycho__txn *txn) {
     }
     mdb_txn_abort(txn->mdb);
     free(txn);
+}
+
+static void forget_recent(tycho__txn *txn) {
+    tycho__recent_release(txn->recent);
+    txn->recent = NULL;
+    txn->is_settled = false;
 }
 
 static tycho__txn *pool_take(tycho__env *env) {
@@ -151,6 +158,7 @@ int tycho__txn_renew(tycho__txn *txn) {
     assert(!txn->is_write);
     mdb_txn_reset(txn->mdb);
     txn->stale_cursors = UINT32_MAX;
+    forget_recent(txn);
     int error = mdb_txn_renew(txn->mdb);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "going on to read");
     return state_read(txn);
@@ -162,6 +170,7 @@ void tycho__txn_done(tycho__txn *txn) {
     tycho__env *env = txn->env;
     mdb_txn_reset(txn->mdb);
     txn->stale_cursors = UINT32_MAX;
+    forget_recent(txn);
     pthread_mutex_lock(&env->pool_mutex);
     bool is_kept = env->pool_count < TYCHO__POOL;
     if (is_kept) env->pool[env->pool_count++] = txn;
@@ -185,17 +194,31 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     int error = mdb_txn_begin(env->mdb, NULL, flags[sync], &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
     int status = state_read(txn);
+    /* Now, while the state is that of the last commit: later it would read what is not committed. */
+    if (status == TYCHO_OK) status = tycho__recent_of(txn, &txn->recent);
+    if (status == TYCHO_OK) {
+        tycho__lists_take(txn);
+        txn->fresh_head = txn->state.head;
+        txn->fresh_links = txn->state.links_made;
+        txn->fresh = tycho__recent_create();
+        if (txn->fresh == NULL) status = tycho__fail(TYCHO_NO_MEMORY, "no memory to write");
+    }
     if (status != TYCHO_OK) tycho__txn_abort(txn);
     return status;
 }
 
 static void end_write(tycho__txn *txn) {
-    tycho__lists_free(txn);
+    tycho__lists_free(txn->lists);
+    txn->lists = NULL;
+    forget_recent(txn);
+    tycho__recent_release(txn->fresh);
+    txn->fresh = NULL;
     txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
 }
 
 void tycho__txn_abort(tycho__txn *txn) {
     if (txn->mdb == NULL) return;
+    if (!txn->is_changed) tycho__lists_keep(txn);
     mdb_txn_abort(txn->mdb);
     end_write(txn);
 }
@@ -208,6 +231,8 @@ int tycho__txn_commit(tycho__txn *txn) {
         return status;
     }
     int error = mdb_txn_commit(txn->mdb);
+    if (error == 0) tycho__recent_commit(txn);
+    if (error == 0) tycho__lists_keep(txn);
     end_write(txn);
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "committing");
 }

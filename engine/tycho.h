@@ -187,8 +187,9 @@ typedef struct tycho_options {
     size_t size;               /* sizeof(tycho_options) */
     uint32_t mode;             /* enum tycho_mode */
     uint32_t sync;             /* enum tycho_sync */
-    uint64_t map_size;         /* bytes of address space to reserve; 0: 1 TiB, halved while the
-                               ** system refuses. Only the first open of a process counts. */
+    uint64_t map_size;         /* bytes of address space to reserve, at least 64 MiB; 0: 1 TiB,
+                               ** halved while the system refuses. The first open of a process
+                               ** decides. */
     uint32_t readers_max;      /* concurrent readers of all processes; 0: 1022 */
     uint32_t write_timeout_ms; /* how long a commit waits for another process; 0: 30 s */
     uint64_t reserve_size;     /* free bytes of the disk below which writes are refused; 0: 64 MiB */
@@ -254,8 +255,9 @@ TYCHO_API void tycho_batch_destroy(tycho_batch *batch);
 TYCHO_API void tycho_batch_clear(tycho_batch *batch);
 
 /* A batch whose events are all in the store already, with the same content and streams, gets the
-** original receipt, without its conditions being checked again (the answer to "was my request
-** carried out?" after a lost connection). Source: DESIGN "idempotent". */
+** original positions and revisions again, without its conditions being checked (the answer to "was
+** my request carried out?" after a lost connection); the receipt says is_replay, and has sequence
+** 0. Times are not compared, because they are put in where they are left out. */
 TYCHO_API void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent);
 
 /* The stream (or route) is at `expected`. Broken: WRONG_EXPECTED_VERSION, with `actual`. Errors of
@@ -283,7 +285,7 @@ TYCHO_API int tycho_batch_expect_checkpoint(tycho_batch *batch, tycho_bytes name
 /* Appends events to a stream; an empty `stream` appends to the global log alone, which knows only
 ** TYCHO_EXPECT_ANY. Ids and times left out are put in here, not at commit. `expected` is checked
 ** with the conditions. At commit: WRONG_EXPECTED_VERSION, DUPLICATE_EVENT (`event_id` is the one,
-** `stream` its home); DUPLICATE_EVENT at once when the batch itself names an id twice. */
+** `stream` its home), also when the batch itself names an id twice. */
 TYCHO_API int tycho_batch_append(tycho_batch *batch, tycho_bytes stream, int64_t expected,
                                  const tycho_new_event *events, size_t count, uint32_t flags);
 
@@ -294,7 +296,7 @@ TYCHO_API int tycho_batch_link(tycho_batch *batch, tycho_bytes stream, int64_t e
 
 /* Links the entries of `source` with revisions from `first` to `last` (inclusive; -1: the last
 ** there is) into `target`, in order, in C at apply time. At most TYCHO_BATCH_EVENTS_MAX entries
-** (TOO_LARGE at commit). RAW applies to both names. */
+** (TOO_LARGE at commit), and not into itself (MISUSE). RAW applies to both names. */
 TYCHO_API int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int64_t first,
                                      int64_t last, tycho_bytes target, int64_t expected,
                                      uint32_t flags);
@@ -316,8 +318,8 @@ TYCHO_API int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64
 TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes stream,
                                               tycho_bytes metadata, uint32_t flags);
 
-/* Makes `route` forward to `stream` (which may itself be a route, up to 8 deep; a circle is
-** MISUSE at commit); an empty stream removes the route. The result has the previous stream. */
+/* Makes `route` forward to `stream`, which may itself be a route (a circle is MISUSE at commit); an
+** empty stream removes the route. The result has the previous stream. */
 TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream);
 
 /* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is the
@@ -437,7 +439,7 @@ typedef struct tycho_cursor tycho_cursor;
 
 /* Starts a read. Errors: MISUSE, EVENT_NOT_FOUND (from_id or to_id is not in that stream, or not
 ** in the log), CORRUPT (resume), NO_MEMORY, BUSY (no reader slot). A stream that does not exist
-** is empty. Cost: a few microseconds; AS_AT and AS_OF read all that match first, 16 bytes each. */
+** is empty. Cost: a few microseconds; AS_AT and AS_OF read all that match first, 32 bytes each. */
 TYCHO_API int tycho_cursor_open(tycho_store *store, const tycho_read *read, tycho_cursor **cursor);
 
 /* The next event, or TYCHO_END. The view is good until the cursor moves or closes. Every record's
@@ -469,7 +471,8 @@ TYCHO_API int tycho_event_position(tycho_store *store, tycho_bytes event_id, uin
 TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
                                    int64_t *revision);
 
-/* The last revision of a stream that was ever given, -1 when it is empty. */
+/* The last revision that the stream ever gave, also when that entry is gone; -1 when it never had
+** any (deleting a stream begins anew). */
 TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision);
 
 /* The stream that a name leads to: itself when it is no route. A view good until the thread's next
@@ -478,8 +481,8 @@ TYCHO_API int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_by
 
 enum tycho_list {
     TYCHO_LIST_STREAMS = 0,    /* with entries or metadata, by name: count, revision, value */
-    TYCHO_LIST_TYPES = 1,      /* by name: count */
-    TYCHO_LIST_TAGS = 2,       /* by name: count */
+    TYCHO_LIST_TYPES = 1,      /* with events, by name: count */
+    TYCHO_LIST_TAGS = 2,       /* with events, by name: count */
     TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream */
     TYCHO_LIST_CHECKPOINTS = 4, /* by name: position */
     TYCHO_LIST_ROWS = 5,       /* of `subject`, a table, by key: value, version */
