@@ -22,8 +22,8 @@ static int check_version(tycho_batch *batch, const tycho__list *stream, const ty
                            name->bytes, (long long)actual, (long long)expected);
     }
     return tycho__fail(TYCHO_WRONG_EXPECTED_VERSION, "the stream \"%.*s\" %s", name->size,
-                       name->bytes, expected == TYCHO_EXPECT_NONE ? "has entries already"
-                                                                  : "has no entries");
+                       name->bytes,
+                       expected == TYCHO_EXPECT_NONE ? "has entries already" : "has no entries");
 }
 
 static int check_stream(tycho__txn *txn, tycho_batch *batch, tycho_bytes stream, uint8_t flags,

@@ -1,9 +1,9 @@
 /* apply.h - one batch onto one write transaction: a pure function of state and bytes.
 **
 ** First all conditions and expected versions are checked against the state before the batch, then
-** the operations are carried out in order. No clock, randomness, environment or Lua. A refusal found
-** late (a duplicate event, say) leaves the transaction changed: its caller gives it up and applies
-** the other batches again (commit.c).
+** the operations are carried out in order. No clock, randomness, environment or host language. A
+** refusal found late (a duplicate event, say) leaves the transaction changed: its caller gives it
+** up and applies the other batches again (commit.c).
 */
 #ifndef TYCHO__APPLY_H
 #define TYCHO__APPLY_H

@@ -41,9 +41,8 @@ void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent) {
 }
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch) {
-    tycho__batch_mark mark = {batch->conditions.size,  batch->operations.size,
-                              batch->element_count,    batch->condition_count,
-                              batch->operation_count,  batch->route_count};
+    tycho__batch_mark mark = {batch->conditions.size, batch->operations.size, batch->element_count,
+                              batch->condition_count, batch->operation_count, batch->route_count};
     return mark;
 }
 
@@ -109,7 +108,8 @@ static int add_operation(tycho_batch *batch, tycho__step *step, const elements *
     }
     size_t count = list == NULL ? 0 : list->count;
     if (count > TYCHO_BATCH_EVENTS_MAX || batch->element_count + count > TYCHO_BATCH_EVENTS_MAX) {
-        return tycho__fail(TYCHO_TOO_LARGE, "the batch would name %zu events, at most %d are allowed",
+        return tycho__fail(TYCHO_TOO_LARGE,
+                           "the batch would name %zu events, at most %d are allowed",
                            batch->element_count + count, TYCHO_BATCH_EVENTS_MAX);
     }
     step->count = (uint32_t)count;
@@ -133,8 +133,8 @@ int tycho_batch_expect(tycho_batch *batch, tycho_bytes stream, int64_t expected,
     if ((flags & ~(uint32_t)TYCHO_RAW) != 0) {
         return tycho__fail(TYCHO_MISUSE, "a condition does not know flag 0x%x", flags);
     }
-    tycho__step step = {.kind = TYCHO__STREAM_IS, .flags = (uint8_t)flags, .name = stream,
-                        .expected = expected};
+    tycho__step step = {
+        .kind = TYCHO__STREAM_IS, .flags = (uint8_t)flags, .name = stream, .expected = expected};
     return add_condition(batch, &step, NULL);
 }
 
@@ -144,8 +144,8 @@ int tycho_batch_expect_none(tycho_batch *batch, const tycho_query *query, uint64
         return tycho__fail(TYCHO_TOO_LARGE, "a query has %zu items, at most %d are allowed",
                            query->item_count, TYCHO_QUERY_MAX);
     }
-    tycho__step step = {.kind = TYCHO__NONE_MATCH, .number = after,
-                        .count = (uint32_t)query->item_count};
+    tycho__step step = {
+        .kind = TYCHO__NONE_MATCH, .number = after, .count = (uint32_t)query->item_count};
     elements items = {.query = query};
     return add_condition(batch, &step, &items);
 }
@@ -178,8 +178,8 @@ int tycho_batch_append(tycho_batch *batch, tycho_bytes stream, int64_t expected,
     int status = check_list(events, count, "events");
     if (status == TYCHO_OK) status = check_flags(flags);
     if (status != TYCHO_OK) return status;
-    tycho__step step = {.kind = TYCHO__APPEND, .flags = (uint8_t)flags, .name = stream,
-                        .expected = expected};
+    tycho__step step = {
+        .kind = TYCHO__APPEND, .flags = (uint8_t)flags, .name = stream, .expected = expected};
     elements list = {.events = events, .count = count};
     return add_operation(batch, &step, &list);
 }
@@ -193,16 +193,21 @@ static int add_ids(tycho_batch *batch, tycho__step *step, const tycho_bytes *ids
 
 int tycho_batch_link(tycho_batch *batch, tycho_bytes stream, int64_t expected,
                      const tycho_bytes *event_ids, size_t count, uint32_t flags) {
-    tycho__step step = {.kind = TYCHO__LINK, .flags = (uint8_t)flags, .name = stream,
-                        .expected = expected};
+    tycho__step step = {
+        .kind = TYCHO__LINK, .flags = (uint8_t)flags, .name = stream, .expected = expected};
     int status = check_flags(flags);
     return status == TYCHO_OK ? add_ids(batch, &step, event_ids, count) : status;
 }
 
 int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int64_t first, int64_t last,
                            tycho_bytes target, int64_t expected, uint32_t flags) {
-    tycho__step step = {.kind = TYCHO__LINK_RANGE, .flags = (uint8_t)flags, .name = source,
-                        .second = target, .expected = expected, .first = first, .last = last};
+    tycho__step step = {.kind = TYCHO__LINK_RANGE,
+                        .flags = (uint8_t)flags,
+                        .name = source,
+                        .second = target,
+                        .expected = expected,
+                        .first = first,
+                        .last = last};
     int status = check_flags(flags);
     return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
 }
@@ -221,16 +226,18 @@ int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, uint32_t f
 }
 
 int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64_t before, uint32_t flags) {
-    tycho__step step = {.kind = TYCHO__TRUNCATE, .flags = (uint8_t)flags, .name = stream,
-                        .first = before};
+    tycho__step step = {
+        .kind = TYCHO__TRUNCATE, .flags = (uint8_t)flags, .name = stream, .first = before};
     int status = check_flags(flags);
     return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
 }
 
 int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes stream, tycho_bytes metadata,
                                     uint32_t flags) {
-    tycho__step step = {.kind = TYCHO__SET_STREAM_METADATA, .flags = (uint8_t)flags,
-                        .name = stream, .value = metadata};
+    tycho__step step = {.kind = TYCHO__SET_STREAM_METADATA,
+                        .flags = (uint8_t)flags,
+                        .name = stream,
+                        .value = metadata};
     int status = check_flags(flags);
     return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
 }
@@ -240,8 +247,7 @@ int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes str
     return add_operation(batch, &step, NULL);
 }
 
-int tycho_batch_put_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
-                        tycho_bytes value) {
+int tycho_batch_put_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key, tycho_bytes value) {
     tycho__step step = {.kind = TYCHO__PUT_ROW, .name = table, .key = key, .value = value};
     return add_operation(batch, &step, NULL);
 }
@@ -270,8 +276,8 @@ int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes) {
     if (batch == NULL || bytes == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
     tycho__buffer *out = &batch->encoded;
     out->size = 0;
-    int status = tycho__buffer_reserve(out, HEAD + batch->conditions.size +
-                                                batch->operations.size + CHECKSUM);
+    int status = tycho__buffer_reserve(out, HEAD + batch->conditions.size + batch->operations.size +
+                                                CHECKSUM);
     if (status != TYCHO_OK) return status;
     tycho__write32(out, MAGIC);
     tycho__write32(out, batch->is_idempotent ? IDEMPOTENT : 0);

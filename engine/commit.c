@@ -9,9 +9,9 @@
 **                     +--(the leader has finished, and this is the first of the queue)--> LEADING
 **
 ** The leader enters the writer gate, takes what is queued by then, applies batch after batch, each
-** with its own verdict, commits, leaves the gate, and wakes all with their receipts. A batch that is
-** refused after it changed something spoils the transaction: it is given up and begun again without
-** that batch. That is rare (conditions are checked first) and needs no undo of any operation.
+** with its own verdict, commits, leaves the gate, and wakes all with their receipts. A batch that
+** is refused after it changed something spoils the transaction: it is given up and begun again
+** without that batch. That is rare (conditions are checked first) and needs no undo of anything.
 */
 #include "commit.h"
 
@@ -29,7 +29,7 @@ enum {
     GROUP_SIZE = 16 << 20,
     SWEEP_ENTRIES = 4096, /* of deleted streams, per commit */
     SETTLE_WAIT_MS = 1000,
-    SPACE_CHECKS = 64     /* commits between two looks at the free space, at most */
+    SPACE_CHECKS = 64 /* commits between two looks at the free space, at most */
 };
 
 enum request_state { QUEUED, LEADING, DONE };
@@ -137,7 +137,8 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, uint64_t r
     writer->space = available;
     writer->until_space_check = SPACE_CHECKS;
     if (available < reserve) {
-        return tycho__fail(TYCHO_FULL, "the disk has %llu bytes left, and %llu are kept in reserve: "
+        return tycho__fail(TYCHO_FULL,
+                           "the disk has %llu bytes left, and %llu are kept in reserve: "
                            "free some, or open the store with a smaller reserve_size",
                            (unsigned long long)available, (unsigned long long)reserve);
     }
@@ -146,7 +147,8 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, uint64_t r
 
 static int check_rules(const tycho__txn *txn, const tycho_store *store) {
     if (txn->state.rules == 0 || store->hooks.expand != NULL) return TYCHO_OK;
-    return tycho__fail(TYCHO_DENIED, "the store has deployed scripts and this host cannot run them: "
+    return tycho__fail(TYCHO_DENIED,
+                       "the store has deployed scripts and this host cannot run them: "
                        "link the script host, or only read");
 }
 
@@ -185,8 +187,10 @@ static int judge_commit(tycho__env *env, uint64_t sequence, int status) {
         tycho_set_error(why);
         return status;
     }
-    return tycho__fail(TYCHO_UNKNOWN_OUTCOME, "%s; the batch may be there or not, now or after a "
-                       "power cut", why);
+    return tycho__fail(TYCHO_UNKNOWN_OUTCOME,
+                       "%s; the batch may be there or not, now or after a "
+                       "power cut",
+                       why);
 }
 
 static int commit_group(tycho__env *env, struct request *group, uint64_t *applied) {
@@ -317,7 +321,7 @@ static int check_commit(tycho_store *store, const tycho_batch *batch) {
     }
     if (atomic_load(&store->env->is_broken)) {
         return tycho__fail(TYCHO_IO, "an earlier write failed; close all handles of the store in "
-                           "this process and open it again");
+                                     "this process and open it again");
     }
     if (batch->operation_count == 0 && batch->condition_count == 0) {
         return tycho__fail(TYCHO_MISUSE, "the batch is empty");

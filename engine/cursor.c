@@ -264,8 +264,8 @@ static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *ev
     event->id = id_text(view->id, (view->flags & TYCHO__UUID_ID) != 0, c->ids[0]);
     event->type = slot->type != NULL ? tycho__bytes(slot->type->bytes, slot->type->size)
                                      : tycho__bytes(names, slot->type_size);
-    event->correlation_id = id_text(view->correlation_id,
-                                    (view->flags & TYCHO__UUID_CORRELATION) != 0, c->ids[1]);
+    event->correlation_id =
+        id_text(view->correlation_id, (view->flags & TYCHO__UUID_CORRELATION) != 0, c->ids[1]);
     event->causation_id =
         id_text(view->causation_id, (view->flags & TYCHO__UUID_CAUSATION) != 0, c->ids[2]);
     event->content_type = tycho__bytes(names + slot->type_size, slot->content_type_size);
@@ -281,8 +281,10 @@ int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
     if (status != TYCHO_OK) return status;
     const tycho__slot *slot = &c->slots[c->slot_at - 1];
     if (slot->status != TYCHO_OK) {
-        return tycho__fail(slot->status, "the record at position %llu is damaged; `tycho verify` "
-                           "tells what is hurt", (unsigned long long)slot->item.entry.position);
+        return tycho__fail(slot->status,
+                           "the record at position %llu is damaged; `tycho verify` "
+                           "tells what is hurt",
+                           (unsigned long long)slot->item.entry.position);
     }
     tycho_bytes record = {c->block.data + slot->offset, slot->size};
     status = tycho__record_parse(record, &c->view);

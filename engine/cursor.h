@@ -33,10 +33,11 @@ typedef struct tycho__item {
 /* One event of the block. */
 typedef struct tycho__slot {
     tycho__item item;
-    int status;         /* CORRUPT when the record is */
-    size_t offset;      /* of the record in the block */
+    int status;    /* CORRUPT when the record is */
+    size_t offset; /* of the record in the block */
     size_t size;
-    size_t type_offset; /* of the name of the type, when `type` is NULL; then that of content type */
+    size_t
+        type_offset; /* of the name of the type, when `type` is NULL; then that of content type */
     uint8_t type_size;
     uint8_t content_type_size;
     const tycho__type_name *type;
@@ -53,10 +54,10 @@ struct tycho_cursor {
     bool is_counting; /* records are neither copied nor, without a filter, read */
     uint8_t order;
     tycho__name stream_name;
-    uint32_t stream;       /* number; 0: none */
-    tycho__query *query;   /* filter, and source of FROM_QUERY; NULL: none */
-    tycho__entries *walk;  /* of FROM_STREAM */
-    uint64_t low, high;    /* ordinals, inclusive; what is left of them */
+    uint32_t stream;                      /* number; 0: none */
+    tycho__query *query;                  /* filter, and source of FROM_QUERY; NULL: none */
+    tycho__entries *walk;                 /* of FROM_STREAM */
+    uint64_t low, high;                   /* ordinals, inclusive; what is left of them */
     uint64_t position_low, position_high; /* further bounds in a stream */
     int64_t time_low, time_high;          /* inclusive */
     bool has_time_bounds;

@@ -34,7 +34,7 @@ size_t tycho__block_encode(uint8_t *to, const uint64_t *values, uint32_t count) 
 
 static int corrupt_block(void) {
     return tycho__fail(TYCHO_CORRUPT, "a block of stream entries is damaged; `tycho verify` tells "
-                       "what is hurt");
+                                      "what is hurt");
 }
 
 int tycho__block_decode(tycho_bytes bytes, uint64_t *values, uint32_t count) {
@@ -155,7 +155,8 @@ static int load_block(tycho__entries *e, uint64_t base, tycho_bytes value) {
 
 /* Loads a run of recent entries: from the ordinal on, or up to it. TYCHO_END. */
 static int load_recent(tycho__entries *e, uint64_t ordinal, bool forward) {
-    tycho__recent_entry run[TYCHO__BLOCK];
+    tycho__recent_entry run[TYCHO__RUN];
+    _Static_assert((int)TYCHO__RUN <= (int)TYCHO__BLOCK, "a run is loaded like a block");
     tycho__recent_list wanted = {.kind = e->list.kind, .number = e->list.number};
     tycho__txn *txn = e->txn;
     /* What this transaction added is behind what was there, so it is asked last, or first. */
@@ -164,7 +165,7 @@ static int load_recent(tycho__entries *e, uint64_t ordinal, bool forward) {
         bool is_fresh = (i == 1) == forward;
         tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
         const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
-        e->count = tycho__recent_run(recent, state, &wanted, forward, ordinal, run, TYCHO__BLOCK);
+        e->count = tycho__recent_run(recent, state, &wanted, forward, ordinal, run);
     }
     if (e->count == 0) return TYCHO_END;
     e->base = run[0].ordinal;

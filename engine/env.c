@@ -144,7 +144,7 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
 
 static int fail_path(const char *path, const char *what) {
     int error = errno;
-    int status = error == ENOENT || error == ENOTDIR                    ? TYCHO_NOT_FOUND
+    int status = error == ENOENT || error == ENOTDIR                   ? TYCHO_NOT_FOUND
                  : error == EACCES || error == EPERM || error == EROFS ? TYCHO_DENIED
                  : error == ENOSPC || error == EDQUOT                  ? TYCHO_FULL
                                                                        : TYCHO_IO;
@@ -219,13 +219,14 @@ static int check_file_system(int directory, const char *path) {
     static const struct {
         long magic;
         const char *name;
-    } refused[] = {{0x6969, "NFS"}, {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"}, {0x517b, "SMB"},
-                   {0x5346414f, "AFS"}, {0x00c36400, "CephFS"}};
+    } refused[] = {{0x6969, "NFS"}, {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
+                   {0x517b, "SMB"}, {0x5346414f, "AFS"},  {0x00c36400, "CephFS"}};
     struct statfs fs;
     if (fstatfs(directory, &fs) != 0) return fail_path(path, "opening");
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         if ((long)fs.f_type != refused[i].magic) continue;
-        return tycho__fail(TYCHO_DENIED, "\"%s\" is on a network file system (%s), which keeps "
+        return tycho__fail(TYCHO_DENIED,
+                           "\"%s\" is on a network file system (%s), which keeps "
                            "neither locks nor memory maps: put the store on a local disk",
                            path, refused[i].name);
     }
@@ -264,8 +265,8 @@ static int open_env(const char *path, int directory, const tycho_options *option
     if (faccessat(directory, "data.mdb", F_OK, 0) != 0) {
         return tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
     }
-    bool can_write = faccessat(directory, "data.mdb", W_OK, 0) == 0 &&
-                     faccessat(directory, ".", W_OK, 0) == 0;
+    bool can_write =
+        faccessat(directory, "data.mdb", W_OK, 0) == 0 && faccessat(directory, ".", W_OK, 0) == 0;
     if (!can_write && options->mode != TYCHO_READ_ONLY) {
         return tycho__fail(TYCHO_DENIED, "\"%s\" may not be written; open it read-only", path);
     }

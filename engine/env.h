@@ -19,20 +19,20 @@
 #include "table.h"
 
 enum tycho__kind { /* of names and lists; stored */
-    TYCHO__STREAM = 1,
-    TYCHO__TYPE = 2,
-    TYCHO__TAG = 3,
-    TYCHO__ROW_TABLE = 4,
-    TYCHO__CONTENT = 5,
-    TYCHO__KINDS = 6
+                   TYCHO__STREAM = 1,
+                   TYCHO__TYPE = 2,
+                   TYCHO__TAG = 3,
+                   TYCHO__ROW_TABLE = 4,
+                   TYCHO__CONTENT = 5,
+                   TYCHO__KINDS = 6
 };
 
 /* The row "state" of the main table: read at the beginning of each transaction, written back by the
 ** commit. All counts are those of the whole store. */
 typedef struct tycho__state {
     uint64_t format;
-    uint64_t head;     /* last position */
-    uint64_t sequence; /* batches committed */
+    uint64_t head;       /* last position */
+    uint64_t sequence;   /* batches committed */
     uint64_t links_made; /* ever; numbers links in their order */
     uint64_t links;
     uint64_t entries; /* of streams, links included */
@@ -43,10 +43,10 @@ typedef struct tycho__state {
     uint64_t names[TYCHO__KINDS]; /* numbers given per kind: 1 .. names[kind] */
     uint64_t garbage;             /* deleted streams that are not swept yet */
     uint64_t rules;               /* version of the deployed scripts; 0: none */
-    uint64_t settled;       /* events up to this position are in the indexes (recent.h) */
-    uint64_t links_settled; /* links up to this number are */
-    uint64_t settlements;   /* how often that was moved */
-    uint64_t recent_size;   /* bytes of the records behind `settled` */
+    uint64_t settled;             /* events up to this position are in the indexes (recent.h) */
+    uint64_t links_settled;       /* links up to this number are */
+    uint64_t settlements;         /* how often that was moved */
+    uint64_t recent_size;         /* bytes of the records behind `settled` */
     uint64_t spare[8];
     uint64_t checksum;
 } tycho__state;
@@ -79,9 +79,9 @@ struct tycho__env {
     unsigned pool_count;
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
-    struct tycho__lists *kept_lists; /* of the last commit of this process (list.c) */
+    struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
-    pthread_mutex_t recent_mutex; /* of the pointer */
+    pthread_mutex_t recent_mutex;             /* of the pointer */
     struct tycho__recent *recent;
     tycho__env *next; /* in the registry */
 };
@@ -114,9 +114,9 @@ struct tycho__txn {
     bool is_changed; /* something was written: the transaction cannot go on after a refusal */
     tycho__state state;
     struct tycho__lists *lists;
-    struct tycho__recent *recent; /* what is not settled; NULL: not asked for, or nothing */
-    bool is_settled;              /* nothing is */
-    struct tycho__recent *fresh;  /* what this write transaction added */
+    struct tycho__recent *recent;     /* what is not settled; NULL: not asked for, or nothing */
+    bool is_settled;                  /* nothing is */
+    struct tycho__recent *fresh;      /* what this write transaction added */
     uint64_t fresh_head, fresh_links; /* where it began to add */
 };
 

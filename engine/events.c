@@ -21,12 +21,12 @@ static int refuse_known(tycho__txn *txn, tycho_batch *batch, const tycho__event_
     }
     if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) return status;
     batch->receipt.actual = (int64_t)position;
-    return tycho__fail(TYCHO_DUPLICATE_EVENT, "the event %.*s is there already, at position %llu of "
+    return tycho__fail(TYCHO_DUPLICATE_EVENT,
+                       "the event %.*s is there already, at position %llu of "
                        "the log and in the stream \"%.*s\"",
                        (int)batch->receipt.event_id.size,
                        (const char *)batch->receipt.event_id.data, (unsigned long long)position,
-                       (int)batch->receipt.stream.size,
-                       (const char *)batch->receipt.stream.data);
+                       (int)batch->receipt.stream.size, (const char *)batch->receipt.stream.data);
 }
 
 /* TYCHO_DUPLICATE_EVENT, without a sentence, when the id is known. */
@@ -137,8 +137,7 @@ static void keep_fields(tycho__event_view *event, const tycho__event_view *old, 
 }
 
 /* The body of the new record: ids of the old one, metadata and data of the new event. */
-static int join_body(tycho__event_view *event, const tycho__event_view *old,
-                     tycho__buffer *body) {
+static int join_body(tycho__event_view *event, const tycho__event_view *old, tycho__buffer *body) {
     size_t ids = old->id.size + old->correlation_id.size + old->causation_id.size;
     size_t payload = event->metadata.size + event->data.size;
     body->size = 0;

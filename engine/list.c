@@ -19,7 +19,7 @@ struct tycho__lists {
     tycho__list **all;     /* in order of arrival */
     tycho__list **dirty;   /* to be written; has room for all */
     size_t dirty_count;
-    size_t slots;          /* of each table, a power of 2 */
+    size_t slots; /* of each table, a power of 2 */
     size_t count;
 };
 
@@ -34,8 +34,7 @@ int tycho__list_parse(tycho__list *list, uint8_t kind, uint32_t number, tycho_by
     if (row.size < HEAD || row.size < HEAD + (size_t)from[7] ||
         tycho__load32(from) !=
             (uint32_t)tycho__hash(from + 4, row.size - 4, row_seed(kind, number))) {
-        return tycho__fail(TYCHO_CORRUPT, "the row of list %u of kind %u is damaged", number,
-                           kind);
+        return tycho__fail(TYCHO_CORRUPT, "the row of list %u of kind %u is damaged", number, kind);
     }
     memset(list, 0, sizeof *list);
     list->kind = kind;
@@ -73,8 +72,8 @@ int tycho__list_write(tycho__txn *txn, const tycho__list *list) {
     tycho__store64(row + 40, list->tail_last);
     tycho__copy(row + HEAD, list->name);
     tycho__copy(row + HEAD + list->name.size, tycho__bytes(list->tail, list->tail_size));
-    tycho__store32(row, (uint32_t)tycho__hash(row + 4, size - 4,
-                                              row_seed(list->kind, list->number)));
+    tycho__store32(row,
+                   (uint32_t)tycho__hash(row + 4, size - 4, row_seed(list->kind, list->number)));
     tycho__list_key(key, list->kind, list->number);
     return tycho__put(txn, TYCHO__LISTS, tycho__bytes(key, sizeof key), tycho__bytes(row, size));
 }

@@ -1,9 +1,9 @@
 /* list.h - lists of entries: the one structure behind streams, types and tags.
 **
-** A list has a kind, a number, a name that is interned, and entries in the order of their ordinals.
-** In a stream the ordinal is the revision; ordinals follow each other, and an entry that was removed
-** leaves a hole. In the list of a type or a tag the ordinal is the position of the event itself.
-** Row tables and content types are names only.
+** A list has a kind, a number, a name that is interned, and entries in the order of their
+** ordinals. In a stream the ordinal is the revision; ordinals follow each other, and an entry that
+** was removed leaves a hole. In the list of a type or a tag the ordinal is the position of the
+** event itself. Row tables and content types are names only.
 **
 ** The last settled entries (up to TYCHO__BLOCK) lie in the row of the list; when they are full they
 ** move to a row of their own in table `blocks`. Newer entries are in no row yet (recent.h): what

@@ -17,10 +17,10 @@ struct tycho_listing {
     bool is_done;
     bool is_behind; /* go on behind `last`, not at it */
     uint64_t left;
-    uint32_t table;                        /* of rows */
-    uint8_t prefix[5 + TYCHO_KEY_MAX];     /* what keys must begin with */
-    size_t prefix_size, head_size;         /* head: what is before the name in the key */
-    uint8_t last[5 + TYCHO_KEY_MAX];       /* key of the last item, or where to begin behind */
+    uint32_t table;                    /* of rows */
+    uint8_t prefix[5 + TYCHO_KEY_MAX]; /* what keys must begin with */
+    size_t prefix_size, head_size;     /* head: what is before the name in the key */
+    uint8_t last[5 + TYCHO_KEY_MAX];   /* key of the last item, or where to begin behind */
     size_t last_size;
     tycho__way *places; /* the home has link 0 */
     size_t place_count, place_at;
@@ -185,7 +185,8 @@ static int next_row(tycho_listing *l, tycho__txn *txn, tycho_item *item) {
     uint8_t table = sources[l->list].table;
     tycho_bytes key = {l->last, l->last_size}, value;
     int status = tycho__seek(txn, table, &key, &value);
-    if (status == TYCHO_OK && l->is_behind && tycho__equal(key, tycho__bytes(l->last, l->last_size))) {
+    if (status == TYCHO_OK && l->is_behind &&
+        tycho__equal(key, tycho__bytes(l->last, l->last_size))) {
         status = tycho__next(txn, table, &key, &value);
     }
     while (status == TYCHO_OK) {
@@ -262,8 +263,7 @@ static int open_listing(tycho_listing *l, const tycho_list_options *options) {
     return take_keys(l, options);
 }
 
-int tycho_listing_open(tycho_store *store, const tycho_list_options *options,
-                       tycho_listing **out) {
+int tycho_listing_open(tycho_store *store, const tycho_list_options *options, tycho_listing **out) {
     if (out == NULL) return tycho__fail(TYCHO_MISUSE, "no place to put the listing");
     *out = NULL;
     int status = tycho__store_check(store);
@@ -304,8 +304,7 @@ int tycho_listing_next(tycho_listing *l, tycho_item *item) {
     if (status == TYCHO_OK && l->snapshot == NULL) status = tycho__txn_read(l->store->env, &txn);
     if (status != TYCHO_OK) return status;
     tycho__txn *view = l->snapshot != NULL ? l->snapshot->txn : txn;
-    status = l->list == TYCHO_LIST_STREAMS_OF ? next_place(l, view, item)
-                                              : next_row(l, view, item);
+    status = l->list == TYCHO_LIST_STREAMS_OF ? next_place(l, view, item) : next_row(l, view, item);
     tycho__txn_done(txn);
     if (status == TYCHO_OK) l->left--;
     if (status == TYCHO_END || l->is_exact) l->is_done = true;

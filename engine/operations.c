@@ -138,8 +138,8 @@ static int refuse_absent(tycho_batch *batch, tycho_bytes stream) {
                        (const char *)batch->receipt.event_id.data);
 }
 
-static int unlink_event(tycho__txn *txn, tycho_batch *batch, tycho_bytes name,
-                        tycho__list *stream, const tycho__id *id) {
+static int unlink_event(tycho__txn *txn, tycho_batch *batch, tycho_bytes name, tycho__list *stream,
+                        const tycho__id *id) {
     tycho__event_view event;
     tycho__entry entry;
     uint64_t position = 0;
@@ -250,8 +250,8 @@ static int apply_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *s
     status = tycho__resolve(txn, step->name, false, &end);
     if (status != TYCHO_CORRUPT) return status;
     return tycho__fail(TYCHO_MISUSE, "the route \"%.*s\" to \"%.*s\" would lead in a circle",
-                       (int)step->name.size, (const char *)step->name.data,
-                       (int)step->second.size, (const char *)step->second.data);
+                       (int)step->name.size, (const char *)step->name.data, (int)step->second.size,
+                       (const char *)step->second.data);
 }
 
 /* ---------------------------------------------------------------- rows and checkpoints */

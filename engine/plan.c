@@ -24,15 +24,14 @@ static int check_read(const tycho_read *read) {
     if ((read->flags & TYCHO_READ_FIRST) != 0 && (read->flags & TYCHO_READ_LAST) != 0) {
         return tycho__fail(TYCHO_MISUSE, "a read gives its first or its last event, not both");
     }
-    bool has_revisions =
-        (read->flags & (TYCHO_READ_FROM_REVISION | TYCHO_READ_TO_REVISION)) != 0;
+    bool has_revisions = (read->flags & (TYCHO_READ_FROM_REVISION | TYCHO_READ_TO_REVISION)) != 0;
     if (read->stream.size == 0 && has_revisions) {
         return tycho__fail(TYCHO_MISUSE, "revisions bound the read of a stream, not of the log");
     }
     if (read->from_revision < -1 || read->to_revision < -1) {
-        return tycho__fail(TYCHO_MISUSE, "a revision of %lld bounds nothing",
-                           (long long)(read->from_revision < -1 ? read->from_revision
-                                                                : read->to_revision));
+        return tycho__fail(
+            TYCHO_MISUSE, "a revision of %lld bounds nothing",
+            (long long)(read->from_revision < -1 ? read->from_revision : read->to_revision));
     }
     if ((read->flags & TYCHO_READ_BY_IDS) != 0 && read->ids == NULL && read->id_count > 0) {
         return tycho__fail(TYCHO_MISUSE, "the ids are NULL");

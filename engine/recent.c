@@ -15,8 +15,8 @@ struct id_slot {
 struct tycho__recent {
     atomic_uint shares;
     pthread_rwlock_t lock;
-    uint64_t settlements;  /* of the state that it goes with */
-    uint64_t head, links;  /* how far it goes */
+    uint64_t settlements;       /* of the state that it goes with */
+    uint64_t head, links;       /* how far it goes */
     tycho__recent_list **lists; /* open addressing */
     size_t list_slots, list_count;
     struct id_slot *ids; /* the same */
@@ -128,8 +128,8 @@ static uint32_t visible(const tycho__recent_list *list, const tycho__state *stat
     while (low < high) {
         uint32_t middle = (low + high) / 2;
         const tycho__recent_entry *entry = &list->entries[middle];
-        bool is_seen = entry->link != 0 ? entry->link <= state->links_made
-                                        : entry->value >> 1 <= state->head;
+        bool is_seen =
+            entry->link != 0 ? entry->link <= state->links_made : entry->value >> 1 <= state->head;
         if (is_seen) {
             low = middle + 1;
         } else {
@@ -165,17 +165,17 @@ static uint32_t index_from(const tycho__recent_list *list, uint32_t count, uint6
 
 uint32_t tycho__recent_run(tycho__recent *recent, const tycho__state *state,
                            const tycho__recent_list *wanted, bool forward, uint64_t ordinal,
-                           tycho__recent_entry *to, uint32_t most) {
+                           tycho__recent_entry to[TYCHO__RUN]) {
     if (recent == NULL) return 0;
     pthread_rwlock_rdlock(&recent->lock);
     const tycho__recent_list *list = find_list(recent, wanted->kind, wanted->number);
     uint32_t first = 0, end = visible(list, state);
     if (end > 0 && forward) {
         first = index_from(list, end, ordinal);
-        if (end - first > most) end = first + most;
+        if (end - first > TYCHO__RUN) end = first + TYCHO__RUN;
     } else if (end > 0) {
         if (ordinal < UINT64_MAX) end = index_from(list, end, ordinal + 1);
-        first = end > most ? end - most : 0;
+        first = end > TYCHO__RUN ? end - TYCHO__RUN : 0;
     }
     if (end > first) memcpy(to, &list->entries[first], (end - first) * sizeof *to);
     pthread_rwlock_unlock(&recent->lock);
@@ -442,8 +442,7 @@ void tycho__recent_commit(tycho__txn *txn) {
     pthread_rwlock_wrlock(&recent->lock);
     /* A reader may have been faster and have read it from the log. */
     if (recent->settlements == txn->state.settlements && !recent->is_broken &&
-        recent->head == txn->fresh_head &&
-        recent->links == txn->fresh_links) {
+        recent->head == txn->fresh_head && recent->links == txn->fresh_links) {
         recent->is_broken = merge(recent, fresh) != TYCHO_OK;
         recent->head = txn->state.head;
         recent->links = txn->state.links_made;

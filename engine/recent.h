@@ -1,10 +1,10 @@
 /* recent.h - what the log has and the indexes do not have yet.
 **
-** A commit appends to the log and nothing else: entries of streams, types and tags, ids and the ways
-** back of links are settled into their tables later, many at a time and in order of their keys
-** (settle.c), which costs a tenth of doing it event by event (measured: 30 k against 400 k durable
-** events/s over 20,000 streams and 1,000 tags, in batches of 1,000). Until then they are here, in
-** memory, and every look-up joins the two, so that an index is never stale.
+** A commit appends to the log and nothing else: entries of streams, types and tags, ids and the
+** ways back of links are settled into their tables later, many at a time and in order of their
+** keys (settle.c), which costs a tenth of doing it event by event (measured: 30 k against 400 k
+** durable events/s over 20,000 streams and 1,000 tags, in batches of 1,000). Until then they are
+** here, in memory, and every look-up joins the two, so that an index is never stale.
 **
 ** Nothing of it is on disk but what it is made from: the records behind `state.settled`, and table
 ** `pending` for links, which are not in the log. So it survives no crash and needs none.
@@ -12,10 +12,10 @@
 **      position  1 ............ settled | settled + 1 ................ head
 **                tables                 | log -> struct tycho__recent
 **
-** One object stands for one value of `state.settlements` and only grows. A snapshot sees of it what
-** its own head allows, so readers of different age share it; when a commit settles, it begins a new
-** object, and readers of older snapshots keep theirs. Other processes' commits are read from the log
-** when a snapshot is found to know more than the object.
+** One object stands for one value of `state.settlements` and only grows. A snapshot sees of it
+** what its own head allows, so readers of different age share it; when a commit settles, it begins
+** a new object, and readers of older snapshots keep theirs. Other processes' commits are read from
+** the log when a snapshot is found to know more than the object.
 */
 #ifndef TYCHO__RECENT_H
 #define TYCHO__RECENT_H
@@ -69,12 +69,15 @@ void tycho__recent_commit(tycho__txn *txn);
 uint64_t tycho__recent_count(tycho__recent *recent, const tycho__state *state, uint8_t kind,
                              uint64_t number);
 
-/* Copies a run of up to `most` entries: forward, from the first with an ordinal >= the given one;
-** backward, up to the last with an ordinal <= it (in rising order, too). Gives how many. In a list
-** of ways back, which has no order, `ordinal` is the index of the first. */
+enum { TYCHO__RUN = 128 };
+
+/* Copies a run of up to TYCHO__RUN entries of the list that has the kind and number of `wanted`:
+** forward, from the first with an ordinal >= the given one; backward, up to the last with an
+** ordinal <= it (in rising order, too). Gives how many. In a list of ways back, which has no
+** order, `ordinal` is the index of the first. */
 uint32_t tycho__recent_run(tycho__recent *recent, const tycho__state *state,
                            const tycho__recent_list *wanted, bool forward, uint64_t ordinal,
-                           tycho__recent_entry *to, uint32_t most);
+                           tycho__recent_entry to[TYCHO__RUN]);
 
 /* The way back of one event from one stream. */
 bool tycho__recent_way(tycho__recent *recent, const tycho__state *state, uint64_t position,

@@ -76,9 +76,8 @@ static void pack_ids(const tycho_new_event *event, tycho__id ids[3], bool take_d
     }
 }
 
-static void write_event(tycho__buffer *buffer, const tycho_new_event *event,
-                        const tycho__id ids[3], const tycho_bytes *tags, uint8_t tag_count,
-                        bool take_defaults) {
+static void write_event(tycho__buffer *buffer, const tycho_new_event *event, const tycho__id ids[3],
+                        const tycho_bytes *tags, uint8_t tag_count, bool take_defaults) {
     int64_t time = (event->flags & TYCHO_HAS_TIME) != 0 ? event->time
                    : take_defaults                      ? tycho_now()
                                                         : 0;

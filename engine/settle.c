@@ -17,7 +17,7 @@
 
 enum {
     DUE_ENTRIES = TYCHO__DUE_ENTRIES, /* events and links */
-    DUE_SIZE = 64 << 20,   /* bytes of records: what a process reads to know what is recent */
+    DUE_SIZE = 64 << 20, /* bytes of records: what a process reads to know what is recent */
     WORTH_ENTRIES = 4096
 };
 
@@ -162,8 +162,9 @@ static int settle_ids(tycho__txn *txn) {
         status = tycho__insert(txn, TYCHO__IDS, tycho__bytes(sorted[i]->bytes, sorted[i]->size),
                                tycho__bytes(&sorted[i]->position, 8));
         if (status == TYCHO_DUPLICATE_EVENT) {
-            status = tycho__fail(TYCHO_CORRUPT, "the event at position %llu has an id that is taken",
-                                 (unsigned long long)sorted[i]->position);
+            status =
+                tycho__fail(TYCHO_CORRUPT, "the event at position %llu has an id that is taken",
+                            (unsigned long long)sorted[i]->position);
         }
     }
     free(keys);

@@ -6,17 +6,23 @@ enum { HEAD = 6 };
 /* Fields: a name, A name or empty, b second name, B the same or empty, k key, v value, e expected,
 ** i first, j last, n number, c count with the list behind it (always last). */
 static const char *const condition_layout[TYCHO__CONDITIONS] = {
-    [TYCHO__STREAM_IS] = "ae", [TYCHO__NONE_MATCH] = "nc", [TYCHO__ROUTE_IS] = "aB",
+    [TYCHO__STREAM_IS] = "ae", [TYCHO__NONE_MATCH] = "nc",    [TYCHO__ROUTE_IS] = "aB",
     [TYCHO__ROW_IS] = "akn",   [TYCHO__CHECKPOINT_IS] = "an",
 };
 
 static const char *const operation_layout[TYCHO__OPERATIONS] = {
-    [TYCHO__APPEND] = "Aec",        [TYCHO__LINK] = "aec",
-    [TYCHO__LINK_RANGE] = "abeij",  [TYCHO__UNLINK] = "ac",
-    [TYCHO__DELETE_STREAM] = "a",   [TYCHO__TRUNCATE] = "ai",
-    [TYCHO__SET_STREAM_METADATA] = "av", [TYCHO__SET_ROUTE] = "aB",
-    [TYCHO__PUT_ROW] = "akv",       [TYCHO__DELETE_ROW] = "ak",
-    [TYCHO__SET_CHECKPOINT] = "an", [TYCHO__OVERWRITE] = "c",
+    [TYCHO__APPEND] = "Aec",
+    [TYCHO__LINK] = "aec",
+    [TYCHO__LINK_RANGE] = "abeij",
+    [TYCHO__UNLINK] = "ac",
+    [TYCHO__DELETE_STREAM] = "a",
+    [TYCHO__TRUNCATE] = "ai",
+    [TYCHO__SET_STREAM_METADATA] = "av",
+    [TYCHO__SET_ROUTE] = "aB",
+    [TYCHO__PUT_ROW] = "akv",
+    [TYCHO__DELETE_ROW] = "ak",
+    [TYCHO__SET_CHECKPOINT] = "an",
+    [TYCHO__OVERWRITE] = "c",
 };
 
 static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
@@ -117,8 +123,7 @@ static int check_whole(const tycho__step *step, bool is_condition) {
         if (status != TYCHO_OK) return status;
     }
     if (is_condition) return TYCHO_OK;
-    if (step->kind == TYCHO__APPEND && step->name.size == 0 &&
-        step->expected != TYCHO_EXPECT_ANY) {
+    if (step->kind == TYCHO__APPEND && step->name.size == 0 && step->expected != TYCHO_EXPECT_ANY) {
         return tycho__fail(TYCHO_INVALID_EXPECTED_VERSION,
                            "the global log has no version to expect (%lld given)",
                            (long long)step->expected);
@@ -152,8 +157,9 @@ int tycho__step_begin(tycho__buffer *buffer, const tycho__step *step, bool is_co
 int tycho__step_end(tycho__buffer *buffer, size_t begin) {
     size_t size = buffer->size - begin - HEAD;
     if (buffer->size > TYCHO_BATCH_SIZE_MAX) {
-        return tycho__fail(TYCHO_TOO_LARGE, "the batch would have %zu bytes, at most %u are allowed",
-                           buffer->size, TYCHO_BATCH_SIZE_MAX);
+        return tycho__fail(TYCHO_TOO_LARGE,
+                           "the batch would have %zu bytes, at most %u are allowed", buffer->size,
+                           TYCHO_BATCH_SIZE_MAX);
     }
     tycho__store32(buffer->data + begin + 2, (uint32_t)size);
     return TYCHO_OK;

@@ -62,8 +62,8 @@ typedef struct tycho__step {
     int64_t expected;
     int64_t first;
     int64_t last;
-    uint64_t number; /* position or version */
-    uint32_t count;  /* of the elements in `list` */
+    uint64_t number;  /* position or version */
+    uint32_t count;   /* of the elements in `list` */
     tycho_bytes list; /* events, ids or query items */
 } tycho__step;
 

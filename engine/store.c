@@ -247,7 +247,7 @@ int tycho_stats_get(tycho_store *store, tycho_stats *stats) {
     tycho__txn *txn;
     if (stats == NULL || stats->size != sizeof *stats) {
         return tycho__fail(TYCHO_MISUSE, "the statistics have a size that this library does not "
-                           "know");
+                                         "know");
     }
     int status = begin(store, &txn);
     if (status != TYCHO_OK) return status;
@@ -288,8 +288,7 @@ static int flush(const char *path, int flags) {
     return status;
 }
 
-static int copy_flushed(tycho_store *store, const char *made, const char *file,
-                        const char *path) {
+static int copy_flushed(tycho_store *store, const char *made, const char *file, const char *path) {
     int status = tycho__env_copy(store->env, made);
     if (status == TYCHO_OK) status = flush(file, O_RDONLY);
     if (status == TYCHO_OK) status = flush(made, O_RDONLY | O_DIRECTORY);

@@ -8,8 +8,8 @@ struct tycho_store {
     tycho__env *env;
     tycho_options options; /* with the defaults put in */
     tycho_hooks hooks;
-    char *temporary;       /* the directory to remove at the end, or NULL */
-    atomic_uint children;  /* cursors, snapshots, listings, verifications */
+    char *temporary;      /* the directory to remove at the end, or NULL */
+    atomic_uint children; /* cursors, snapshots, listings, verifications */
 };
 
 /* MISUSE for NULL, TYCHO_FORKED for a handle of the parent. */

@@ -19,8 +19,8 @@ int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *str
         if (status == TYCHO_NOT_FOUND) break;
         if (status != TYCHO_OK) return status;
         if (++hops > txn->state.routes || target.size > TYCHO_NAME_MAX) {
-            return tycho__fail(TYCHO_CORRUPT, "the routes from \"%.*s\" do not end",
-                               (int)name.size, (const char *)name.data);
+            return tycho__fail(TYCHO_CORRUPT, "the routes from \"%.*s\" do not end", (int)name.size,
+                               (const char *)name.data);
         }
         stream->size = (uint8_t)target.size;
         tycho__copy(stream->bytes, target);
@@ -40,8 +40,8 @@ static int look_up_recent(tycho__txn *txn, tycho_bytes packed, bool is_uuid, boo
         if (at == 0) return TYCHO_NOT_FOUND;
         int status = tycho__event_load(txn, at, &event);
         if (status != TYCHO_OK) return status;
-        bool is_same = tycho__equal(event.id, packed) &&
-                       is_uuid == ((event.flags & TYCHO__UUID_ID) != 0);
+        bool is_same =
+            tycho__equal(event.id, packed) && is_uuid == ((event.flags & TYCHO__UUID_ID) != 0);
         if (!is_same) continue;
         *position = at;
         return TYCHO_OK;
@@ -129,15 +129,14 @@ static int settled_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, si
 
 static void recent_ways(tycho__txn *txn, bool is_fresh, uint64_t position, tycho__way *ways,
                         size_t most, size_t *count) {
-    enum { RUN = 64 };
-    tycho__recent_entry run[RUN];
+    tycho__recent_entry run[TYCHO__RUN];
     tycho__recent_list wanted = {.kind = TYCHO__WAY_BACK, .number = position};
     tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
     const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
     uint32_t found;
     uint64_t at = 0;
     do {
-        found = tycho__recent_run(recent, state, &wanted, true, at, run, RUN);
+        found = tycho__recent_run(recent, state, &wanted, true, at, run);
         for (uint32_t i = 0; i < found; i++, ++*count) {
             if (*count >= most) continue;
             ways[*count].stream = (uint32_t)run[i].ordinal;
@@ -145,7 +144,7 @@ static void recent_ways(tycho__txn *txn, bool is_fresh, uint64_t position, tycho
             ways[*count].link = run[i].link;
         }
         at += found;
-    } while (found == RUN);
+    } while (found == TYCHO__RUN);
 }
 
 int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,

@@ -3,8 +3,8 @@
 ** Keys are big-endian where they are numbers, so that order of bytes is order. Values are
 ** little-endian. No table uses duplicate keys (they lose rows on LMDB 0.9.24).
 **
-**   (main)           "state" -> struct tycho__state (env.h); in LMDB's own table, beside the roots of
-**                    the others, whose page every commit writes anyway
+**   (main)           "state" -> struct tycho__state (env.h); in LMDB's own table, beside the
+**                    roots of the others, whose page every commit writes anyway
 **   events           position (native u64) -> record (record.h); always appended
 **   ids              u8 is_uuid, packed id -> u64 position. UUIDv7 go to the right edge.
 **   names            u8 kind, name -> u32 number
@@ -41,7 +41,7 @@ typedef enum tycho__table {
 #define TYCHO__TABLE(name, text) TYCHO__##name,
     TYCHO__TABLE_MAP(TYCHO__TABLE)
 #undef TYCHO__TABLE
-    TYCHO__TABLES
+        TYCHO__TABLES
 } tycho__table;
 
 enum { TYCHO__FORMAT = 1 }; /* version of everything above and in the files it names */

@@ -138,8 +138,9 @@ static size_t utf8_size(const uint8_t *at, size_t left) {
 int tycho__check_name(tycho_bytes name, const char *what) {
     if (name.size == 0) return tycho__fail(TYCHO_MISUSE, "the name of a %s is empty", what);
     if (name.size > TYCHO_NAME_MAX) {
-        return tycho__fail(TYCHO_TOO_LARGE, "the name of a %s has %zu bytes, at most %d are allowed",
-                           what, name.size, TYCHO_NAME_MAX);
+        return tycho__fail(TYCHO_TOO_LARGE,
+                           "the name of a %s has %zu bytes, at most %d are allowed", what,
+                           name.size, TYCHO_NAME_MAX);
     }
     if (name.data == NULL) return tycho__fail(TYCHO_MISUSE, "the name of a %s is NULL", what);
     const uint8_t *at = name.data;

@@ -21,7 +21,8 @@ int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
     case MDB_NOTFOUND:
         return TYCHO_NOT_FOUND;
     case MDB_MAP_FULL:
-        return tycho__fail(TYCHO_FULL, "%s: the reserved address space of %llu bytes is used up; "
+        return tycho__fail(TYCHO_FULL,
+                           "%s: the reserved address space of %llu bytes is used up; "
                            "open the store with a larger map_size or without a limit on memory",
                            what, (unsigned long long)env->map_size);
     case ENOSPC:
@@ -31,11 +32,15 @@ int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
     case ENOMEM:
         return tycho__fail(TYCHO_NO_MEMORY, "%s: no memory", what);
     case MDB_READERS_FULL:
-        return tycho__fail(TYCHO_BUSY, "%s: all reader slots are taken; close snapshots or open "
-                           "the store with a larger readers_max", what);
+        return tycho__fail(TYCHO_BUSY,
+                           "%s: all reader slots are taken; close snapshots or open "
+                           "the store with a larger readers_max",
+                           what);
     case EAGAIN:
-        return tycho__fail(TYCHO_BUSY, "%s: another container has a process of the same number; "
-                           "give both one process id namespace", what);
+        return tycho__fail(TYCHO_BUSY,
+                           "%s: another container has a process of the same number; "
+                           "give both one process id namespace",
+                           what);
     case EACCES:
     case EPERM:
     case EROFS:
@@ -46,8 +51,10 @@ int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
         return tycho__fail(TYCHO_CORRUPT, "%s: %s", what, mdb_strerror(error));
     case MDB_PANIC:
         atomic_store(&env->is_broken, true);
-        return tycho__fail(TYCHO_IO, "%s: an earlier write failed; close all handles of the store "
-                           "in this process and open it again", what);
+        return tycho__fail(TYCHO_IO,
+                           "%s: an earlier write failed; close all handles of the store "
+                           "in this process and open it again",
+                           what);
     default:
         if (error == EIO && is_disk_full(env)) {
             return tycho__fail(TYCHO_FULL, "%s: the disk is full", what);
@@ -185,8 +192,9 @@ void tycho__pool_clear(tycho__env *env) {
 /* ---------------------------------------------------------------- writing */
 
 int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
-    static const unsigned flags[] = {
-        [TYCHO_SYNC_FULL] = 0, [TYCHO_SYNC_BATCHED] = MDB_NOMETASYNC, [TYCHO_SYNC_NONE] = MDB_NOSYNC};
+    static const unsigned flags[] = {[TYCHO_SYNC_FULL] = 0,
+                                     [TYCHO_SYNC_BATCHED] = MDB_NOMETASYNC,
+                                     [TYCHO_SYNC_NONE] = MDB_NOSYNC};
     memset(txn, 0, sizeof *txn);
     txn->env = env;
     txn->is_write = true;
@@ -194,7 +202,7 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     int error = mdb_txn_begin(env->mdb, NULL, flags[sync], &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
     int status = state_read(txn);
-    /* Now, while the state is that of the last commit: later it would read what is not committed. */
+    /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_of(txn, &txn->recent);
     if (status == TYCHO_OK) {
         tycho__lists_take(txn);

@@ -65,29 +65,29 @@ TYCHO_API const char *tycho_version(void);
 /* ---------------------------------------------------------------- 2. statuses */
 
 /* X(NAME, value, "code", "what it means"): the one list from which the enum, the texts, the names
-** in Lua and in the host protocol are made. */
-#define TYCHO_STATUS_MAP(X)                                                                         \
-    X(OK, 0, "ok", "done")                                                                          \
-    X(END, 1, "end", "there is no more")                                                            \
-    X(MISUSE, -1, "invalid_argument", "an argument is not valid")                                   \
-    X(INVALID_EXPECTED_VERSION, -2, "invalid_expected_version", "this stream cannot expect that")   \
-    X(WRONG_EXPECTED_VERSION, -3, "wrong_expected_version", "the stream is at another version")     \
-    X(CONDITION_FAILED, -4, "condition_failed", "a condition of the batch does not hold")           \
-    X(DUPLICATE_EVENT, -5, "duplicate_event", "an event with this id is in the store already")      \
-    X(DUPLICATE_ENTRY, -6, "event_duplicated_in_stream", "the stream has this event already")       \
-    X(EVENT_NOT_FOUND, -7, "event_not_found", "no event has this id")                               \
-    X(ENTRY_NOT_FOUND, -8, "event_not_found_in_stream", "the stream does not have this event")      \
-    X(NOT_FOUND, -9, "not_found", "there is no such thing")                                         \
-    X(TOO_LARGE, -10, "too_large", "a limit is exceeded")                                           \
-    X(CORRUPT, -11, "corrupt", "stored or given bytes are damaged")                                 \
-    X(FULL, -12, "full", "the disk or the map is full; nothing was changed")                        \
-    X(BUSY, -13, "busy", "somebody else holds what is needed")                                      \
-    X(TIMEOUT, -14, "timeout", "it did not happen in time")                                         \
-    X(DENIED, -15, "denied", "this handle or host may not do that")                                 \
-    X(NO_MEMORY, -16, "no_memory", "memory could not be had; nothing was changed")                  \
-    X(IO, -17, "io", "the operating system refused a read or write")                                \
-    X(UNKNOWN_OUTCOME, -18, "unknown_outcome", "the commit failed late: re-read before retrying")   \
-    X(FORKED, -19, "forked", "the handle belongs to the parent process")                            \
+** in the bindings and in the host protocol are made. */
+#define TYCHO_STATUS_MAP(X)                                                                        \
+    X(OK, 0, "ok", "done")                                                                         \
+    X(END, 1, "end", "there is no more")                                                           \
+    X(MISUSE, -1, "invalid_argument", "an argument is not valid")                                  \
+    X(INVALID_EXPECTED_VERSION, -2, "invalid_expected_version", "this stream cannot expect that")  \
+    X(WRONG_EXPECTED_VERSION, -3, "wrong_expected_version", "the stream is at another version")    \
+    X(CONDITION_FAILED, -4, "condition_failed", "a condition of the batch does not hold")          \
+    X(DUPLICATE_EVENT, -5, "duplicate_event", "an event with this id is in the store already")     \
+    X(DUPLICATE_ENTRY, -6, "event_duplicated_in_stream", "the stream has this event already")      \
+    X(EVENT_NOT_FOUND, -7, "event_not_found", "no event has this id")                              \
+    X(ENTRY_NOT_FOUND, -8, "event_not_found_in_stream", "the stream does not have this event")     \
+    X(NOT_FOUND, -9, "not_found", "there is no such thing")                                        \
+    X(TOO_LARGE, -10, "too_large", "a limit is exceeded")                                          \
+    X(CORRUPT, -11, "corrupt", "stored or given bytes are damaged")                                \
+    X(FULL, -12, "full", "the disk or the map is full; nothing was changed")                       \
+    X(BUSY, -13, "busy", "somebody else holds what is needed")                                     \
+    X(TIMEOUT, -14, "timeout", "it did not happen in time")                                        \
+    X(DENIED, -15, "denied", "this handle or host may not do that")                                \
+    X(NO_MEMORY, -16, "no_memory", "memory could not be had; nothing was changed")                 \
+    X(IO, -17, "io", "the operating system refused a read or write")                               \
+    X(UNKNOWN_OUTCOME, -18, "unknown_outcome", "the commit failed late: re-read before retrying")  \
+    X(FORKED, -19, "forked", "the handle belongs to the parent process")                           \
     X(NEWER_FORMAT, -20, "newer_format", "it was written by a newer Tycho")
 
 enum tycho_status {
@@ -192,15 +192,15 @@ typedef struct tycho_options {
                                ** decides. */
     uint32_t readers_max;      /* concurrent readers of all processes; 0: 1022 */
     uint32_t write_timeout_ms; /* how long a commit waits for another process; 0: 30 s */
-    uint64_t reserve_size;     /* free bytes of the disk below which writes are refused; 0: 64 MiB */
+    uint64_t reserve_size;     /* free bytes of the disk below which it refuses writes; 0: 64 MiB */
 } tycho_options;
 
 /* Opens the store in the directory `path` (NUL-terminated). `options` may be NULL. A second open
 ** of the same directory in one process shares everything but the handle's own options.
 ** Temporary stores take `path` NULL. Costs milliseconds; take it once per process.
 ** Errors: MISUSE (options, path), NOT_FOUND, DENIED (permissions, not a store, a network file
-** system), NEWER_FORMAT, CORRUPT, BUSY (another process is opening it for over 10 s), FULL, NO_MEMORY,
-** IO. `*store` is NULL on error. */
+** system), NEWER_FORMAT, CORRUPT, BUSY (another process is opening it for over 10 s), FULL,
+** NO_MEMORY, IO. `*store` is NULL on error. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
 /* Closes the handle. Cursors, snapshots, listings and verifications of it must be closed before
@@ -342,7 +342,8 @@ TYCHO_API int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *e
 ** batch changes. Same calls, ids and times: same bytes. */
 TYCHO_API int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes);
 
-/* Replaces the batch by one that was encoded. Survives any bytes: CORRUPT, NEWER_FORMAT, TOO_LARGE. */
+/* Replaces the batch by one that was encoded. Survives any bytes: CORRUPT, NEWER_FORMAT,
+** TOO_LARGE. */
 TYCHO_API int tycho_batch_decode(tycho_batch *batch, tycho_bytes bytes);
 
 /* ---------------------------------------------------------------- 7. commit and receipt */
@@ -432,7 +433,7 @@ typedef struct tycho_read {
     const tycho_bytes *ids;   /* with TYCHO_READ_BY_IDS: only these, in the order of the store */
     size_t id_count;
     uint64_t limit;      /* 0: no limit */
-    tycho_bytes resume;  /* a key of tycho_cursor_key() of a cursor of the same read: go on behind it */
+    tycho_bytes resume;  /* a key that tycho_cursor_key() gave for the same read: go on behind it */
 } tycho_read;
 
 typedef struct tycho_cursor tycho_cursor;
@@ -447,7 +448,7 @@ TYCHO_API int tycho_cursor_open(tycho_store *store, const tycho_read *read, tych
 TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
 
 /* The home stream of the current event (empty: none), and one of its tags (index < tag_count, in
-** byte order). Views as above. */
+** byte order). Views good until the next call of either, or until the cursor moves. */
 TYCHO_API int tycho_cursor_stream(tycho_cursor *cursor, tycho_bytes *stream);
 TYCHO_API int tycho_cursor_tag(tycho_cursor *cursor, uint32_t index, tycho_bytes *tag);
 

@@ -7,8 +7,8 @@
 **   LINKS    every row of a link names an entry that is there
 **   ROWS     checksums; then ROUTES end somewhere, and the counts of the state row are right
 **
-** Together these leave no index entry unproved: the lists of types have as many entries as there are
-** events, and those of tags as many as records have tags, so none is missing or too many.
+** Together these leave no index entry unproved: the lists of types have as many entries as there
+** are events, and those of tags as many as records have tags, so none is missing or too many.
 */
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,14 +25,14 @@ struct tycho_verification {
     tycho_store *store;
     tycho__txn *txn;
     enum phase phase;
-    uint64_t position;  /* EVENTS: the last one checked */
+    uint64_t position;              /* EVENTS: the last one checked */
     uint8_t key[5 + TYCHO_KEY_MAX]; /* the other phases: the last key checked */
     size_t key_size;
     tycho__entries entries; /* LISTS: of the list that is being walked */
     bool is_walking;
-    uint64_t ordinal;    /* where its walk goes on */
-    uint64_t walked;     /* entries of it so far */
-    uint64_t tags;       /* on all records */
+    uint64_t ordinal; /* where its walk goes on */
+    uint64_t walked;  /* entries of it so far */
+    uint64_t tags;    /* on all records */
     uint64_t type_entries, tag_entries, stream_entries, link_entries, streams, garbage_links;
     uint64_t rows, links, routes;
     uint64_t findings, done, total;
@@ -113,8 +113,10 @@ static int step_events(tycho_verification *v) {
     if (status == TYCHO_OK) status = tycho__row_count(v->txn, TYCHO__IDS, &ids);
     if (status != TYCHO_OK) return status;
     if (records != head || ids != v->txn->state.settled) {
-        find(v, "the head is %llu and %llu events are settled, but there are %llu records and %llu "
-             "ids", (unsigned long long)head, (unsigned long long)v->txn->state.settled,
+        find(v,
+             "the head is %llu and %llu events are settled, but there are %llu records and %llu "
+             "ids",
+             (unsigned long long)head, (unsigned long long)v->txn->state.settled,
              (unsigned long long)records, (unsigned long long)ids);
     }
     v->phase = LISTS;
@@ -379,10 +381,11 @@ static int step_counts(tycho_verification *v) {
         find(v, "%llu links are counted, but there are %llu, and %llu entries that are links",
              (unsigned long long)state->links, (unsigned long long)v->links,
              (unsigned long long)v->link_entries);
-    } else if (v->rows != state->rows || v->routes != state->routes ||
-               garbage != state->garbage) {
-        find(v, "%llu rows, %llu routes and %llu deleted streams are counted, but there are %llu, "
-             "%llu and %llu", (unsigned long long)state->rows, (unsigned long long)state->routes,
+    } else if (v->rows != state->rows || v->routes != state->routes || garbage != state->garbage) {
+        find(v,
+             "%llu rows, %llu routes and %llu deleted streams are counted, but there are %llu, "
+             "%llu and %llu",
+             (unsigned long long)state->rows, (unsigned long long)state->routes,
              (unsigned long long)state->garbage, (unsigned long long)v->rows,
              (unsigned long long)v->routes, (unsigned long long)garbage);
     }
