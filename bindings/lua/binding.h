@@ -1,0 +1,194 @@
+/* binding.h - what the files of the Lua module `tycho.core` share.
+**
+** The module is thin: scripts/tycho/ has the API, this has what must be C. Each function that Lua
+** calls has three paragraphs: check all arguments (may raise), call the engine (cannot raise),
+** push the results (may raise, when memory is out).
+**
+** BOXES. An engine handle lives in a box, a userdata that starts with a tycho__lua_box:
+**
+**     store --+-- snapshot --+-- cursor          batch (stands alone)
+**             |              +-- listing
+**             +-- cursor, listing, verification
+**
+**   - The empty box is created first and the engine fills it then, so that running out of memory
+**     in between leaves a harmless object.
+**   - The child anchors its parent (user value 1); the parent lists its children and closes them
+**     before itself. So any order of collection is safe, and a box whose parent was closed is
+**     closed: using it raises "cursor is closed".
+**   - close, __close and __gc are one function, which may run any number of times.
+**   - A box takes itself off its parent's list when it is closed, and __gc runs before its memory
+**     goes. The lists therefore never have a dangling entry.
+**
+** Methods have the metatable of their class as upvalue 1. luaopen may run twice in one state:
+** metatables are found in the registry by name.
+*/
+#ifndef TYCHO_LUA_BINDING_H
+#define TYCHO_LUA_BINDING_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../engine/tycho.h"
+#include "codec.h"
+
+/* ---------------------------------------------------------------- errors (error.c) */
+
+#define TYCHO__LUA_ERROR "tycho.Error"
+
+/* Raises a string that starts with the line of the first caller outside of the library. */
+int tycho__lua_misuse(lua_State *L, const char *format, ...);
+
+/* Raises the tycho.Error of a status other than TYCHO_OK: the sentence is tycho_error(), the facts
+** are those of the receipt (may be NULL). */
+int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt);
+
+/* Raises what the codec reported: `status`, with the sentence on top of the stack. */
+int tycho__lua_refuse_value(lua_State *L, int status);
+
+/* The name of `count` that is nearest to `word`, or NULL when none is near. Ties: the first. */
+const char *tycho__lua_nearest(const char *word, const char *const *names, size_t count);
+
+/* Functions for Lua: misuse(message), own(), nearest(word, names). */
+int tycho__lua_error_misuse(lua_State *L);
+int tycho__lua_error_own(lua_State *L);
+int tycho__lua_error_nearest(lua_State *L);
+void tycho__lua_error_register(lua_State *L);
+
+/* ---------------------------------------------------------------- boxes (box.c) */
+
+typedef struct tycho__lua_box {
+    void *handle; /* NULL: closed */
+    void (*close)(struct tycho__lua_box *box); /* frees the handle, which is not NULL */
+    const char *noun;                    /* "cursor" */
+    struct tycho__lua_box *parent, *children, *next, *previous;
+} tycho__lua_box;
+
+/* Pushes a new, closed box of `size` bytes, all zero, of the class `name`. */
+void *tycho__lua_box_create(lua_State *L, size_t size, const char *name);
+
+/* Anchors and lists the box on top of the stack with the parent at `index`. */
+void tycho__lua_box_attach(lua_State *L, int index);
+
+/* Closes the box and what depends on it. */
+void tycho__lua_box_close(tycho__lua_box *box);
+
+/* Argument 1 of a method: the box, open or closed; the second raises when it is closed. */
+void *tycho__lua_self(lua_State *L);
+void *tycho__lua_self_open(lua_State *L);
+
+/* The open box of the class `name` at `index`; raises otherwise. */
+void *tycho__lua_box_check(lua_State *L, int index, const char *name);
+
+/* Makes the metatable of a class: methods with the metatable as upvalue 1, __index, __gc, __close
+** and __tostring. Leaves the stack as it was. */
+void tycho__lua_class_register(lua_State *L, const char *name, const luaL_Reg *methods);
+
+/* ---------------------------------------------------------------- values (value.c) */
+
+/* The string at `index` as bytes, good while Lua has it; raises when it is no string. */
+tycho_bytes tycho__lua_bytes(lua_State *L, int index, const char *what);
+/* The same for what may be left out: nil or none gives empty bytes, "" is refused. */
+tycho_bytes tycho__lua_optional_bytes(lua_State *L, int index, const char *what);
+int64_t tycho__lua_integer(lua_State *L, int index, const char *what);
+void tycho__lua_push_bytes(lua_State *L, tycho_bytes bytes);
+/* Sets a field of the table on top of the stack; empty bytes set nothing. */
+void tycho__lua_set_bytes(lua_State *L, const char *name, tycho_bytes bytes);
+void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
+
+/* ---------------------------------------------------------------- classes */
+
+#define TYCHO__LUA_STORE "tycho.core.Store"
+#define TYCHO__LUA_SNAPSHOT "tycho.core.Snapshot"
+#define TYCHO__LUA_CURSOR "tycho.core.Cursor"
+#define TYCHO__LUA_LISTING "tycho.core.Listing"
+#define TYCHO__LUA_VERIFICATION "tycho.core.Verification"
+#define TYCHO__LUA_BATCH "tycho.core.Batch"
+#define TYCHO__LUA_EVENT "tycho.Event"
+
+void tycho__lua_store_register(lua_State *L);
+void tycho__lua_snapshot_register(lua_State *L);
+void tycho__lua_cursor_register(lua_State *L);
+void tycho__lua_listing_register(lua_State *L);
+void tycho__lua_verification_register(lua_State *L);
+void tycho__lua_batch_register(lua_State *L);
+void tycho__lua_event_register(lua_State *L);
+
+int tycho__lua_store_open(lua_State *L);
+int tycho__lua_store_snapshot(lua_State *L);
+int tycho__lua_store_cursor(lua_State *L);
+int tycho__lua_store_count(lua_State *L);
+int tycho__lua_store_listing(lua_State *L);
+int tycho__lua_store_verification(lua_State *L);
+int tycho__lua_batch_create(lua_State *L);
+
+/* time.c, hash.c */
+int tycho__lua_hash128(lua_State *L);
+int tycho__lua_time_parse(lua_State *L);
+int tycho__lua_time_format(lua_State *L);
+
+/* ---------------------------------------------------------------- reads (read.c) */
+
+/* A read with the memory it points to; too large for nothing but the C stack of its caller. */
+typedef struct tycho__lua_read {
+    tycho_read read;
+    tycho_query query;
+    tycho_query_item items[TYCHO_QUERY_MAX];
+    tycho_bytes names[TYCHO_QUERY_MAX];
+} tycho__lua_read;
+
+/* Fills a read from the state of a specification (see scripts/tycho/specification.lua) at `index`;
+** views into that table. Pushes one value that must stay on the stack as long. */
+void tycho__lua_read_fill(lua_State *L, int index, tycho__lua_read *read);
+
+/* The same for a query alone: {{types = {...}, tags = {...}}, ...}. */
+void tycho__lua_query_fill(lua_State *L, int index, tycho__lua_read *read);
+
+/* ---------------------------------------------------------------- events (event.c) */
+
+/* Where an event comes from: the step of the cursor at stack index `cursor` that gave it. */
+typedef struct tycho__lua_origin {
+    tycho_cursor *handle;
+    uint64_t step;
+    int cursor;
+    int metatable; /* index of the class of events */
+    bool is_lazy;  /* home stream and tags are looked up when they are asked for */
+} tycho__lua_origin;
+
+/* Pushes the event. A status other than TYCHO_OK pushes nothing. */
+int tycho__lua_event_push(lua_State *L, const tycho_event *event,
+                          const tycho__lua_origin *origin);
+
+/* The handle of the cursor at `index` when it still stands where `step` took it, else NULL. */
+tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step);
+
+/* ---------------------------------------------------------------- new events (new_event.c) */
+
+/* Memory in which arguments for the batch are laid out; it belongs to the batch box. */
+typedef struct tycho__lua_scratch {
+    tycho_new_event *events;
+    size_t event_count, events_max;
+    tycho_bytes *names; /* tags or event ids */
+    size_t name_count, names_max;
+    struct tycho_buffer bytes; /* encoded data and metadata, end to end */
+} tycho__lua_scratch;
+
+void tycho__lua_scratch_clear(tycho__lua_scratch *scratch); /* gives large memory back */
+void tycho__lua_scratch_free(tycho__lua_scratch *scratch);
+
+/* Lays out the event or events at `events`. Absent ids are made and pushed onto the table at
+** `ids` together with the given ones. `context` is the index of {metadata, correlation_id,
+** causation_id}, or 0. Raises with the place of what is wrong ("events[3].data.items[2]"). */
+void tycho__lua_new_events(lua_State *L, tycho__lua_scratch *scratch, int events, int ids,
+                           int context);
+
+/* Lays out a string or a list of strings as names. */
+void tycho__lua_names(lua_State *L, tycho__lua_scratch *scratch, int index, const char *what);
+
+/* ---------------------------------------------------------------- receipts (receipt.c) */
+
+/* Pushes a receipt as a table; `ids` is the index of its list of event ids. */
+void tycho__lua_receipt_push(lua_State *L, const tycho_receipt *receipt, int ids);
+
+#endif

@@ -1,0 +1,148 @@
+/* cursor.c - a read in progress: next, take, key, and the iterator of a generic for.
+**
+** At its end a cursor closes itself and goes on giving nil. One that was closed before its end
+** raises when it is used.
+*/
+#include "binding.h"
+
+typedef struct cursor {
+    tycho__lua_box box;
+    bool is_over;
+    uint64_t step; /* how often it was moved */
+} cursor;
+
+static void cursor_close(tycho__lua_box *box) {
+    tycho_cursor_close(box->handle);
+}
+
+/* store:cursor(state [, "first" | "last"]) */
+int tycho__lua_store_cursor(lua_State *L) {
+    static const char *const parts[] = {"all", "first", "last", NULL};
+    static const uint32_t flags[] = {0, TYCHO_READ_FIRST, TYCHO_READ_LAST};
+    tycho__lua_box *store = tycho__lua_self_open(L);
+    tycho__lua_read read;
+    void *handle = NULL;
+    const int part = luaL_checkoption(L, 3, "all", parts);
+    lua_settop(L, 2);
+    tycho__lua_read_fill(L, 2, &read);
+    read.read.flags |= flags[part];
+    lua_getfield(L, 2, "snapshot");
+    const int parent = lua_isnil(L, -1) ? 1 : lua_gettop(L);
+    cursor *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_CURSOR);
+    tycho__lua_box_attach(L, parent);
+
+    self->box.noun = "cursor";
+    self->box.close = cursor_close;
+    const int status =
+        tycho_cursor_open(store->handle, &read.read, (tycho_cursor **)(void *)&handle);
+    self->box.handle = handle;
+
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
+    return 1;
+}
+
+/* store:count(state) */
+int tycho__lua_store_count(lua_State *L) {
+    tycho__lua_box *store = tycho__lua_self_open(L);
+    tycho__lua_read read;
+    uint64_t count = 0;
+    tycho__lua_read_fill(L, 2, &read);
+
+    const int status = tycho_count(store->handle, &read.read, &count);
+
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
+    lua_pushinteger(L, (lua_Integer)count);
+    return 1;
+}
+
+/* Pushes the next event, or nil at the end. `origin` says where cursor and class are. */
+static int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
+    tycho_event event;
+
+    if (self->is_over) return lua_pushnil(L), 1;
+    if (self->box.handle == NULL) return tycho__lua_misuse(L, "cursor is closed");
+
+    self->step++;
+    int status = tycho_cursor_next(self->box.handle, &event);
+    origin.handle = self->box.handle;
+    origin.step = self->step;
+    if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
+
+    if (status == TYCHO_OK) return 1;
+    if (status != TYCHO_END) return tycho__lua_refuse(L, status, NULL);
+    self->is_over = true;
+    tycho__lua_box_close(&self->box);
+    lua_pushnil(L);
+    return 1;
+}
+
+static int cursor_next(lua_State *L) {
+    cursor *self = tycho__lua_self(L);
+    lua_settop(L, 1);
+    luaL_getmetatable(L, TYCHO__LUA_EVENT);
+    return push_next(L, self, (tycho__lua_origin){.cursor = 1, .metatable = 2});
+}
+
+/* The function of a generic for: upvalues are the cursor and the class of events. */
+static int iterate(lua_State *L) {
+    const tycho__lua_origin origin = {
+        .cursor = lua_upvalueindex(1), .metatable = lua_upvalueindex(2), .is_lazy = true};
+    return push_next(L, lua_touserdata(L, lua_upvalueindex(1)), origin);
+}
+
+tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step) {
+    const cursor *self = lua_touserdata(L, index);
+    return self->step == step ? self->box.handle : NULL;
+}
+
+/* cursor:iterator(): the four values of a generic for. */
+static int cursor_iterator(lua_State *L) {
+    tycho__lua_self_open(L);
+    lua_settop(L, 1);
+    lua_pushvalue(L, 1);
+    luaL_getmetatable(L, TYCHO__LUA_EVENT);
+    lua_pushcclosure(L, iterate, 2);
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, 1);
+    return 4;
+}
+
+/* cursor:take(count): a list of up to that many events, shorter only at the end. */
+static int cursor_take(lua_State *L) {
+    cursor *self = tycho__lua_self(L);
+    const int64_t count = tycho__lua_integer(L, 2, "count");
+    lua_settop(L, 2);
+    luaL_getmetatable(L, TYCHO__LUA_EVENT);
+    lua_newtable(L);
+
+    for (lua_Integer i = 1; i <= count; i++) {
+        push_next(L, self, (tycho__lua_origin){.cursor = 1, .metatable = 3});
+        if (lua_isnil(L, -1)) {
+            lua_pop(L, 1);
+            break;
+        }
+        lua_rawseti(L, 4, i);
+    }
+    return 1;
+}
+
+static int cursor_key(lua_State *L) {
+    tycho__lua_box *self = tycho__lua_self_open(L);
+    tycho_bytes key;
+
+    const int status = tycho_cursor_key(self->handle, &key);
+
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
+    tycho__lua_push_bytes(L, key);
+    return 1;
+}
+
+void tycho__lua_cursor_register(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"next", cursor_next}, {"iterator", cursor_iterator},
+        {"take", cursor_take}, {"key", cursor_key},
+        {NULL, NULL},
+    };
+    tycho__lua_class_register(L, TYCHO__LUA_CURSOR, methods);
+}

@@ -1,0 +1,387 @@
+/* event.c - an event that was read: a userdata with its own copy of the bytes.
+**
+**     | header | id | type | stream | correlation id | causation id | content type | tags |
+**     | metadata | data |
+**
+** `end` has where each part ends; tags are a run of size byte and bytes. Nothing is decoded before
+** it is asked for: data, metadata and tags are then kept in a table, user value 1, so that asking
+** twice gives the same table. Events have no finalizer.
+**
+** The home stream and the tags cost a look-up each, more than all the rest. An event of a loop
+** (is_lazy) is made without them and has its cursor as user value 2: the first who asks gets them
+** from the cursor while it stands on the event, and from the log at its position later. An event
+** does not change its stream and tags, so both give the same; the later way needs an open store.
+*/
+#include "binding.h"
+
+#include <string.h>
+
+enum part { ID, TYPE, STREAM, CORRELATION, CAUSATION, CONTENT_TYPE, TAGS, METADATA, DATA, PARTS };
+
+typedef struct event {
+    uint64_t position, step;
+    int64_t revision, time, valid_time;
+    uint32_t end[PARTS], tag_count;
+    bool is_link, is_lazy;
+    unsigned char bytes[];
+} event;
+
+/* The fields of tycho.Event; a number here is the value in the table of names (upvalue 2). */
+enum field {
+    FIELD_ID = 1, FIELD_TYPE, FIELD_STREAM, FIELD_POSITION, FIELD_REVISION, FIELD_IS_LINK,
+    FIELD_TIME, FIELD_VALID_TIME, FIELD_DATA, FIELD_METADATA, FIELD_TAGS, FIELD_CORRELATION_ID,
+    FIELD_CAUSATION_ID, FIELD_CONTENT_TYPE, FIELDS_END
+};
+static const char *const field_names[FIELDS_END] = {
+    NULL, "id", "type", "stream", "position", "revision", "is_link",
+    "time", "valid_time", "data", "metadata", "tags", "correlation_id",
+    "causation_id", "content_type",
+};
+
+/* What a cursor knows of the event it stands on, copied: a view may not survive the next. */
+typedef struct detail {
+    size_t stream_size, tags_size;
+    unsigned char stream[TYCHO_NAME_MAX];
+    unsigned char tags[TYCHO_TAGS_MAX * (TYCHO_NAME_MAX + 1)]; /* a run */
+} detail;
+
+static int read_detail(tycho_cursor *cursor, uint32_t tag_count, detail *to) {
+    tycho_bytes name;
+
+    int status = tycho_cursor_stream(cursor, &name);
+    if (status != TYCHO_OK) return status;
+    if (name.size > 0) memcpy(to->stream, name.data, name.size);
+    to->stream_size = name.size;
+    to->tags_size = 0;
+    for (uint32_t i = 0; i < tag_count; i++) {
+        status = tycho_cursor_tag(cursor, i, &name);
+        if (status != TYCHO_OK) return status;
+        to->tags[to->tags_size] = (unsigned char)name.size;
+        memcpy(to->tags + to->tags_size + 1, name.data, name.size);
+        to->tags_size += name.size + 1;
+    }
+    return TYCHO_OK;
+}
+
+static void fill(event *to, const tycho_event *from, const tycho_bytes *parts) {
+    uint32_t at = 0;
+
+    to->position = from->position;
+    to->revision = from->revision;
+    to->time = from->time;
+    to->valid_time = from->valid_time;
+    to->tag_count = from->tag_count;
+    to->is_link = from->is_link != 0;
+    for (int i = 0; i < PARTS; i++) {
+        if (parts[i].size > 0) memcpy(to->bytes + at, parts[i].data, parts[i].size);
+        at += (uint32_t)parts[i].size;
+        to->end[i] = at;
+    }
+}
+
+int tycho__lua_event_push(lua_State *L, const tycho_event *from,
+                          const tycho__lua_origin *origin) {
+    detail known;
+    tycho_bytes parts[PARTS] = {
+        [ID] = from->id, [TYPE] = from->type, [CORRELATION] = from->correlation_id,
+        [CAUSATION] = from->causation_id, [CONTENT_TYPE] = from->content_type,
+        [METADATA] = from->metadata, [DATA] = from->data,
+    };
+    size_t size = 0;
+
+    if (!origin->is_lazy) {
+        const int status = read_detail(origin->handle, from->tag_count, &known);
+        if (status != TYCHO_OK) return status;
+        parts[STREAM] = (tycho_bytes){known.stream, known.stream_size};
+        parts[TAGS] = (tycho_bytes){known.tags, known.tags_size};
+    }
+    for (int i = 0; i < PARTS; i++) size += parts[i].size;
+    event *to = lua_newuserdatauv(L, sizeof(*to) + size, origin->is_lazy ? 2 : 1);
+    fill(to, from, parts);
+    to->is_lazy = origin->is_lazy;
+    to->step = origin->step;
+    if (origin->is_lazy) {
+        lua_pushvalue(L, origin->cursor);
+        lua_setiuservalue(L, -2, 2);
+    }
+    lua_pushvalue(L, origin->metatable);
+    lua_setmetatable(L, -2);
+    return TYCHO_OK;
+}
+
+static tycho_bytes part(const event *self, enum part index) {
+    const uint32_t start = index == 0 ? 0 : self->end[index - 1];
+    const tycho_bytes bytes = {self->bytes + start, self->end[index] - start};
+    return bytes;
+}
+
+/* Pushes a part, nil when it is empty. */
+static void push_part(lua_State *L, const event *self, enum part index) {
+    const tycho_bytes bytes = part(self, index);
+    if (bytes.size == 0)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, bytes.data, bytes.size);
+}
+
+static void push_tags(lua_State *L, const unsigned char *at, size_t size) {
+    const unsigned char *end = at + size;
+
+    lua_newtable(L);
+    for (lua_Integer i = 1; at < end; i++) {
+        lua_pushlstring(L, (const char *)at + 1, at[0]);
+        lua_rawseti(L, -2, i);
+        at += at[0] + 1;
+    }
+}
+
+/* Reads the details of an event once more, from the log. */
+static int read_again(tycho_store *store, const event *self, detail *to) {
+    const tycho_read read = {.size = sizeof(read),
+                             .flags = TYCHO_READ_FROM_POSITION,
+                             .from_position = self->position - 1,
+                             .limit = 1};
+    tycho_cursor *cursor = NULL;
+    tycho_event found;
+
+    int status = tycho_cursor_open(store, &read, &cursor);
+    if (status == TYCHO_OK) status = tycho_cursor_next(cursor, &found);
+    if (status == TYCHO_OK) status = read_detail(cursor, self->tag_count, to);
+    tycho_cursor_close(cursor);
+    return status;
+}
+
+/* Puts home stream (false: none) and tags of a lazy event into the table on top of the stack. */
+static void look_up(lua_State *L, const event *self) {
+    const int kept = lua_gettop(L);
+    detail found;
+    lua_getiuservalue(L, 1, 2);
+    tycho_cursor *cursor = tycho__lua_cursor_at(L, -1, self->step);
+    const tycho__lua_box *store = NULL;
+    while (cursor == NULL && lua_getiuservalue(L, -1, 1) == LUA_TUSERDATA)
+        store = lua_touserdata(L, -1);
+    if (cursor == NULL && store->handle == NULL)
+        tycho__lua_misuse(L, "store is closed: it had the stream and the tags of this event");
+
+    const int status = cursor != NULL ? read_detail(cursor, self->tag_count, &found)
+                                      : read_again(store->handle, self, &found);
+
+    if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
+    lua_settop(L, kept);
+    if (found.stream_size == 0)
+        lua_pushboolean(L, 0);
+    else
+        lua_pushlstring(L, (const char *)found.stream, found.stream_size);
+    lua_rawseti(L, kept, FIELD_STREAM);
+    push_tags(L, found.tags, found.tags_size);
+    lua_rawseti(L, kept, FIELD_TAGS);
+}
+
+static void push_decoded(lua_State *L, const event *self, enum field field) {
+    const tycho_bytes bytes = part(self, field == FIELD_DATA ? DATA : METADATA);
+    if (bytes.size == 0 && field == FIELD_DATA)
+        lua_pushnil(L);
+    else if (bytes.size == 0)
+        lua_newtable(L);
+    else {
+        const int status = tycho__lua_decode(L, bytes.data, bytes.size);
+        if (status != TYCHO_OK) tycho__lua_refuse_value(L, status);
+    }
+}
+
+/* Pushes a field from the table of what is known, user value 1 of the event at index 1; it is put
+** there first when it is not. */
+static void push_kept(lua_State *L, const event *self, enum field field) {
+    if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 1);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, 1);
+    }
+    if (lua_rawgeti(L, -1, field) == LUA_TNIL) {
+        lua_pop(L, 1);
+        if (field == FIELD_DATA || field == FIELD_METADATA) {
+            push_decoded(L, self, field);
+            lua_rawseti(L, -2, field);
+        } else if (self->is_lazy) {
+            look_up(L, self);
+        } else {
+            const tycho_bytes run = part(self, TAGS);
+            push_tags(L, run.data, run.size);
+            lua_rawseti(L, -2, field);
+        }
+        lua_rawgeti(L, -1, field);
+    }
+    lua_remove(L, -2);
+}
+
+static void push_stream(lua_State *L, const event *self) {
+    if (!self->is_lazy) {
+        push_part(L, self, STREAM);
+        return;
+    }
+    push_kept(L, self, FIELD_STREAM);
+    if (lua_isboolean(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+}
+
+static void push_field(lua_State *L, const event *self, enum field field) {
+    switch (field) {
+    case FIELD_ID:
+        push_part(L, self, ID);
+        break;
+    case FIELD_TYPE:
+        push_part(L, self, TYPE);
+        break;
+    case FIELD_STREAM:
+        push_stream(L, self);
+        break;
+    case FIELD_CORRELATION_ID:
+        push_part(L, self, CORRELATION);
+        break;
+    case FIELD_CAUSATION_ID:
+        push_part(L, self, CAUSATION);
+        break;
+    case FIELD_CONTENT_TYPE:
+        push_part(L, self, CONTENT_TYPE);
+        break;
+    case FIELD_POSITION:
+        lua_pushinteger(L, (lua_Integer)self->position);
+        break;
+    case FIELD_TIME:
+        lua_pushinteger(L, self->time);
+        break;
+    case FIELD_VALID_TIME:
+        lua_pushinteger(L, self->valid_time);
+        break;
+    case FIELD_IS_LINK:
+        lua_pushboolean(L, self->is_link);
+        break;
+    case FIELD_REVISION:
+        if (self->revision < 0)
+            lua_pushnil(L);
+        else
+            lua_pushinteger(L, self->revision);
+        break;
+    case FIELD_DATA:
+        if (part(self, CONTENT_TYPE).size > 0)
+            tycho__lua_push_bytes(L, part(self, DATA));
+        else
+            push_kept(L, self, field);
+        break;
+    case FIELD_METADATA:
+    case FIELD_TAGS:
+        push_kept(L, self, field);
+        break;
+    default:
+        lua_pushnil(L);
+        break;
+    }
+}
+
+static int event_index(lua_State *L) {
+    const event *self = tycho__lua_self(L);
+    lua_settop(L, 2);
+
+    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNUMBER)
+        push_field(L, self, (enum field)lua_tointeger(L, -1));
+    return 1;
+}
+
+static int event_newindex(lua_State *L) {
+    return tycho__lua_misuse(L, "an event is immutable: cannot set '%s'",
+                             luaL_tolstring(L, 2, NULL));
+}
+
+static int event_field(lua_State *L) {
+    const event *self = tycho__lua_self(L);
+    const tycho_bytes data = part(self, DATA);
+    if (data.size == 0 || part(self, CONTENT_TYPE).size > 0) return 0;
+
+    const int status = tycho__lua_field(L, data.data, data.size, 2, lua_gettop(L) - 1);
+
+    if (status != TYCHO_OK) return tycho__lua_refuse_value(L, status);
+    return 1;
+}
+
+static int event_to_table(lua_State *L) {
+    const event *self = tycho__lua_self(L);
+    lua_settop(L, 1);
+    lua_createtable(L, 0, FIELDS_END);
+
+    for (int field = 1; field < FIELDS_END; field++) {
+        push_field(L, self, (enum field)field);
+        lua_setfield(L, 2, field_names[field]);
+    }
+    return 1;
+}
+
+static int next_pair(lua_State *L) {
+    lua_settop(L, 2);
+    if (lua_next(L, 1)) return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+static int event_pairs(lua_State *L) {
+    event_to_table(L);
+    lua_pushcfunction(L, next_pair);
+    lua_insert(L, -2);
+    lua_pushnil(L);
+    return 3;
+}
+
+static int event_equal(lua_State *L) {
+    const event *a = luaL_testudata(L, 1, TYCHO__LUA_EVENT);
+    const event *b = luaL_testudata(L, 2, TYCHO__LUA_EVENT);
+    bool same = false;
+
+    if (a != NULL && b != NULL) {
+        const tycho_bytes x = part(a, ID), y = part(b, ID);
+        same = x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
+    }
+    lua_pushboolean(L, same);
+    return 1;
+}
+
+static int event_tostring(lua_State *L) {
+    const event *self = tycho__lua_self(L);
+    push_part(L, self, TYPE);
+    push_part(L, self, ID);
+    lua_pushfstring(L, "tycho.Event: %s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
+    return 1;
+}
+
+/* Sets __index of the metatable on top of the stack, with the table of fields and methods. */
+static void register_fields(lua_State *L) {
+    lua_pushvalue(L, -1);
+    lua_createtable(L, 0, FIELDS_END + 2);
+    for (int field = 1; field < FIELDS_END; field++)
+        tycho__lua_set_integer(L, field_names[field], field);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, event_field, 1);
+    lua_setfield(L, -2, "field");
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, event_to_table, 1);
+    lua_setfield(L, -2, "to_table");
+    lua_pushcclosure(L, event_index, 2);
+    lua_setfield(L, -2, "__index");
+}
+
+void tycho__lua_event_register(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"__newindex", event_newindex},
+        {"__pairs", event_pairs},
+        {"__eq", event_equal},
+        {"__tostring", event_tostring},
+        {NULL, NULL},
+    };
+    if (luaL_newmetatable(L, TYCHO__LUA_EVENT)) {
+        lua_pushvalue(L, -1);
+        luaL_setfuncs(L, methods, 1);
+        register_fields(L);
+    }
+    lua_pop(L, 1);
+}

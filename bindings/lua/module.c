@@ -1,0 +1,52 @@
+/* module.c - the loader of `tycho.core`, which only scripts/tycho/ requires.
+**
+**     uuid hash128 now parse_time format_time                                   public as they are
+**     null array is_array binary json msgpack                                   (codec.h)
+**     open batch                                                                boxes
+**     misuse own nearest                                                        errors
+*/
+#include "binding.h"
+
+static int module_uuid(lua_State *L) {
+    char text[TYCHO_UUID_SIZE];
+    tycho_uuid(text);
+    lua_pushlstring(L, text, sizeof(text));
+    return 1;
+}
+
+static int module_now(lua_State *L) {
+    lua_pushinteger(L, tycho_now());
+    return 1;
+}
+
+int luaopen_tycho_core(lua_State *L);
+
+__attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"uuid", module_uuid},
+        {"hash128", tycho__lua_hash128},
+        {"now", module_now},
+        {"parse_time", tycho__lua_time_parse},
+        {"format_time", tycho__lua_time_format},
+        {"open", tycho__lua_store_open},
+        {"batch", tycho__lua_batch_create},
+        {"misuse", tycho__lua_error_misuse},
+        {"own", tycho__lua_error_own},
+        {"nearest", tycho__lua_error_nearest},
+        {NULL, NULL},
+    };
+    luaL_checkversion(L);
+    tycho__lua_error_register(L);
+    tycho__lua_event_register(L);
+    tycho__lua_cursor_register(L);
+    tycho__lua_listing_register(L);
+    tycho__lua_snapshot_register(L);
+    tycho__lua_verification_register(L);
+    tycho__lua_batch_register(L);
+    tycho__lua_store_register(L);
+    luaL_newlib(L, functions);
+    tycho__lua_open_codec(L);
+    lua_pushstring(L, tycho_version());
+    lua_setfield(L, -2, "version");
+    return 1;
+}

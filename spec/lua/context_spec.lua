@@ -1,0 +1,83 @@
+--- with_metadata: what all events written meanwhile get.
+
+describe("with_metadata", function()
+  local fresh = require("support.store")()
+
+  it("adds to each event; what the event has itself wins", function()
+    local store = fresh()
+    store:with_metadata({ by = "me", from = "here" }, function()
+      store:append("a", { type = "t", metadata = { from = "there", n = 1 } })
+      store:append("a", { type = "t" })
+      store:batch(function(batch) batch:append("a", { type = "t", metadata = {} }) end)
+    end)
+    store:append("a", { type = "t" })
+    local written = store:read():map(function(event) return event.metadata end)
+    assert.same({
+      { by = "me", from = "there", n = 1 }, { by = "me", from = "here" },
+      { by = "me", from = "here" }, {},
+    }, written)
+  end)
+
+  it("keeps false and null, which are values", function()
+    local store = fresh()
+    local null = require("tycho").null
+    store:with_metadata({ a = true, b = true }, function()
+      store:append("a", { type = "t", metadata = { a = false, b = null } })
+    end)
+    assert.same({ a = false, b = null }, store:read():first().metadata)
+  end)
+
+  it("merges when nested, and puts the outer ones back", function()
+    local store = fresh()
+    store:with_metadata({ a = 1, b = 1 }, function()
+      store:with_metadata({ b = 2, c = 2 }, function()
+        assert.same({ a = 1, b = 2, c = 2 }, store:metadata())
+      end)
+      pcall(store.with_metadata, store, { a = 3 }, function() error("stop") end)
+      assert.same({ a = 1, b = 1 }, store:metadata())
+    end)
+    assert.same({}, store:metadata())
+  end)
+
+  it("gives correlation and causation ids to the fields of these names", function()
+    local store = fresh()
+    store:with_metadata({ correlation_id = "c", causation_id = "d", by = "me" }, function()
+      assert.same({ correlation_id = "c", causation_id = "d", by = "me" }, store:metadata())
+      store:append("a", { { type = "t" }, { type = "t", correlation_id = "own" } })
+    end)
+    local first, second = table.unpack(store:read():all())
+    assert.same({ "c", "d" }, { first.correlation_id, first.causation_id })
+    assert.same({ "own", "d" }, { second.correlation_id, second.causation_id })
+    assert.same({ by = "me" }, first.metadata)
+  end)
+
+  it("gives the values of the function, and does not change the table it was given", function()
+    local store, given = fresh(), { a = 1, correlation_id = "c" }
+    local results = table.pack(store:with_metadata(given, function() return 1, nil, 3 end))
+    assert.same({ 1, nil, 3, n = 3 }, results)
+    assert.same({ a = 1, correlation_id = "c" }, given)
+    store:with_metadata(given, function()
+      store:metadata().a = 2
+      assert.equal(1, store:metadata().a)
+    end)
+  end)
+
+  it("holds for its coroutine only", function()
+    local store = fresh()
+    local task = coroutine.wrap(function()
+      store:with_metadata({ by = "task" }, coroutine.yield)
+    end)
+    task()
+    store:append("a", { type = "t" })
+    task()
+    assert.same({}, store:read():first().metadata)
+  end)
+
+  it("refuses what could not be written", function()
+    local store = fresh()
+    assert.has_error(function() store:with_metadata("a", print) end)
+    assert.has_error(function() store:with_metadata({ "list" }, print) end)
+    assert.has_error(function() store:with_metadata({ correlation_id = 7 }, print) end)
+    assert.has_error(function() store:with_metadata({}, nil) end)
+  end)
+end)

@@ -1,0 +1,163 @@
+--- meta.lua against what is exported, in both directions: what is documented exists, and what
+--- exists is documented.
+
+local tycho = require "tycho"
+
+--- Class name to the set of its fields and methods.
+local function parse(path)
+  local classes, of_variable, current = {}, {}, nil
+  local function note(class, name)
+    classes[class] = classes[class] or {}
+    classes[class][name] = true
+  end
+  for line in io.lines(path) do
+    local class = line:match("^%-%-%-@class ([%w_.]+)")
+    local field = line:match("^%-%-%-@field ([%w_]+)")
+    local variable = line:match("^local ([%w_]+) = {}")
+    local owner, name = line:match("^function ([%w_]+)[.:]([%w_]+)%(")
+    local constant = line:match("^tycho%.([%w_]+) = ")
+    if class then
+      current = class
+      classes[class] = classes[class] or {}
+    elseif field then
+      note(current, field)
+    elseif variable then
+      of_variable[variable] = current
+    elseif owner then
+      note(of_variable[owner], name)
+    elseif constant then
+      note("tycho", constant)
+    end
+  end
+  return classes
+end
+
+local function sorted(set)
+  local names = {}
+  for name in pairs(set) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- The public names of an object's class.
+local function methods(object)
+  local names = {}
+  for name, value in pairs(getmetatable(object).__index) do
+    if type(value) == "function" and name:sub(1, 2) ~= "__" then names[name] = true end
+  end
+  return names
+end
+
+local function keys(...)
+  local names = {}
+  for _, object in ipairs { ... } do
+    for name in pairs(object) do names[name] = true end
+  end
+  return names
+end
+
+local function error_of(fn, ...)
+  local ok, err = pcall(fn, ...)
+  assert.is_false(ok)
+  return err
+end
+
+local EVERY_FIELD = {
+  type = "t", data = {}, metadata = { by = "me" }, id = "full", time = 1, valid_time = 2,
+  tags = { "tag" }, correlation_id = "c1", causation_id = "c2",
+}
+
+describe("meta.lua", function()
+  local documented = parse(package.searchpath("tycho.meta", package.path))
+  local fresh = require("support.store")()
+
+  local function same(class, exported)
+    assert.same(sorted(documented[class]), sorted(exported))
+  end
+
+  it("has the module", function()
+    same("tycho", keys(tycho))
+    same("tycho.codec", keys(tycho.json, tycho.msgpack))
+    same("tycho.codec", keys(tycho.json))
+    assert.equal("xyz", tycho.binary("xyz").bytes)
+    same("tycho.Binary", { bytes = true })
+  end)
+
+  it("has the methods of each class", function()
+    local store = fresh()
+    same("tycho.Store", methods(store))
+    same("tycho.Batch", methods(store:batch()))
+    same("tycho.Specification", methods(store:read()))
+    same("tycho.Within", methods(store:within(print)))
+    local snapshot <close> = store:snapshot()
+    same("tycho.Snapshot", methods(snapshot))
+  end)
+
+  it("has the fields of an event", function()
+    local store = fresh()
+    store:append("a", EVERY_FIELD)
+    store:append("a", { type = "text", data = "x", content_type = "text/plain" })
+    local first, second = table.unpack(store:read():all())
+    local exported = keys(first, second)
+    for _, method in ipairs { "field", "to_table" } do
+      assert.equal("function", type(first[method]))
+      exported[method] = true
+    end
+    same("tycho.Event", exported)
+  end)
+
+  it("has the fields of a new event", function()
+    local store, accepted = fresh(), { content_type = true }
+    for name in pairs(EVERY_FIELD) do accepted[name] = true end
+    same("tycho.NewEvent", accepted)
+    assert.has_no_error(function() store:append("a", EVERY_FIELD) end)
+    for name in pairs(documented["tycho.Event"]) do
+      if not accepted[name] then
+        local err = error_of(store.append, store, "a", { type = "t", [name] = 1 })
+        assert.truthy(tostring(err):find(name, 1, true))
+      end
+    end
+  end)
+
+  it("has the fields of a receipt and of its results", function()
+    local store = fresh()
+    local appended = store:append("a", { type = "t" })
+    local first_route = store:set_route("r", "a")
+    local second_route = store:set_route("r", "b")
+    same("tycho.Receipt", keys(appended))
+    same("tycho.Result", keys(appended.results[1], first_route.results[1],
+      second_route.results[1]))
+  end)
+
+  it("has the fields of errors", function()
+    local store = fresh()
+    store:append("a", { type = "t", id = "one" })
+    local version = error_of(store.append, store, "a", { type = "t" }, { expected_version = 7 })
+    local duplicate = error_of(store.append, store, "b", { type = "t", id = "one" })
+    local condition = error_of(store.batch, store, function(batch)
+      batch:expect_checkpoint("c", 3):set_checkpoint("c", 4)
+    end)
+    same("tycho.Error", keys(version, duplicate, condition))
+  end)
+
+  it("has what verify gives", function()
+    same("tycho.Finding", keys(fresh():verify()))
+  end)
+
+  it("has all options, and no others are taken", function()
+    local store = fresh()
+    local cases = {
+      ["tycho.OpenOptions"] = { tycho.open, "/nowhere/at/all" },
+      ["tycho.WriteOptions"] = { store.append, store, "a", { type = "t" } },
+      ["tycho.ListOptions"] = { store.streams, store },
+      ["tycho.QueryItem"] = { function(item) return store:read():matching(item) end },
+    }
+    for class, call in pairs(cases) do
+      call[#call + 1] = { no_such_option = true }
+      local known = tostring(error_of(table.unpack(call))):match("known: (.-)%)$")
+      local taken = {}
+      for name in known:gmatch("[%w_]+") do taken[name] = true end
+      same(class, taken)
+    end
+  end)
+end)
