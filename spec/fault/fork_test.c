@@ -1,0 +1,205 @@
+/* fork_test.c - what a child may do after fork(): nothing with the handles of its parent, anything
+** with a store that it opens itself.
+**
+** A child cannot use cmocka, so it answers with its exit code: 0, or the line of the check that
+** did not hold (modulo 251, never 0).
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <ftw.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tycho.h"
+
+#define CHECK(condition)                                                                          \
+    do {                                                                                          \
+        if (!(condition)) {                                                                       \
+            fprintf(stderr, "child, line %d: %s\n", __LINE__, tycho_error());                     \
+            return __LINE__ % 251 + 1;                                                            \
+        }                                                                                         \
+    } while (0)
+
+typedef struct fixture {
+    char directory[64];
+    char path[80];
+    tycho_store *store;
+    tycho_batch *batch;
+} fixture;
+
+static tycho_bytes text(const char *string) { return (tycho_bytes){string, strlen(string)}; }
+
+static int append(tycho_store *store, tycho_batch *batch, const char *stream) {
+    tycho_new_event event = {.type = text("happened"), .data = text("data")};
+    tycho_batch_clear(batch);
+    int status = tycho_batch_append(batch, text(stream), TYCHO_EXPECT_ANY, &event, 1, 0);
+    return status == TYCHO_OK ? tycho_commit(store, batch, NULL) : status;
+}
+
+static int64_t version_of(tycho_store *store, const char *stream) {
+    int64_t version = -2;
+    return tycho_stream_version(store, text(stream), &version) == TYCHO_OK ? version : -2;
+}
+
+static int open_store(const char *path, tycho_store **store) {
+    tycho_options options = {.size = sizeof options, .sync = TYCHO_SYNC_NONE};
+    return tycho_store_open(path, &options, store);
+}
+
+static int set_up(void **state) {
+    static fixture made;
+    memset(&made, 0, sizeof made);
+    snprintf(made.directory, sizeof made.directory, "/tmp/tycho-fork-XXXXXX");
+    if (mkdtemp(made.directory) == NULL) return -1;
+    snprintf(made.path, sizeof made.path, "%s/store", made.directory);
+    *state = &made;
+    if (open_store(made.path, &made.store) != TYCHO_OK) return -1;
+    if (tycho_batch_create(&made.batch) != TYCHO_OK) return -1;
+    return append(made.store, made.batch, "parent");
+}
+
+static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *place) {
+    (void)info;
+    (void)flag;
+    (void)place;
+    return remove(path);
+}
+
+static int tear_down(void **state) {
+    fixture *made = *state;
+    tycho_batch_destroy(made->batch);
+    tycho_store_close(made->store);
+    return nftw(made->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Runs a function in a child; gives its exit code, or 128 + the signal that ended it. */
+static int in_child(int (*run)(fixture *), fixture *made) {
+    int status;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(run(made));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* ---------------------------------------------------------------- what children do */
+
+static int refuse_reading(fixture *made) {
+    uint64_t number;
+    int64_t revision;
+    tycho_read read = {.size = sizeof read};
+    tycho_list_options list = {.size = sizeof list};
+    tycho_cursor *cursor;
+    tycho_listing *listing;
+    tycho_snapshot *snapshot;
+    tycho_bytes stream;
+    CHECK(tycho_head(made->store, &number) == TYCHO_FORKED);
+    CHECK(tycho_count(made->store, &read, &number) == TYCHO_FORKED);
+    CHECK(tycho_cursor_open(made->store, &read, &cursor) == TYCHO_FORKED);
+    CHECK(tycho_listing_open(made->store, &list, &listing) == TYCHO_FORKED);
+    CHECK(tycho_snapshot_open(made->store, &snapshot) == TYCHO_FORKED);
+    CHECK(tycho_stream_version(made->store, text("parent"), &revision) == TYCHO_FORKED);
+    CHECK(tycho_event_position(made->store, text("unknown"), &number) == TYCHO_FORKED);
+    CHECK(tycho_route_resolve(made->store, text("parent"), &stream) == TYCHO_FORKED);
+    CHECK(tycho_wait(made->store, 0, 0, &number) == TYCHO_FORKED);
+    return 0;
+}
+
+static int refuse_the_rest(fixture *made) {
+    tycho_stats stats = {.size = sizeof stats};
+    tycho_verification *verification;
+    CHECK(append(made->store, made->batch, "parent") == TYCHO_FORKED);
+    CHECK(tycho_store_sync(made->store) == TYCHO_FORKED);
+    CHECK(tycho_stats_get(made->store, &stats) == TYCHO_FORKED);
+    CHECK(tycho_verification_open(made->store, &verification) == TYCHO_FORKED);
+    CHECK(tycho_backup(made->store, "/tmp/never-made-by-a-child") == TYCHO_FORKED);
+    return 0;
+}
+
+static int open_again(fixture *made) {
+    tycho_store *store;
+    tycho_batch *batch;
+    CHECK(open_store(made->path, &store) == TYCHO_OK);
+    CHECK(tycho_batch_create(&batch) == TYCHO_OK);
+    CHECK(version_of(store, "parent") == 0);
+    CHECK(append(store, batch, "child") == TYCHO_OK);
+    CHECK(version_of(store, "child") >= 0);
+    CHECK(append(made->store, made->batch, "child") == TYCHO_FORKED);
+    tycho_batch_destroy(batch);
+    tycho_store_close(store);
+    return 0;
+}
+
+static int close_and_open_again(fixture *made) {
+    tycho_store_close(made->store);
+    CHECK(open_store(made->path, &made->store) == TYCHO_OK);
+    CHECK(append(made->store, made->batch, "child") == TYCHO_OK);
+    tycho_store_close(made->store);
+    return 0;
+}
+
+static int only_exit(fixture *made) {
+    (void)made;
+    exit(0);
+}
+
+/* ---------------------------------------------------------------- the tests */
+
+/* The parent goes on as if nothing had been. */
+static void check_parent(fixture *made, int64_t children) {
+    int64_t before = version_of(made->store, "parent");
+    assert_int_equal(append(made->store, made->batch, "parent"), TYCHO_OK);
+    assert_int_equal(version_of(made->store, "parent"), before + 1);
+    assert_int_equal(version_of(made->store, "child"), children - 1);
+}
+
+static void a_child_is_refused_by_the_handles_of_its_parent(void **state) {
+    fixture *made = *state;
+    assert_int_equal(in_child(refuse_reading, made), 0);
+    assert_int_equal(in_child(refuse_the_rest, made), 0);
+    assert_int_not_equal(access("/tmp/never-made-by-a-child", F_OK), 0);
+    check_parent(made, 0);
+}
+
+static void a_child_may_open_the_store_itself(void **state) {
+    fixture *made = *state;
+    for (int i = 0; i < 5; i++) assert_int_equal(in_child(open_again, made), 0);
+    check_parent(made, 5);
+}
+
+static void a_child_may_close_what_it_inherited(void **state) {
+    fixture *made = *state;
+    for (int i = 0; i < 5; i++) assert_int_equal(in_child(close_and_open_again, made), 0);
+    check_parent(made, 5);
+}
+
+static void a_child_that_only_exits_does_no_harm(void **state) {
+    fixture *made = *state;
+    tycho_snapshot *snapshot;
+    assert_int_equal(tycho_snapshot_open(made->store, &snapshot), TYCHO_OK);
+    for (int i = 0; i < 5; i++) assert_int_equal(in_child(only_exit, made), 0);
+    check_parent(made, 0);
+    tycho_read read = {.size = sizeof read, .snapshot = snapshot};
+    uint64_t count;
+    assert_int_equal(tycho_count(made->store, &read, &count), TYCHO_OK);
+    assert_int_equal(count, 1);
+    tycho_snapshot_close(snapshot);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_child_is_refused_by_the_handles_of_its_parent, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_child_may_open_the_store_itself, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_child_may_close_what_it_inherited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_child_that_only_exits_does_no_harm, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
