@@ -5,7 +5,13 @@
 
 #include "list.h"
 
-enum { FIRST_SLOTS = 256 };
+enum { FIRST_SLOTS = 256, FIRST_CHUNK = 4 << 10, LAST_CHUNK = 256 << 10 };
+
+/* Memory of lists and entries, which go all at once. */
+struct chunk {
+    struct chunk *before;
+    size_t size, used;
+};
 
 struct id_slot {
     uint64_t hash;
@@ -17,6 +23,7 @@ struct tycho__recent {
     pthread_rwlock_t lock;
     uint64_t settlements;       /* of the state that it goes with */
     uint64_t head, links;       /* how far it goes */
+    struct chunk *chunks;
     tycho__recent_list **lists; /* open addressing */
     size_t list_slots, list_count;
     struct id_slot *ids; /* the same */
@@ -42,16 +49,35 @@ tycho__recent *tycho__recent_create(void) {
 
 void tycho__recent_release(tycho__recent *recent) {
     if (recent == NULL || atomic_fetch_sub(&recent->shares, 1) > 1) return;
-    for (size_t i = 0; i < recent->list_slots; i++) {
-        if (recent->lists[i] == NULL) continue;
-        free(recent->lists[i]->entries);
-        free(recent->lists[i]);
+    while (recent->chunks != NULL) {
+        struct chunk *before = recent->chunks->before;
+        free(recent->chunks);
+        recent->chunks = before;
     }
     pthread_rwlock_destroy(&recent->lock);
     free(recent->lists);
     free(recent->ids);
     free(recent->sorted);
     free(recent);
+}
+
+/* Zeroed memory that lives as long as the object; NULL when there is none. */
+static void *take_memory(tycho__recent *recent, size_t size) {
+    struct chunk *chunk = recent->chunks;
+    assert(size % sizeof(void *) == 0);
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t wanted = chunk == NULL ? FIRST_CHUNK : chunk->size * 2;
+        if (wanted > LAST_CHUNK) wanted = LAST_CHUNK;
+        if (wanted < size) wanted = size;
+        chunk = calloc(1, sizeof *chunk + wanted);
+        if (chunk == NULL) return NULL;
+        chunk->size = wanted;
+        chunk->before = recent->chunks;
+        recent->chunks = chunk;
+    }
+    void *memory = (uint8_t *)(chunk + 1) + chunk->used;
+    chunk->used += size;
+    return memory;
 }
 
 /* ---------------------------------------------------------------- lists */
@@ -94,7 +120,7 @@ static int make_list(tycho__recent *recent, uint8_t kind, uint64_t number,
     if (*out != NULL) return TYCHO_OK;
     int status = grow_lists(recent);
     if (status != TYCHO_OK) return status;
-    tycho__recent_list *list = calloc(1, sizeof *list);
+    tycho__recent_list *list = take_memory(recent, sizeof *list);
     if (list == NULL) return no_memory();
     list->kind = kind;
     list->number = number;
@@ -113,8 +139,9 @@ int tycho__recent_add(tycho__recent *recent, uint8_t kind, uint64_t number,
     if (status != TYCHO_OK) return status;
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity == 0 ? 2 : list->capacity * 2;
-        tycho__recent_entry *entries = realloc(list->entries, capacity * sizeof *entries);
+        tycho__recent_entry *entries = take_memory(recent, capacity * sizeof *entries);
         if (entries == NULL) return no_memory();
+        if (list->count > 0) memcpy(entries, list->entries, list->count * sizeof *entries);
         list->entries = entries;
         list->capacity = capacity;
     }
