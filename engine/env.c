@@ -19,6 +19,7 @@
 #include "commit.h"
 #include "list.h"
 #include "recent.h"
+#include "text.h"
 
 enum { DEFAULT_READERS = 1022, LOCK_SLOT = 64, LOCK_HEAD = 128 };
 #define DEFAULT_MAP ((uint64_t)1 << 40)
@@ -161,7 +162,7 @@ static int sync_directory(const char *path) {
 
 static void remove_made(const char *path) {
     static const char *const files[] = {"data.mdb", "lock.mdb"};
-    char file[PATH_MAX];
+    char file[PATH_MAX + 80];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (snprintf(file, sizeof file, "%s/%s", path, files[i]) < (int)sizeof file) unlink(file);
     }
@@ -193,7 +194,7 @@ static int fill_store(const char *path, const tycho_options *options) {
 /* Makes the store beside its place and renames it there, so that it is whole or not there. */
 static int make_store(const char *path, const tycho_options *options) {
     static atomic_uint counter;
-    char made[PATH_MAX], parent[PATH_MAX];
+    char made[PATH_MAX + 64], parent[PATH_MAX + 4];
     int size = snprintf(made, sizeof made, "%s.new-%ld-%u", path, (long)getpid(),
                         atomic_fetch_add(&counter, 1));
     if (size >= (int)sizeof made) return tycho__fail(TYCHO_MISUSE, "the path is too long");
@@ -337,9 +338,12 @@ static int get_in_registry(const char *path, const tycho_options *options, tycho
     return status;
 }
 
-int tycho__env_get(const char *path, const tycho_options *options, tycho__env **env) {
+int tycho__env_get(const char *given, const tycho_options *options, tycho__env **env) {
+    char path[PATH_MAX];
+    int status = tycho__trim_path(path, sizeof path, given);
+    if (status != TYCHO_OK) return status;
     pthread_mutex_lock(&registry.mutex);
-    int status = get_in_registry(path, options, env);
+    status = get_in_registry(path, options, env);
     pthread_mutex_unlock(&registry.mutex);
     return status;
 }

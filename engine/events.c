@@ -36,6 +36,7 @@ static int enter_id(tycho__txn *txn, const tycho__event_view *event) {
     int status = tycho__id_look_up(txn, event->id, is_uuid, &position);
     if (status == TYCHO_OK) return TYCHO_DUPLICATE_EVENT;
     if (status != TYCHO_NOT_FOUND) return status;
+    txn->is_changed = true;
     return tycho__recent_add_id(txn->fresh, event->id, is_uuid, event->position);
 }
 

@@ -296,20 +296,17 @@ static int copy_flushed(tycho_store *store, const char *made, const char *file, 
     return status;
 }
 
-int tycho_backup(tycho_store *store, const char *path) {
-    char made[PATH_MAX], file[PATH_MAX + 16], parent[PATH_MAX + 4];
+int tycho_backup(tycho_store *store, const char *given) {
+    char path[PATH_MAX], made[PATH_MAX + 64], file[PATH_MAX + 80], parent[PATH_MAX + 4];
     struct stat place;
     int status = tycho__store_check(store);
+    if (status == TYCHO_OK) status = tycho__trim_path(path, sizeof path, given);
     if (status != TYCHO_OK) return status;
-    if (path == NULL || path[0] == '\0') {
-        return tycho__fail(TYCHO_MISUSE, "the path of the backup is empty");
-    }
     if (lstat(path, &place) == 0) {
         errno = EEXIST;
         return fail_backup(path);
     }
-    int size = snprintf(made, sizeof made, "%s.new-%ld", path, (long)getpid());
-    if (size >= (int)sizeof made) return tycho__fail(TYCHO_MISUSE, "the path is too long");
+    snprintf(made, sizeof made, "%s.new-%ld", path, (long)getpid());
     snprintf(file, sizeof file, "%s/data.mdb", made);
     snprintf(parent, sizeof parent, "%s/..", path);
     if (mkdir(made, 0770) != 0) return fail_backup(made);

@@ -169,3 +169,13 @@ int tycho__check_id(tycho_bytes id, const char *what) {
     if (id.data == NULL) return tycho__fail(TYCHO_MISUSE, "the %s is NULL", what);
     return TYCHO_OK;
 }
+
+int tycho__trim_path(char *to, size_t size, const char *path) {
+    size_t length = path == NULL ? 0 : strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    if (length == 0) return tycho__fail(TYCHO_MISUSE, "the path is empty");
+    if (length + 64 > size) return tycho__fail(TYCHO_MISUSE, "the path has %zu bytes", length);
+    memcpy(to, path, length);
+    to[length] = '\0';
+    return TYCHO_OK;
+}

@@ -33,4 +33,8 @@ int tycho__check_name(tycho_bytes name, const char *what);
 /* The same for the presence and size of an id. */
 int tycho__check_id(tycho_bytes id, const char *what);
 
+/* Copies a path without the slashes at its end, so that other names can be made of it. MISUSE when
+** it is empty, or when it does not leave 64 of the `size` bytes free. */
+int tycho__trim_path(char *to, size_t size, const char *path);
+
 #endif
