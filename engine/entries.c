@@ -159,14 +159,7 @@ static int load_recent(tycho__entries *e, uint64_t ordinal, bool forward) {
     _Static_assert((int)TYCHO__RUN <= (int)TYCHO__BLOCK, "a run is loaded like a block");
     tycho__recent_list wanted = {.kind = e->list.kind, .number = e->list.number};
     tycho__txn *txn = e->txn;
-    /* What this transaction added is behind what was there, so it is asked last, or first. */
-    e->count = 0;
-    for (int i = 0; i < 2 && e->count == 0; i++) {
-        bool is_fresh = (i == 1) == forward;
-        tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
-        const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
-        e->count = tycho__recent_run(recent, state, &wanted, forward, ordinal, run);
-    }
+    e->count = tycho__recent_run(txn->recent, &txn->state, &wanted, forward, ordinal, run);
     if (e->count == 0) return TYCHO_END;
     e->base = run[0].ordinal;
     for (uint32_t i = 0; i < e->count; i++) e->values[i] = run[i].value;

@@ -21,7 +21,7 @@
 #include "recent.h"
 #include "text.h"
 
-enum { DEFAULT_READERS = 1022, LOCK_SLOT = 64, LOCK_HEAD = 128 };
+enum { FIRST_SLOTS = 256, DEFAULT_READERS = 1022, LOCK_SLOT = 64, LOCK_HEAD = 128 };
 #define DEFAULT_MAP ((uint64_t)1 << 40)
 #define SMALLEST_MAP ((uint64_t)1 << 26)
 
@@ -128,6 +128,7 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
     if (env == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
     env->gate.locks_fd = -1;
     env->can_write = can_write;
+    atomic_store(&env->recent_slots, FIRST_SLOTS);
     env->fork_count = registry.fork_count;
     pthread_mutex_init(&env->pool_mutex, NULL);
     pthread_mutex_init(&env->recent_mutex, NULL);

@@ -83,6 +83,7 @@ struct tycho__env {
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointer */
     struct tycho__recent *recent;
+    atomic_size_t recent_slots; /* of the tables of the next one, a power of 2 */
     tycho__env *next; /* in the registry */
 };
 
@@ -116,8 +117,7 @@ struct tycho__txn {
     struct tycho__lists *lists;
     struct tycho__recent *recent;     /* what is not settled; NULL: not asked for, or nothing */
     bool is_settled;                  /* nothing is */
-    struct tycho__recent *fresh;      /* what this write transaction added */
-    uint64_t fresh_head, fresh_links; /* where it began to add */
+    struct tycho__recent *shared; /* of a write transaction: where an abort has to take out */
 };
 
 /* BUSY when all reader slots are taken. */

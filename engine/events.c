@@ -30,24 +30,21 @@ static int refuse_known(tycho__txn *txn, tycho_batch *batch, const tycho__event_
 }
 
 /* TYCHO_DUPLICATE_EVENT, without a sentence, when the id is known. */
-static int enter_id(tycho__txn *txn, const tycho__event_view *event) {
-    bool is_uuid = (event->flags & TYCHO__UUID_ID) != 0;
+static int check_id(tycho__txn *txn, const tycho__event_view *event) {
     uint64_t position;
+    bool is_uuid = (event->flags & TYCHO__UUID_ID) != 0;
     int status = tycho__id_look_up(txn, event->id, is_uuid, &position);
     if (status == TYCHO_OK) return TYCHO_DUPLICATE_EVENT;
-    if (status != TYCHO_NOT_FOUND) return status;
-    txn->is_changed = true;
-    return tycho__recent_add_id(txn->fresh, event->id, is_uuid, event->position);
+    return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-/* Enters the position into the list of a type or tag. */
-static int enter_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint64_t position,
-                      uint32_t *number) {
+/* Counts the event in the list of a type or tag. */
+static int count_in(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint64_t position,
+                    tycho__recent_item *item) {
     tycho__list *list;
     int status = tycho__list_make(txn, kind, name, &list);
-    if (status != TYCHO_OK) return status;
-    *number = list->number;
-    return tycho__list_append(txn, list, position, 0);
+    if (status == TYCHO_OK) tycho__list_append(list, position, 0, item);
+    return status;
 }
 
 static int intern_content_type(tycho__txn *txn, tycho__event_view *event) {
@@ -59,16 +56,28 @@ static int intern_content_type(tycho__txn *txn, tycho__event_view *event) {
     return status;
 }
 
-/* Everything that numbers the event: type, content type, tags. */
-static int enter_lists(tycho__txn *txn, tycho__event_view *event, uint32_t *tags) {
-    int status = enter_list(txn, TYCHO__TYPE, event->type, event->position, &event->type_number);
+/* Enters the event into its lists and its id, and gives it its numbers. */
+static int enter_lists(tycho__txn *txn, tycho__list *stream, tycho__event_view *event,
+                       uint32_t *tags) {
+    tycho__recent_item items[TYCHO_TAGS_MAX + 2];
+    uint32_t count = 0;
+    txn->is_changed = true; /* lists in memory count the event from here on */
+    int status = count_in(txn, TYCHO__TYPE, event->type, event->position, &items[count++]);
     if (status == TYCHO_OK) status = intern_content_type(txn, event);
     tycho__reader names = tycho__reader_of(event->tags);
     for (uint8_t i = 0; i < event->tag_count && status == TYCHO_OK; i++) {
         tycho_bytes tag = tycho__tag_next(&names);
-        status = enter_list(txn, TYCHO__TAG, tag, event->position, &tags[i]);
+        status = count_in(txn, TYCHO__TAG, tag, event->position, &items[count++]);
+        if (status == TYCHO_OK) tags[i] = (uint32_t)items[count - 1].number;
     }
-    return status;
+    if (status != TYCHO_OK) return status;
+    event->type_number = (uint32_t)items[0].number;
+    if (stream != NULL) {
+        if (stream->count == 0) txn->state.streams++;
+        txn->state.entries++;
+        tycho__list_append(stream, event->position, 0, &items[count++]);
+    }
+    return tycho__recent_put(txn, items, count, event);
 }
 
 static int append_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream,
@@ -78,14 +87,9 @@ static int append_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream
     event->position = txn->state.head + 1;
     event->stream = stream == NULL ? 0 : stream->number;
     event->revision = stream == NULL ? -1 : (int64_t)stream->next;
-    int status = enter_id(txn, event);
+    int status = check_id(txn, event);
     if (status == TYCHO_DUPLICATE_EVENT) return refuse_known(txn, batch, event);
-    if (status == TYCHO_OK) status = enter_lists(txn, event, tags);
-    if (status == TYCHO_OK && stream != NULL) {
-        if (stream->count == 0) txn->state.streams++;
-        txn->state.entries++;
-        status = tycho__list_append(txn, stream, event->position, 0);
-    }
+    if (status == TYCHO_OK) status = enter_lists(txn, stream, event, tags);
     if (status == TYCHO_OK) {
         status = tycho__append(txn, event->position, tycho__record_size(event), &to);
     }
@@ -161,8 +165,8 @@ static int change_type(tycho__txn *txn, tycho__event_view *event, uint32_t old_t
     event->type_number = to->number;
     if (to->number == old_type) return TYCHO_OK;
     status = tycho__settle(txn);
-    if (status != TYCHO_OK) return status;
-    status = tycho__list_edit(txn, TYCHO__TYPE, old_type, &from);
+    if (status == TYCHO_OK) status = tycho__list_edit(txn, TYCHO__TYPE, to->number, &to);
+    if (status == TYCHO_OK) status = tycho__list_edit(txn, TYCHO__TYPE, old_type, &from);
     if (status == TYCHO_OK) status = tycho__list_remove(txn, from, event->position);
     return status == TYCHO_OK ? tycho__list_insert(txn, to, event->position) : status;
 }

@@ -11,12 +11,18 @@
 
 #include <stdlib.h>
 
-enum { HEAD = 48, FIRST_SLOTS = 64, KEPT_LISTS = 32768 };
+enum { HEAD = 48, FIRST_SLOTS = 64, KEPT_LISTS = 131072 };
+
+/* The hash beside the pointer saves most visits to lists that are not the one. */
+struct name_slot {
+    uint64_t hash;
+    tycho__list *list;
+};
 
 struct tycho__lists {
     tycho__list **by_number;
-    tycho__list **by_name; /* live names only: a deleted stream is taken out */
-    tycho__list **all;     /* in order of arrival */
+    struct name_slot *by_name;
+    tycho__list **all;     /* in no order */
     tycho__list **dirty;   /* to be written; has room for all */
     size_t dirty_count;
     size_t slots; /* of each table, a power of 2 */
@@ -85,8 +91,8 @@ static size_t number_slot(const struct tycho__lists *lists, uint8_t kind, uint32
     return (size_t)(hash >> 32) & (lists->slots - 1);
 }
 
-static size_t name_slot(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
-    return (size_t)tycho__hash(name.data, name.size, kind) & (lists->slots - 1);
+static uint64_t name_hash(uint8_t kind, tycho_bytes name) {
+    return tycho__hash(name.data, name.size, kind);
 }
 
 static tycho__list *find_number(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
@@ -99,21 +105,26 @@ static tycho__list *find_number(const struct tycho__lists *lists, uint8_t kind, 
 
 static tycho__list *find_name(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
     if (lists == NULL) return NULL;
-    for (size_t i = name_slot(lists, kind, name);; i = (i + 1) & (lists->slots - 1)) {
-        tycho__list *list = lists->by_name[i];
+    uint64_t hash = name_hash(kind, name);
+    size_t mask = lists->slots - 1;
+    for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
+        tycho__list *list = lists->by_name[i].list;
         if (list == NULL) return NULL;
+        if (lists->by_name[i].hash != hash) continue;
         bool is_live = (list->flags & TYCHO__LIST_DELETED) == 0;
         if (is_live && list->kind == kind && tycho__equal(list->name, name)) return list;
     }
 }
 
-static void enter(struct tycho__lists *lists, tycho__list *list) {
+static void enter(struct tycho__lists *lists, tycho__list *list, uint64_t hash) {
+    size_t mask = lists->slots - 1;
     size_t i = number_slot(lists, list->kind, list->number);
-    while (lists->by_number[i] != NULL) i = (i + 1) & (lists->slots - 1);
+    while (lists->by_number[i] != NULL) i = (i + 1) & mask;
     lists->by_number[i] = list;
-    i = name_slot(lists, list->kind, list->name);
-    while (lists->by_name[i] != NULL) i = (i + 1) & (lists->slots - 1);
-    lists->by_name[i] = list;
+    i = (size_t)hash & mask;
+    while (lists->by_name[i].list != NULL) i = (i + 1) & mask;
+    lists->by_name[i].list = list;
+    lists->by_name[i].hash = hash;
 }
 
 static void free_tables(struct tycho__lists *lists) {
@@ -125,6 +136,10 @@ static void free_tables(struct tycho__lists *lists) {
 
 static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for the lists of a batch");
+}
+
+static int no_row(uint8_t kind, uint32_t number) {
+    return tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u", number, kind);
 }
 
 /* Makes room for one more list. */
@@ -144,9 +159,11 @@ static int grow(tycho__txn *txn) {
         free(lists);
         return no_memory();
     }
-    for (size_t i = 0; old != NULL && i < old->count; i++) {
-        lists->all[lists->count++] = old->all[i];
-        enter(lists, old->all[i]);
+    for (size_t i = 0; old != NULL && i < old->slots; i++) {
+        tycho__list *list = old->by_name[i].list;
+        if (list == NULL) continue;
+        lists->all[lists->count++] = list;
+        enter(lists, list, old->by_name[i].hash);
     }
     for (size_t i = 0; old != NULL && i < old->dirty_count; i++) {
         lists->dirty[lists->dirty_count++] = old->dirty[i];
@@ -157,30 +174,51 @@ static int grow(tycho__txn *txn) {
     return TYCHO_OK;
 }
 
-/* Takes a copy of `list`, with its name and tail, into the memory. */
+/* Takes a copy of `list`, with its name but without its tail, into the memory. */
 static int keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept) {
     int status = grow(txn);
     if (status != TYCHO_OK) return status;
-    size_t capacity = list->tail_size + 64;
     tycho__list *copy = malloc(sizeof *copy + list->name.size);
-    uint8_t *tail = malloc(capacity);
-    if (copy == NULL || tail == NULL) {
-        free(copy);
-        free(tail);
-        return no_memory();
-    }
+    if (copy == NULL) return no_memory();
     *copy = *list;
     tycho__copy(copy + 1, list->name);
     copy->name = tycho__bytes(copy + 1, list->name.size);
-    tycho__copy(tail, tycho__bytes(list->tail, list->tail_size));
-    copy->tail = tail;
-    copy->tail_capacity = capacity;
+    copy->tail = NULL;
+    copy->tail_capacity = 0;
     txn->lists->all[txn->lists->count++] = copy;
-    enter(txn->lists, copy);
+    enter(txn->lists, copy, name_hash(copy->kind, copy->name));
     copy->is_dirty = false;
     if (list->is_dirty) tycho__list_touch(txn, copy);
     *kept = copy;
     return TYCHO_OK;
+}
+
+/* Whether a list in memory lacks the tail that its row has. */
+static bool lacks_tail(const tycho__list *list) {
+    return list->tail == NULL && list->tail_count > 0;
+}
+
+int tycho__list_load_tail(tycho__txn *txn, tycho__list *list) {
+    if (list->tail_capacity > 0) return TYCHO_OK;
+    tycho__list row = {.tail_size = 0};
+    if (lacks_tail(list)) {
+        int status = tycho__list_row(txn, list->kind, list->number, &row);
+        if (status == TYCHO_NOT_FOUND) return no_row(list->kind, list->number);
+        if (status != TYCHO_OK) return status;
+    }
+    uint8_t *tail = malloc(row.tail_size + 64);
+    if (tail == NULL) return no_memory();
+    tycho__copy(tail, tycho__bytes(row.tail, row.tail_size));
+    list->tail = tail;
+    list->tail_capacity = row.tail_size + 64;
+    return TYCHO_OK;
+}
+
+void tycho__list_drop_tail(tycho__list *list) {
+    assert(list->tail_capacity > 0 || list->tail_count == 0);
+    free((void *)(uintptr_t)list->tail);
+    list->tail = NULL;
+    list->tail_capacity = 0;
 }
 
 void tycho__list_touch(tycho__txn *txn, tycho__list *list) {
@@ -204,9 +242,12 @@ int tycho__lists_write(tycho__txn *txn) {
         qsort(lists->dirty, lists->dirty_count, sizeof *lists->dirty, compare_lists);
     }
     for (size_t i = 0; i < lists->dirty_count; i++) {
-        int status = tycho__list_write(txn, lists->dirty[i]);
+        tycho__list *list = lists->dirty[i];
+        assert(!lacks_tail(list));
+        int status = tycho__list_write(txn, list);
         if (status != TYCHO_OK) return status;
-        lists->dirty[i]->is_dirty = false;
+        list->is_dirty = false;
+        tycho__list_drop_tail(list);
     }
     lists->dirty_count = 0;
     return TYCHO_OK;
@@ -284,7 +325,7 @@ int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list 
 int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list) {
     tycho__recent *recent;
     tycho__list *kept = find_number(txn->lists, kind, number);
-    if (kept != NULL) {
+    if (kept != NULL && !lacks_tail(kept)) {
         *list = *kept;
         return TYCHO_OK;
     }
@@ -311,16 +352,20 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
 
 /* ---------------------------------------------------------------- changing */
 
-int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list) {
+/* The list of a number in memory, with or without a tail. */
+static int take_list(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list) {
     assert(txn->is_write);
     *list = find_number(txn->lists, kind, number);
     if (*list != NULL) return TYCHO_OK;
     tycho__list row;
     int status = tycho__list_read(txn, kind, number, &row);
-    if (status == TYCHO_NOT_FOUND) {
-        return tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u", number, kind);
-    }
+    if (status == TYCHO_NOT_FOUND) return no_row(kind, number);
     return status == TYCHO_OK ? keep(txn, &row, list) : status;
+}
+
+int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list) {
+    int status = take_list(txn, kind, number, list);
+    return status == TYCHO_OK ? tycho__list_load_tail(txn, *list) : status;
 }
 
 static int new_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **out) {
@@ -345,7 +390,7 @@ int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
     if (*list != NULL) return TYCHO_OK;
     int status = tycho__list_find(txn, kind, name, &number);
     if (status == TYCHO_NOT_FOUND) return new_list(txn, kind, name, list);
-    return status == TYCHO_OK ? tycho__list_edit(txn, kind, number, list) : status;
+    return status == TYCHO_OK ? take_list(txn, kind, number, list) : status;
 }
 
 /* The tail of a list in memory, with room for one more entry. */
@@ -375,17 +420,18 @@ static int spill_tail(tycho__txn *txn, tycho__list *list) {
     return TYCHO_OK;
 }
 
-int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, uint64_t link) {
+void tycho__list_append(tycho__list *list, uint64_t position, uint64_t link,
+                        tycho__recent_item *item) {
     bool is_stream = list->kind == TYCHO__STREAM;
-    tycho__recent_entry entry = {is_stream ? list->next : position,
-                                 position << 1 | (link != 0 ? 1 : 0), link};
-    int status = tycho__recent_add(txn->fresh, list->kind, list->number, &entry);
-    if (status != TYCHO_OK) return status;
+    item->list = list;
+    item->kind = list->kind;
+    item->number = list->number;
+    item->entry.ordinal = is_stream ? list->next : position;
+    item->entry.value = position << 1 | (link != 0 ? 1 : 0);
+    item->entry.link = link;
     if (is_stream) list->next++;
     list->count++;
     list->recent++;
-    txn->is_changed = true;
-    return TYCHO_OK;
 }
 
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value) {

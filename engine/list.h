@@ -44,9 +44,11 @@ typedef struct tycho__list {
     tycho_bytes name;
     const uint8_t *tail;
     size_t tail_size;
-    size_t tail_capacity; /* of a list in memory, whose tail belongs to it */
+    size_t tail_capacity; /* of a tail that may be changed; 0: a view, or not loaded (in memory) */
     bool is_dirty;        /* in memory: to be written at commit */
     bool is_scratch;      /* not in memory: its changer writes it */
+    struct tycho__recent_list *recent_list; /* in memory: where its recent entries are, in */
+    uint64_t recent_serial;                 /* the object of this number (recent.c) */
 } tycho__list;
 
 typedef struct tycho__entry {
@@ -70,8 +72,11 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
 int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list);
 int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
 
-/* Adds an entry behind the last. `link` is the number of the link, 0 for an appended event. */
-int tycho__list_append(tycho__txn *txn, tycho__list *list, uint64_t position, uint64_t link);
+/* Describes and counts an entry behind the last, which the caller then puts (recent.h). `link` is
+** the number of the link, 0 for an appended event. */
+struct tycho__recent_item;
+void tycho__list_append(tycho__list *list, uint64_t position, uint64_t link,
+                        struct tycho__recent_item *item);
 
 /* Adds an entry to the row; for settle.c. */
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);
@@ -93,6 +98,10 @@ int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position);
 
 /* Gives up a stream: its name is free, its row stays, marked, for the events that name it. */
 int tycho__list_delete(tycho__txn *txn, tycho__list *list);
+
+/* Gives a list in memory a tail of its own, to be changed; and takes it away when it is written. */
+int tycho__list_load_tail(tycho__txn *txn, tycho__list *list);
+void tycho__list_drop_tail(tycho__list *list);
 
 /* Notes that a list was changed. */
 void tycho__list_touch(tycho__txn *txn, tycho__list *list);

@@ -80,7 +80,7 @@ static int store(tycho__txn *txn, tycho__list *list, const loaded *block) {
 
 int tycho__list_hole(tycho__txn *txn, tycho__list *list, uint64_t ordinal) {
     loaded block;
-    assert(list->kind == TYCHO__STREAM);
+    assert(list->kind == TYCHO__STREAM && list->tail_capacity > 0);
     int status = load(txn, list, ordinal, &block);
     if (status == TYCHO_NOT_FOUND) return missing(list, ordinal);
     if (status != TYCHO_OK) return status;
@@ -93,7 +93,7 @@ int tycho__list_hole(tycho__txn *txn, tycho__list *list, uint64_t ordinal) {
 
 int tycho__list_cut(tycho__txn *txn, tycho__list *list, uint64_t before) {
     loaded block;
-    assert(list->kind == TYCHO__STREAM);
+    assert(list->kind == TYCHO__STREAM && list->tail_capacity > 0);
     list->first = before > list->first ? before : list->first;
     tycho__list_touch(txn, list);
     while (before > 0) {
@@ -120,7 +120,7 @@ static uint32_t place_of(const loaded *block, uint64_t position) {
 
 int tycho__list_remove(tycho__txn *txn, tycho__list *list, uint64_t position) {
     loaded block;
-    assert(list->kind == TYCHO__TYPE);
+    assert(list->kind == TYCHO__TYPE && list->tail_capacity > 0);
     int status = load(txn, list, position, &block);
     if (status == TYCHO_NOT_FOUND) return missing(list, position);
     if (status != TYCHO_OK) return status;
@@ -150,7 +150,7 @@ static int store_split(tycho__txn *txn, tycho__list *list, loaded *whole) {
 
 int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position) {
     loaded block;
-    assert(list->kind == TYCHO__TYPE);
+    assert(list->kind == TYCHO__TYPE && list->tail_capacity > 0);
     int status = load(txn, list, position, &block);
     if (status == TYCHO_NOT_FOUND) { /* before the first block: one of its own */
         block.is_tail = list->count == 0;

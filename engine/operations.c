@@ -52,16 +52,17 @@ static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, 
     uint64_t revision = stream->next, link = ++txn->state.links_made;
     if (result->count == 0) result->first_revision = (int64_t)revision;
     if (stream->count == 0) txn->state.streams++;
-    status = tycho__pending_put(txn, link, stream->number, revision, position);
-    if (status == TYCHO_OK) status = tycho__list_append(txn, stream, position, link);
-    if (status == TYCHO_OK) {
-        tycho__recent_entry back = {stream->number, revision, link};
-        status = tycho__recent_add(txn->fresh, TYCHO__WAY_BACK, position, &back);
-    }
+    tycho__recent_item items[2] = {
+        {0},
+        {.kind = TYCHO__WAY_BACK, .number = position, .entry = {stream->number, revision, link}},
+    };
+    txn->is_changed = true; /* the list in memory counts the link from here on */
+    tycho__list_append(stream, position, link, &items[0]);
     txn->state.links++;
     txn->state.entries++;
     result->count++;
-    return status;
+    status = tycho__pending_put(txn, link, stream->number, revision, position);
+    return status == TYCHO_OK ? tycho__recent_put(txn, items, 2, NULL) : status;
 }
 
 static int apply_link(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,

@@ -5,7 +5,7 @@
 
 #include "list.h"
 
-enum { FIRST_SLOTS = 256, FIRST_CHUNK = 4 << 10, LAST_CHUNK = 256 << 10 };
+enum { LAST_SLOTS = 1 << 18, FIRST_CHUNK = 4 << 10, LAST_CHUNK = 256 << 10 };
 
 /* Memory of lists and entries, which go all at once. */
 struct chunk {
@@ -13,38 +13,50 @@ struct chunk {
     size_t size, used;
 };
 
-struct id_slot {
-    uint64_t hash;
-    uint64_t position; /* 0: free */
-};
-
 struct tycho__recent {
     atomic_uint shares;
+    uint64_t serial; /* never used twice in a process */
     pthread_rwlock_t lock;
     uint64_t settlements;       /* of the state that it goes with */
-    uint64_t head, links;       /* how far it goes */
+    uint64_t head, links;       /* how far it goes, what is not committed included */
     struct chunk *chunks;
     tycho__recent_list **lists; /* open addressing */
     size_t list_slots, list_count;
-    struct id_slot *ids; /* the same */
-    size_t id_slots, id_count;
+    tycho__recent_id *ids; /* in the order of positions */
+    size_t id_count, id_capacity;
+    uint32_t *id_index; /* open addressing: place in `ids` + 1 */
+    size_t id_slots;
     tycho__recent_list **sorted;
     atomic_bool is_broken; /* memory ran out in the middle of an addition: nobody may use it */
-};
 
-/* What nobody else can see is seen whole. */
-const tycho__state tycho__everything = {.head = UINT64_MAX, .links_made = UINT64_MAX};
+    /* What the present write transaction added, to be taken out again when it is aborted. */
+    tycho__recent_list **added;
+    size_t added_count, added_capacity;
+    uint64_t mark_head, mark_links;
+    size_t mark_ids;
+};
 
 static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for recent entries");
 }
 
-tycho__recent *tycho__recent_create(void) {
+/* Begins an object at what is settled; its tables begin as large as the last ones became. */
+static tycho__recent *begin_at(const tycho__env *env, const tycho__state *state) {
+    static _Atomic uint64_t serial;
     tycho__recent *recent = calloc(1, sizeof *recent);
     if (recent == NULL) return NULL;
     atomic_store(&recent->shares, 1);
+    recent->serial = atomic_fetch_add(&serial, 1) + 1;
     pthread_rwlock_init(&recent->lock, NULL);
-    return recent;
+    recent->settlements = state->settlements;
+    recent->head = state->settled;
+    recent->links = state->links_settled;
+    recent->list_slots = recent->id_slots = atomic_load(&env->recent_slots);
+    recent->lists = calloc(recent->list_slots, sizeof *recent->lists);
+    recent->id_index = calloc(recent->id_slots, sizeof *recent->id_index);
+    if (recent->lists != NULL && recent->id_index != NULL) return recent;
+    tycho__recent_release(recent);
+    return NULL;
 }
 
 void tycho__recent_release(tycho__recent *recent) {
@@ -57,6 +69,8 @@ void tycho__recent_release(tycho__recent *recent) {
     pthread_rwlock_destroy(&recent->lock);
     free(recent->lists);
     free(recent->ids);
+    free(recent->id_index);
+    free(recent->added);
     free(recent->sorted);
     free(recent);
 }
@@ -88,7 +102,6 @@ static size_t list_slot(uint8_t kind, uint64_t number, size_t slots) {
 }
 
 static tycho__recent_list *find_list(const tycho__recent *recent, uint8_t kind, uint64_t number) {
-    if (recent->list_slots == 0) return NULL;
     size_t i = list_slot(kind, number, recent->list_slots);
     for (;; i = (i + 1) & (recent->list_slots - 1)) {
         tycho__recent_list *list = recent->lists[i];
@@ -98,7 +111,7 @@ static tycho__recent_list *find_list(const tycho__recent *recent, uint8_t kind, 
 
 static int grow_lists(tycho__recent *recent) {
     if (recent->list_count * 2 < recent->list_slots) return TYCHO_OK;
-    size_t slots = recent->list_slots == 0 ? FIRST_SLOTS : recent->list_slots * 2;
+    size_t slots = recent->list_slots * 2;
     tycho__recent_list **lists = calloc(slots, sizeof *lists);
     if (lists == NULL) return no_memory();
     for (size_t i = 0; i < recent->list_slots; i++) {
@@ -132,11 +145,8 @@ static int make_list(tycho__recent *recent, uint8_t kind, uint64_t number,
     return TYCHO_OK;
 }
 
-int tycho__recent_add(tycho__recent *recent, uint8_t kind, uint64_t number,
-                      const tycho__recent_entry *entry) {
-    tycho__recent_list *list;
-    int status = make_list(recent, kind, number, &list);
-    if (status != TYCHO_OK) return status;
+static int add_entry(tycho__recent *recent, tycho__recent_list *list,
+                     const tycho__recent_entry *entry) {
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity == 0 ? 2 : list->capacity * 2;
         tycho__recent_entry *entries = take_memory(recent, capacity * sizeof *entries);
@@ -147,6 +157,13 @@ int tycho__recent_add(tycho__recent *recent, uint8_t kind, uint64_t number,
     }
     list->entries[list->count++] = *entry;
     return TYCHO_OK;
+}
+
+static int add(tycho__recent *recent, uint8_t kind, uint64_t number,
+               const tycho__recent_entry *entry) {
+    tycho__recent_list *list;
+    int status = make_list(recent, kind, number, &list);
+    return status == TYCHO_OK ? add_entry(recent, list, entry) : status;
 }
 
 /* How many of the list's entries, which are in the order of their commits, the snapshot sees. */
@@ -250,80 +267,95 @@ static uint64_t id_hash(tycho_bytes packed, bool is_uuid) {
     return tycho__hash(packed.data, packed.size, is_uuid ? 1 : 0);
 }
 
-static int grow_ids(tycho__recent *recent) {
-    if (recent->id_count * 2 < recent->id_slots) return TYCHO_OK;
-    size_t slots = recent->id_slots == 0 ? FIRST_SLOTS : recent->id_slots * 2;
-    struct id_slot *ids = calloc(slots, sizeof *ids);
-    if (ids == NULL) return no_memory();
-    for (size_t i = 0; i < recent->id_slots; i++) {
-        if (recent->ids[i].position == 0) continue;
-        size_t at = (size_t)recent->ids[i].hash & (slots - 1);
-        while (ids[at].position != 0) at = (at + 1) & (slots - 1);
-        ids[at] = recent->ids[i];
+/* Enters the ids from `first` on into the index. */
+static void index_ids(tycho__recent *recent, size_t first) {
+    size_t mask = recent->id_slots - 1;
+    for (size_t i = first; i < recent->id_count; i++) {
+        size_t at = (size_t)recent->ids[i].hash & mask;
+        while (recent->id_index[at] != 0) at = (at + 1) & mask;
+        recent->id_index[at] = (uint32_t)(i + 1);
     }
-    free(recent->ids);
-    recent->ids = ids;
-    recent->id_slots = slots;
+}
+
+static int grow_ids(tycho__recent *recent) {
+    if (recent->id_count == recent->id_capacity) {
+        size_t capacity = recent->id_capacity == 0 ? 64 : recent->id_capacity * 2;
+        tycho__recent_id *ids = realloc(recent->ids, capacity * sizeof *ids);
+        if (ids == NULL) return no_memory();
+        recent->ids = ids;
+        recent->id_capacity = capacity;
+    }
+    if (recent->id_count * 2 < recent->id_slots) return TYCHO_OK;
+    uint32_t *index = calloc(recent->id_slots * 2, sizeof *index);
+    if (index == NULL) return no_memory();
+    free(recent->id_index);
+    recent->id_index = index;
+    recent->id_slots *= 2;
+    index_ids(recent, 0);
     return TYCHO_OK;
 }
 
-static int add_hash(tycho__recent *recent, uint64_t hash, uint64_t position) {
+static int add_id(tycho__recent *recent, const tycho__event_view *event) {
+    bool is_uuid = (event->flags & TYCHO__UUID_ID) != 0;
+    size_t size = 1 + event->id.size;
     int status = grow_ids(recent);
     if (status != TYCHO_OK) return status;
-    size_t i = (size_t)hash & (recent->id_slots - 1);
-    while (recent->ids[i].position != 0) i = (i + 1) & (recent->id_slots - 1);
-    recent->ids[i].hash = hash;
-    recent->ids[i].position = position;
-    recent->id_count++;
+    uint8_t *bytes = take_memory(recent, (size + 7) & ~(size_t)7);
+    if (bytes == NULL) return no_memory();
+    bytes[0] = is_uuid ? 1 : 0;
+    tycho__copy(bytes + 1, event->id);
+    tycho__recent_id id = {id_hash(event->id, is_uuid), event->position, bytes, (uint8_t)size};
+    recent->ids[recent->id_count++] = id;
+    index_ids(recent, recent->id_count - 1);
     return TYCHO_OK;
 }
 
-int tycho__recent_add_id(tycho__recent *recent, tycho_bytes packed, bool is_uuid,
-                         uint64_t position) {
-    return add_hash(recent, id_hash(packed, is_uuid), position);
-}
-
-uint64_t tycho__recent_id(tycho__recent *recent, const tycho__state *state, tycho_bytes packed,
-                          bool is_uuid, uint64_t after) {
+uint64_t tycho__recent_find_id(tycho__recent *recent, const tycho__state *state,
+                               tycho_bytes packed, bool is_uuid) {
     if (recent == NULL) return 0;
     uint64_t hash = id_hash(packed, is_uuid), found = 0;
     pthread_rwlock_rdlock(&recent->lock);
     size_t mask = recent->id_slots - 1;
-    for (size_t i = (size_t)hash & mask; recent->id_slots > 0; i = (i + 1) & mask) {
-        uint64_t position = recent->ids[i].position;
-        if (position == 0) break;
-        bool is_next = position > after && (found == 0 || position < found);
-        if (recent->ids[i].hash == hash && position <= state->head && is_next) found = position;
+    for (size_t at = (size_t)hash & mask; found == 0; at = (at + 1) & mask) {
+        if (recent->id_index[at] == 0) break;
+        const tycho__recent_id *id = &recent->ids[recent->id_index[at] - 1];
+        bool is_same = id->hash == hash && id->bytes[0] == is_uuid &&
+                       tycho__equal(tycho__bytes(id->bytes + 1, id->size - 1u), packed);
+        if (is_same && id->position <= state->head) found = id->position;
     }
     pthread_rwlock_unlock(&recent->lock);
     return found;
+}
+
+const tycho__recent_id *tycho__recent_ids(const tycho__recent *recent, size_t *count) {
+    *count = recent->id_count;
+    return recent->ids;
 }
 
 /* ---------------------------------------------------------------- from the log */
 
 static int add_record(tycho__recent *recent, const tycho__event_view *event) {
     tycho__recent_entry entry = {event->position, event->position << 1, 0};
-    int status = tycho__recent_add(recent, TYCHO__TYPE, event->type_number, &entry);
+    int status = add(recent, TYCHO__TYPE, event->type_number, &entry);
     for (uint32_t i = 0; i < event->tag_count && status == TYCHO_OK; i++) {
-        status = tycho__recent_add(recent, TYCHO__TAG, tycho__record_tag(event, i), &entry);
+        status = add(recent, TYCHO__TAG, tycho__record_tag(event, i), &entry);
     }
     if (status == TYCHO_OK && event->stream != 0) {
         entry.ordinal = (uint64_t)event->revision;
-        status = tycho__recent_add(recent, TYCHO__STREAM, event->stream, &entry);
+        status = add(recent, TYCHO__STREAM, event->stream, &entry);
     }
     if (status != TYCHO_OK) return status;
-    bool is_uuid = (event->flags & TYCHO__UUID_ID) != 0;
-    return tycho__recent_add_id(recent, event->id, is_uuid, event->position);
+    return add_id(recent, event);
 }
 
 static int add_link(tycho__recent *recent, uint64_t link, const uint8_t *row) {
     uint32_t stream = tycho__load32(row + 8);
     uint64_t revision = tycho__load64(row + 12), position = tycho__load64(row + 20);
     tycho__recent_entry entry = {revision, position << 1 | 1, link};
-    int status = tycho__recent_add(recent, TYCHO__STREAM, stream, &entry);
+    int status = add(recent, TYCHO__STREAM, stream, &entry);
     if (status != TYCHO_OK) return status;
     tycho__recent_entry back = {stream, revision, link};
-    return tycho__recent_add(recent, TYCHO__WAY_BACK, position, &back);
+    return add(recent, TYCHO__WAY_BACK, position, &back);
 }
 
 /* The row of the link behind recent->links. TYCHO_NOT_FOUND when the snapshot has none. */
@@ -386,15 +418,6 @@ int tycho__pending_put(tycho__txn *txn, uint64_t link, uint32_t stream, uint64_t
 
 /* ---------------------------------------------------------------- sharing */
 
-static tycho__recent *begin_at(const tycho__state *state) {
-    tycho__recent *recent = tycho__recent_create();
-    if (recent == NULL) return NULL;
-    recent->settlements = state->settlements;
-    recent->head = state->settled;
-    recent->links = state->links_settled;
-    return recent;
-}
-
 /* The shared object for the state, begun when this process has none yet; a private one for a
 ** snapshot that is older than the shared one. */
 static tycho__recent *take(tycho__env *env, const tycho__state *state) {
@@ -403,10 +426,10 @@ static tycho__recent *take(tycho__env *env, const tycho__state *state) {
     recent = env->recent;
     if (recent == NULL || recent->is_broken || recent->settlements < state->settlements) {
         old = recent;
-        recent = env->recent = begin_at(state);
+        recent = env->recent = begin_at(env, state);
     } else if (recent->settlements > state->settlements) {
         pthread_mutex_unlock(&env->recent_mutex);
-        return begin_at(state);
+        return begin_at(env, state);
     }
     if (recent != NULL) atomic_fetch_add(&recent->shares, 1);
     pthread_mutex_unlock(&env->recent_mutex);
@@ -417,8 +440,7 @@ static tycho__recent *take(tycho__env *env, const tycho__state *state) {
 int tycho__recent_of(tycho__txn *txn, tycho__recent **out) {
     const tycho__state *state = &txn->state;
     *out = txn->recent;
-    if (txn->recent != NULL) return TYCHO_OK;
-    if (txn->is_settled) return TYCHO_OK;
+    if (txn->recent != NULL || txn->is_settled) return TYCHO_OK;
     if (state->head == state->settled && state->links_made == state->links_settled) {
         txn->is_settled = true;
         return TYCHO_OK;
@@ -443,37 +465,107 @@ int tycho__recent_of(tycho__txn *txn, tycho__recent **out) {
     return TYCHO_OK;
 }
 
-/* Moves all of `fresh` behind what `recent` has. */
-static int merge(tycho__recent *recent, const tycho__recent *fresh) {
-    for (size_t i = 0; i < fresh->list_slots; i++) {
-        const tycho__recent_list *list = fresh->lists[i];
-        for (uint32_t j = 0; list != NULL && j < list->count; j++) {
-            int status = tycho__recent_add(recent, list->kind, list->number, &list->entries[j]);
-            if (status != TYCHO_OK) return status;
-        }
+/* ---------------------------------------------------------------- writing */
+
+void tycho__recent_begin(tycho__txn *txn) {
+    tycho__recent *recent = txn->recent;
+    assert(txn->is_write && txn->shared == NULL);
+    if (recent == NULL) return;
+    atomic_fetch_add(&recent->shares, 1);
+    txn->shared = recent;
+    recent->added_count = 0;
+    recent->mark_head = recent->head;
+    recent->mark_links = recent->links;
+    recent->mark_ids = recent->id_count;
+}
+
+/* Remembers that an entry of the list is to be taken out by an abort. */
+static int remember(tycho__recent *recent, tycho__recent_list *list) {
+    if (recent->added_count == recent->added_capacity) {
+        size_t capacity = recent->added_capacity == 0 ? 64 : recent->added_capacity * 2;
+        tycho__recent_list **added = realloc(recent->added, capacity * sizeof *added);
+        if (added == NULL) return no_memory();
+        recent->added = added;
+        recent->added_capacity = capacity;
     }
-    for (size_t i = 0; i < fresh->id_slots; i++) {
-        if (fresh->ids[i].position == 0) continue;
-        int status = add_hash(recent, fresh->ids[i].hash, fresh->ids[i].position);
-        if (status != TYCHO_OK) return status;
-    }
+    recent->added[recent->added_count++] = list;
     return TYCHO_OK;
 }
 
-void tycho__recent_commit(tycho__txn *txn) {
-    tycho__env *env = txn->env;
-    tycho__recent *fresh = txn->fresh;
-    if (fresh == NULL) return;
-    tycho__recent *recent = take(env, &txn->state);
-    if (recent == NULL) return;
+static int put_item(tycho__txn *txn, tycho__recent *recent, const tycho__recent_item *item) {
+    tycho__list *list = item->list;
+    tycho__recent_list *place = NULL;
+    int status = TYCHO_OK;
+    if (list != NULL && list->recent_serial == recent->serial) place = list->recent_list;
+    if (place == NULL) status = make_list(recent, item->kind, item->number, &place);
+    if (status == TYCHO_OK && list != NULL) {
+        list->recent_list = place;
+        list->recent_serial = recent->serial;
+    }
+    if (status == TYCHO_OK && recent == txn->shared) status = remember(recent, place);
+    if (status != TYCHO_OK) return status;
+    status = add_entry(recent, place, &item->entry);
+    if (status != TYCHO_OK && recent == txn->shared) recent->added_count--;
+    return status;
+}
+
+int tycho__recent_put(tycho__txn *txn, const tycho__recent_item *items, uint32_t count,
+                      const tycho__event_view *event) {
+    txn->is_changed = true;
+    if (txn->recent == NULL) txn->recent = begin_at(txn->env, &txn->state);
+    if (txn->recent == NULL) return no_memory();
+    tycho__recent *recent = txn->recent;
+    int status = TYCHO_OK;
     pthread_rwlock_wrlock(&recent->lock);
-    /* A reader may have been faster and have read it from the log. */
-    if (recent->settlements == txn->state.settlements && !recent->is_broken &&
-        recent->head == txn->fresh_head && recent->links == txn->fresh_links) {
-        recent->is_broken = merge(recent, fresh) != TYCHO_OK;
-        recent->head = txn->state.head;
+    for (uint32_t i = 0; i < count && status == TYCHO_OK; i++) {
+        status = put_item(txn, recent, &items[i]);
+    }
+    if (status == TYCHO_OK && event != NULL) status = add_id(recent, event);
+    if (event != NULL) {
+        recent->head = event->position;
+    } else {
         recent->links = txn->state.links_made;
     }
     pthread_rwlock_unlock(&recent->lock);
+    return status;
+}
+
+void tycho__recent_settled(tycho__txn *txn) {
+    tycho__recent *recent = txn->recent;
+    if (recent != NULL && recent->id_slots <= LAST_SLOTS) {
+        atomic_store(&txn->env->recent_slots, recent->id_slots);
+    }
     tycho__recent_release(recent);
+    txn->recent = NULL;
+    txn->is_settled = true;
+}
+
+/* An object that the transaction began itself is now for everybody. */
+void tycho__recent_commit(tycho__txn *txn) {
+    tycho__env *env = txn->env;
+    tycho__recent *recent = txn->recent, *old = NULL;
+    if (recent == NULL || recent == txn->shared) return;
+    pthread_mutex_lock(&env->recent_mutex);
+    if (env->recent == NULL || env->recent->settlements < recent->settlements) {
+        old = env->recent;
+        env->recent = recent;
+        atomic_fetch_add(&recent->shares, 1);
+    }
+    pthread_mutex_unlock(&env->recent_mutex);
+    tycho__recent_release(old);
+}
+
+void tycho__recent_abort(tycho__txn *txn) {
+    tycho__recent *recent = txn->shared;
+    if (recent == NULL) return;
+    pthread_rwlock_wrlock(&recent->lock);
+    while (recent->added_count > 0) recent->added[--recent->added_count]->count--;
+    recent->head = recent->mark_head;
+    recent->links = recent->mark_links;
+    if (recent->id_count > recent->mark_ids) {
+        recent->id_count = recent->mark_ids;
+        memset(recent->id_index, 0, recent->id_slots * sizeof *recent->id_index);
+        index_ids(recent, 0);
+    }
+    pthread_rwlock_unlock(&recent->lock);
 }

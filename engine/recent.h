@@ -1,10 +1,11 @@
 /* recent.h - what the log has and the indexes do not have yet.
 **
 ** A commit appends to the log and nothing else: entries of streams, types and tags, ids and the
-** ways back of links are settled into their tables later, many at a time and in order of their
-** keys (settle.c), which costs a tenth of doing it event by event (measured: 30 k against 400 k
-** durable events/s over 20,000 streams and 1,000 tags, in batches of 1,000). Until then they are
-** here, in memory, and every look-up joins the two, so that an index is never stale.
+** ways back of links are settled into their tables later, many at a time and in the order of their
+** keys (settle.c). That dirties each page once for many entries instead of once for each (measured:
+** batches of 1,000 over 20,000 streams and 1,000 tags write 400 to 540 pages with every index in
+** the commit, and 80 so). Until then they are here, in memory, and every look-up joins the two, so
+** that an index is never stale.
 **
 ** Nothing of it is on disk but what it is made from: the records behind `state.settled`, and table
 ** `pending` for links, which are not in the log. So it survives no crash and needs none.
@@ -12,9 +13,10 @@
 **      position  1 ............ settled | settled + 1 ................ head
 **                tables                 | log -> struct tycho__recent
 **
-** One object stands for one value of `state.settlements` and only grows. A snapshot sees of it
-** what its own head allows, so readers of different age share it; when a commit settles, it begins
-** a new object, and readers of older snapshots keep theirs. Other processes' commits are read from
+** One object stands for one value of `state.settlements` and only grows. A snapshot sees of it what
+** its own head allows, so readers of different age share it, and the writer adds to it before it
+** commits: nobody sees that yet, and an abort takes it out again. A commit that settles begins a
+** new object; readers of older snapshots keep theirs. What other processes committed is read from
 ** the log when a snapshot is found to know more than the object.
 */
 #ifndef TYCHO__RECENT_H
@@ -27,10 +29,10 @@
 ** number of the stream it is linked into, value = revision there. */
 enum { TYCHO__WAY_BACK = TYCHO__KINDS };
 
-typedef struct tycho__recent tycho__recent;
+enum { TYCHO__RUN = 128 };
 
-/* The state under which all entries are seen: for what a write transaction adds itself. */
-extern const tycho__state tycho__everything;
+typedef struct tycho__recent tycho__recent;
+struct tycho__list;
 
 typedef struct tycho__recent_entry {
     uint64_t ordinal;
@@ -38,7 +40,7 @@ typedef struct tycho__recent_entry {
     uint64_t link;  /* number of the link, 0: an appended event */
 } tycho__recent_entry;
 
-/* The entries of one list, for settle.c. */
+/* The entries of one list, in the order of their commits. */
 typedef struct tycho__recent_list {
     uint8_t kind;
     uint64_t number;
@@ -47,34 +49,31 @@ typedef struct tycho__recent_list {
     tycho__recent_entry *entries;
 } tycho__recent_list;
 
-tycho__recent *tycho__recent_create(void);
-/* Gives up one's share of it; NULL is fine. */
+/* The id of an event. */
+typedef struct tycho__recent_id {
+    uint64_t hash;
+    uint64_t position;
+    const uint8_t *bytes; /* u8 is_uuid, packed id: the key of table `ids` */
+    uint8_t size;
+} tycho__recent_id;
+
+/* Gives up one's share of an object; NULL is fine. */
 void tycho__recent_release(tycho__recent *recent);
 
 /* The object for a transaction, brought up to its snapshot; NULL in `*recent` when all is settled.
 ** The transaction keeps it until it ends. */
 int tycho__recent_of(tycho__txn *txn, tycho__recent **recent);
 
-/* Adding; of an object that nobody shares. NO_MEMORY. */
-int tycho__recent_add(tycho__recent *recent, uint8_t kind, uint64_t number,
-                      const tycho__recent_entry *entry);
-int tycho__recent_add_id(tycho__recent *recent, tycho_bytes packed, bool is_uuid,
-                         uint64_t position);
-
-/* Takes what a transaction committed, so that it need not be read from the log again; or, when it
-** settled, begins with that. Best effort: without memory the log will be read. */
-void tycho__recent_commit(tycho__txn *txn);
+/* ---------------------------------------------------------------- looking */
 
 /* How many entries of a list the snapshot sees. */
 uint64_t tycho__recent_count(tycho__recent *recent, const tycho__state *state, uint8_t kind,
                              uint64_t number);
 
-enum { TYCHO__RUN = 128 };
-
 /* Copies a run of up to TYCHO__RUN entries of the list that has the kind and number of `wanted`:
 ** forward, from the first with an ordinal >= the given one; backward, up to the last with an
-** ordinal <= it (in rising order, too). Gives how many. In a list of ways back, which has no
-** order, `ordinal` is the index of the first. */
+** ordinal <= it (in rising order, too). Gives how many. In a list of ways back, which has no order,
+** `ordinal` is the index of the first. */
 uint32_t tycho__recent_run(tycho__recent *recent, const tycho__state *state,
                            const tycho__recent_list *wanted, bool forward, uint64_t ordinal,
                            tycho__recent_entry to[TYCHO__RUN]);
@@ -83,13 +82,34 @@ uint32_t tycho__recent_run(tycho__recent *recent, const tycho__state *state,
 bool tycho__recent_way(tycho__recent *recent, const tycho__state *state, uint64_t position,
                        uint32_t stream, tycho__recent_entry *entry);
 
-/* The next position that may have the id; start with 0. 0: no more. Its record must be asked. */
-uint64_t tycho__recent_id(tycho__recent *recent, const tycho__state *state, tycho_bytes packed,
-                          bool is_uuid, uint64_t after);
+/* The position of an id, 0 when it is not here. */
+uint64_t tycho__recent_find_id(tycho__recent *recent, const tycho__state *state,
+                               tycho_bytes packed, bool is_uuid);
 
-/* All lists, in the order of kinds and numbers; for settle.c, which alone holds the object then.
-** The array is good until the object changes. NULL without memory. */
+/* ---------------------------------------------------------------- writing */
+
+/* An entry to be added; `list` (may be NULL) is one in memory, which remembers its place here. */
+typedef struct tycho__recent_item {
+    struct tycho__list *list;
+    uint8_t kind;
+    uint64_t number;
+    tycho__recent_entry entry;
+} tycho__recent_item;
+
+/* Adds what one event or link enters. `event` (NULL for a link) is the one whose id is new. */
+int tycho__recent_put(tycho__txn *txn, const tycho__recent_item *items, uint32_t count,
+                      const tycho__event_view *event);
+
+/* For the beginning and the ends of a write transaction. */
+void tycho__recent_begin(tycho__txn *txn);
+void tycho__recent_commit(tycho__txn *txn);
+void tycho__recent_abort(tycho__txn *txn);
+
+/* For settle.c: all lists in the order of kinds and numbers (NULL without memory), and all ids in
+** the order of positions; good until the object changes. Then the transaction goes on without. */
 tycho__recent_list **tycho__recent_sorted(tycho__recent *recent, size_t *count);
+const tycho__recent_id *tycho__recent_ids(const tycho__recent *recent, size_t *count);
+void tycho__recent_settled(tycho__txn *txn);
 
 /* Table `pending`: key u64 number of the link, value of this size: u64 head when it was made, u32
 ** stream, u64 revision, u64 position. */

@@ -266,6 +266,19 @@ int tycho__record_check(tycho_bytes record, uint64_t position) {
     return TYCHO_OK;
 }
 
+/* A right checksum covers what was written, not that it was written by us. */
+static bool has_good_sizes(const tycho__event_view *view, const uint8_t sizes[3]) {
+    static const uint16_t uuid_flags[3] = {TYCHO__UUID_ID, TYCHO__UUID_CORRELATION,
+                                           TYCHO__UUID_CAUSATION};
+    bool is_good = sizes[0] > 0 && view->tag_count <= TYCHO_TAGS_MAX &&
+                   (view->flags & ~TYCHO__EVENT_FLAGS) == 0;
+    for (int i = 0; i < 3; i++) {
+        bool is_uuid = (view->flags & uuid_flags[i]) != 0;
+        is_good = is_good && (is_uuid ? sizes[i] == TYCHO__UUID_BYTES : sizes[i] <= TYCHO_ID_MAX);
+    }
+    return is_good;
+}
+
 int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     const uint8_t *from = record.data;
     assert(record.size >= TYCHO__RECORD_FIXED);
@@ -278,6 +291,9 @@ int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     view->tag_count = from[49];
     view->valid_time = view->time;
     view->content_type_number = 0;
+    if (!has_good_sizes(view, from + 46)) {
+        return corrupt_record(view->position, "sizes or flags that no event has");
+    }
     size_t fixed = TYCHO__RECORD_FIXED + optional_size(view);
     uint32_t metadata_size = tycho__load32(from + 40);
     size_t least = fixed + from[46] + from[47] + from[48] + (size_t)metadata_size;

@@ -27,53 +27,55 @@ static uint64_t recent_entries(const tycho__state *state) {
 
 /* ---------------------------------------------------------------- lists */
 
-static int settle_entries(tycho__txn *txn, tycho__list *list, const tycho__recent_list *from) {
-    for (uint32_t i = 0; from != NULL && i < from->count; i++) {
-        const tycho__recent_entry *entry = &from->entries[i];
-        int status = tycho__list_settle(txn, list, entry->ordinal, entry->value);
-        if (status != TYCHO_OK) return status;
+/* Reads the row of a list that is not in memory, with a tail that may be changed. */
+static int read_scratch(tycho__txn *txn, const tycho__recent_list *from, tycho__list *scratch) {
+    uint8_t *tail = (uint8_t *)(uintptr_t)scratch->tail;
+    size_t capacity = scratch->tail_capacity;
+    int status = tycho__list_row(txn, from->kind, (uint32_t)from->number, scratch);
+    if (status == TYCHO_NOT_FOUND) {
+        status = tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u",
+                             (uint32_t)from->number, from->kind);
     }
+    if (status == TYCHO_OK && scratch->tail_size > capacity) {
+        status = tycho__fail(TYCHO_CORRUPT, "list %u of kind %u has a tail of %zu bytes",
+                             (uint32_t)from->number, from->kind, scratch->tail_size);
+    }
+    if (status == TYCHO_OK) tycho__copy(tail, tycho__bytes(scratch->tail, scratch->tail_size));
+    scratch->tail = tail;
+    scratch->tail_capacity = capacity;
+    if (status != TYCHO_OK) return status;
+    scratch->recent = from->count; /* counted in, as in a list in memory */
+    scratch->count += from->count;
+    if (scratch->kind == TYCHO__STREAM) scratch->next += from->count;
     return TYCHO_OK;
 }
 
-/* Settles one list: first what was there, then what this transaction added. */
-static int settle_list(tycho__txn *txn, const tycho__recent_list *old,
-                       const tycho__recent_list *fresh, tycho__list *scratch) {
-    const tycho__recent_list *any = old != NULL ? old : fresh;
-    uint32_t number = (uint32_t)any->number;
-    tycho__list *list = tycho__list_kept(txn, any->kind, number);
-    bool is_kept = list != NULL;
-    if (!is_kept) {
-        tycho__list row;
-        int status = tycho__list_row(txn, any->kind, number, &row);
-        if (status == TYCHO_NOT_FOUND) {
-            return tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u", number, any->kind);
-        }
-        if (status != TYCHO_OK) return status;
-        uint8_t *tail = (uint8_t *)(uintptr_t)scratch->tail;
-        size_t capacity = scratch->tail_capacity;
-        assert(row.tail_size <= capacity);
-        memcpy(tail, row.tail, row.tail_size);
-        *scratch = row;
-        scratch->tail = tail;
-        scratch->tail_capacity = capacity;
-        scratch->is_scratch = true;
-        list = scratch;
+/* Adds the entries to the row of their list. One that is to be written at commit anyway stays in
+** memory until then. */
+static int settle_list(tycho__txn *txn, const tycho__recent_list *from, tycho__list *scratch) {
+    if (from->count == 0) return TYCHO_OK;
+    tycho__list *kept = tycho__list_kept(txn, from->kind, (uint32_t)from->number);
+    tycho__list *list = kept != NULL ? kept : scratch;
+    int status = kept != NULL ? tycho__list_load_tail(txn, kept)
+                              : read_scratch(txn, from, scratch);
+    bool is_written_later = list->is_dirty;
+    list->is_scratch = !is_written_later;
+    for (uint32_t i = 0; i < from->count && status == TYCHO_OK; i++) {
+        const tycho__recent_entry *entry = &from->entries[i];
+        status = tycho__list_settle(txn, list, entry->ordinal, entry->value);
     }
-    int status = settle_entries(txn, list, old);
-    if (status == TYCHO_OK) status = settle_entries(txn, list, fresh);
-    if (status != TYCHO_OK || is_kept) {
-        if (status == TYCHO_OK) list->recent = 0;
-        return status;
-    }
-    uint64_t count = (old != NULL ? old->count : 0) + (fresh != NULL ? fresh->count : 0);
-    list->count += count;
-    if (list->kind == TYCHO__STREAM) list->next += count;
-    return tycho__list_write(txn, list);
+    list->is_scratch = false;
+    if (status != TYCHO_OK) return status;
+    assert(list->recent == from->count);
+    list->recent = 0;
+    if (is_written_later) return TYCHO_OK;
+    status = tycho__list_write(txn, list);
+    if (kept != NULL) tycho__list_drop_tail(kept);
+    return status;
 }
 
 static int settle_ways(tycho__txn *txn, const tycho__recent_list *from) {
-    for (uint32_t i = 0; from != NULL && i < from->count; i++) {
+    for (uint32_t i = 0; i < from->count; i++) {
         const tycho__recent_entry *entry = &from->entries[i];
         uint8_t key[TYCHO__LINK_KEY], value[16];
         tycho__link_key(key, from->number, (uint32_t)entry->ordinal);
@@ -86,88 +88,61 @@ static int settle_ways(tycho__txn *txn, const tycho__recent_list *from) {
     return TYCHO_OK;
 }
 
-static int order_of(const tycho__recent_list *a, const tycho__recent_list *b) {
-    if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
-    return a->number < b->number ? -1 : a->number > b->number;
-}
-
-/* Walks both objects' lists in the order of their keys, together. */
-static int settle_lists(tycho__txn *txn, tycho__list *scratch) {
-    size_t old_count = 0, fresh_count = 0, i = 0, j = 0;
-    tycho__recent_list **old = NULL, **fresh;
-    if (txn->recent != NULL) old = tycho__recent_sorted(txn->recent, &old_count);
-    fresh = tycho__recent_sorted(txn->fresh, &fresh_count);
-    if (fresh == NULL || (txn->recent != NULL && old == NULL)) {
-        return tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
+static int settle_lists(tycho__txn *txn) {
+    size_t count;
+    tycho__recent_list **lists = tycho__recent_sorted(txn->recent, &count);
+    tycho__list scratch = {.tail_capacity = TYCHO__BLOCK_SIZE_MAX + 64};
+    uint8_t *tail = malloc(scratch.tail_capacity);
+    int status = TYCHO_OK;
+    if (lists == NULL || tail == NULL) {
+        status = tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
     }
-    while (i < old_count || j < fresh_count) {
-        int order = i == old_count ? 1 : j == fresh_count ? -1 : order_of(old[i], fresh[j]);
-        const tycho__recent_list *a = order <= 0 ? old[i++] : NULL;
-        const tycho__recent_list *b = order >= 0 ? fresh[j++] : NULL;
-        int status;
-        if ((a != NULL ? a : b)->kind == TYCHO__WAY_BACK) {
-            status = settle_ways(txn, a);
-            if (status == TYCHO_OK) status = settle_ways(txn, b);
-        } else {
-            status = settle_list(txn, a, b, scratch);
-        }
-        if (status != TYCHO_OK) return status;
+    scratch.tail = tail;
+    for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
+        status = lists[i]->kind == TYCHO__WAY_BACK ? settle_ways(txn, lists[i])
+                                                   : settle_list(txn, lists[i], &scratch);
     }
-    return TYCHO_OK;
+    free((void *)(uintptr_t)scratch.tail);
+    return status;
 }
 
 /* ---------------------------------------------------------------- ids */
 
-struct id_key {
-    uint64_t position;
-    uint8_t size;
-    uint8_t bytes[1 + TYCHO_ID_MAX];
-};
-
 static int compare_ids(const void *a, const void *b) {
-    const struct id_key *x = *(struct id_key *const *)a, *y = *(struct id_key *const *)b;
+    const tycho__recent_id *x = *(const tycho__recent_id *const *)a,
+                           *y = *(const tycho__recent_id *const *)b;
     int order = memcmp(x->bytes, y->bytes, x->size < y->size ? x->size : y->size);
     return order != 0 ? order : x->size - y->size;
 }
 
-/* Reads the ids of the records from `first` on. */
-static int read_ids(tycho__txn *txn, uint64_t first, struct id_key *keys, struct id_key **sorted,
-                    size_t count) {
+static int insert_ids(tycho__txn *txn, const tycho__recent_id **sorted, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        tycho__event_view event;
-        int status = tycho__event_load(txn, first + i, &event);
+        uint8_t value[8];
+        tycho__store64(value, sorted[i]->position);
+        int status = tycho__insert(txn, TYCHO__IDS, tycho__bytes(sorted[i]->bytes, sorted[i]->size),
+                                   tycho__bytes(value, sizeof value));
+        if (status == TYCHO_DUPLICATE_EVENT) {
+            return tycho__fail(TYCHO_CORRUPT, "the event at position %llu has an id that is taken",
+                               (unsigned long long)sorted[i]->position);
+        }
         if (status != TYCHO_OK) return status;
-        keys[i].position = first + i;
-        keys[i].size = (uint8_t)(1 + event.id.size);
-        keys[i].bytes[0] = (event.flags & TYCHO__UUID_ID) != 0;
-        tycho__copy(keys[i].bytes + 1, event.id);
-        sorted[i] = &keys[i];
     }
     return TYCHO_OK;
 }
 
 static int settle_ids(tycho__txn *txn) {
-    size_t count = txn->state.head - txn->state.settled;
+    size_t count;
+    const tycho__recent_id *ids = tycho__recent_ids(txn->recent, &count);
     if (count == 0) return TYCHO_OK;
-    struct id_key *keys = malloc(count * sizeof *keys);
-    struct id_key **sorted = malloc(count * sizeof *sorted);
-    int status = TYCHO_OK;
-    if (keys == NULL || sorted == NULL) {
-        status = tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
-    } else {
-        status = read_ids(txn, txn->state.settled + 1, keys, sorted, count);
+    const tycho__recent_id **sorted = malloc(count * sizeof *sorted);
+    if (sorted == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
+    bool is_sorted = true; /* as UUIDv7 of one writer are */
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = &ids[i];
+        is_sorted = is_sorted && (i == 0 || compare_ids(&sorted[i - 1], &sorted[i]) < 0);
     }
-    if (status == TYCHO_OK) qsort(sorted, count, sizeof *sorted, compare_ids);
-    for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
-        status = tycho__insert(txn, TYCHO__IDS, tycho__bytes(sorted[i]->bytes, sorted[i]->size),
-                               tycho__bytes(&sorted[i]->position, 8));
-        if (status == TYCHO_DUPLICATE_EVENT) {
-            status =
-                tycho__fail(TYCHO_CORRUPT, "the event at position %llu has an id that is taken",
-                            (unsigned long long)sorted[i]->position);
-        }
-    }
-    free(keys);
+    if (!is_sorted) qsort(sorted, count, sizeof *sorted, compare_ids);
+    int status = insert_ids(txn, sorted, count);
     free(sorted);
     return status;
 }
@@ -188,35 +163,24 @@ static int remove_pending(tycho__txn *txn) {
     return TYCHO_OK;
 }
 
-/* From here on the transaction adds to an empty object. */
-static int begin_again(tycho__txn *txn) {
-    tycho__recent *fresh = tycho__recent_create();
-    if (fresh == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
-    tycho__recent_release(txn->fresh);
-    tycho__recent_release(txn->recent);
-    txn->fresh = fresh;
-    txn->recent = NULL;
-    txn->is_settled = true;
-    txn->state.settled = txn->fresh_head = txn->state.head;
-    txn->state.links_settled = txn->fresh_links = txn->state.links_made;
-    txn->state.settlements++;
-    txn->state.recent_size = 0;
-    return TYCHO_OK;
-}
-
 int tycho__settle(tycho__txn *txn) {
+    tycho__recent *recent;
     assert(txn->is_write);
     if (recent_entries(&txn->state) == 0) return TYCHO_OK;
     txn->is_changed = true;
-    tycho__list scratch = {.tail_capacity = TYCHO__BLOCK_SIZE_MAX + 64};
-    uint8_t *tail = malloc(scratch.tail_capacity);
-    if (tail == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
-    scratch.tail = tail;
-    int status = settle_lists(txn, &scratch);
-    free((void *)(uintptr_t)scratch.tail);
+    int status = tycho__recent_of(txn, &recent);
+    if (status != TYCHO_OK) return status;
+    assert(recent != NULL);
+    status = settle_lists(txn);
     if (status == TYCHO_OK) status = settle_ids(txn);
     if (status == TYCHO_OK) status = remove_pending(txn);
-    return status == TYCHO_OK ? begin_again(txn) : status;
+    if (status != TYCHO_OK) return status;
+    txn->state.settled = txn->state.head;
+    txn->state.links_settled = txn->state.links_made;
+    txn->state.settlements++;
+    txn->state.recent_size = 0;
+    tycho__recent_settled(txn);
+    return TYCHO_OK;
 }
 
 int tycho__settle_when_due(tycho__txn *txn) {

@@ -28,26 +28,6 @@ int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *str
     return TYCHO_OK;
 }
 
-/* Looks the id up among what is not settled: candidates come by a hash, and the record decides. */
-static int look_up_recent(tycho__txn *txn, tycho_bytes packed, bool is_uuid, bool is_fresh,
-                          uint64_t *position) {
-    tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
-    const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
-    uint64_t at = 0;
-    for (;;) {
-        tycho__event_view event;
-        at = tycho__recent_id(recent, state, packed, is_uuid, at);
-        if (at == 0) return TYCHO_NOT_FOUND;
-        int status = tycho__event_load(txn, at, &event);
-        if (status != TYCHO_OK) return status;
-        bool is_same =
-            tycho__equal(event.id, packed) && is_uuid == ((event.flags & TYCHO__UUID_ID) != 0);
-        if (!is_same) continue;
-        *position = at;
-        return TYCHO_OK;
-    }
-}
-
 int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position) {
     uint8_t key[1 + TYCHO_ID_MAX];
     tycho_bytes value;
@@ -62,9 +42,9 @@ int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_
     }
     if (status != TYCHO_NOT_FOUND) return status;
     status = tycho__recent_of(txn, &recent);
-    if (status == TYCHO_OK) status = look_up_recent(txn, packed, is_uuid, false, position);
-    if (status == TYCHO_NOT_FOUND) status = look_up_recent(txn, packed, is_uuid, true, position);
-    return status;
+    if (status != TYCHO_OK) return status;
+    *position = tycho__recent_find_id(recent, &txn->state, packed, is_uuid);
+    return *position != 0 ? TYCHO_OK : TYCHO_NOT_FOUND;
 }
 
 int tycho__event_find(tycho__txn *txn, const tycho__id *id, uint64_t *position) {
@@ -97,9 +77,12 @@ void tycho__link_key(uint8_t key[TYCHO__LINK_KEY], uint64_t position, uint32_t s
 static int find_home(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,
                      tycho__entry *entry) {
     tycho__entries entries;
+    tycho__list list;
     if (event->stream != stream->number) return TYCHO_NOT_FOUND;
-    tycho__entries_begin(&entries, txn, stream);
-    int status = tycho__entries_from(&entries, (uint64_t)event->revision, entry);
+    int status = tycho__list_read(txn, TYCHO__STREAM, stream->number, &list); /* with its tail */
+    if (status != TYCHO_OK) return status;
+    tycho__entries_begin(&entries, txn, &list);
+    status = tycho__entries_from(&entries, (uint64_t)event->revision, entry);
     if (status == TYCHO_END) return TYCHO_NOT_FOUND;
     if (status != TYCHO_OK) return status;
     bool is_home = entry->ordinal == (uint64_t)event->revision &&
@@ -127,16 +110,14 @@ static int settled_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, si
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-static void recent_ways(tycho__txn *txn, bool is_fresh, uint64_t position, tycho__way *ways,
+static void recent_ways(tycho__txn *txn, uint64_t position, tycho__way *ways,
                         size_t most, size_t *count) {
     tycho__recent_entry run[TYCHO__RUN];
     tycho__recent_list wanted = {.kind = TYCHO__WAY_BACK, .number = position};
-    tycho__recent *recent = is_fresh ? txn->fresh : txn->recent;
-    const tycho__state *state = is_fresh ? &tycho__everything : &txn->state;
     uint32_t found;
     uint64_t at = 0;
     do {
-        found = tycho__recent_run(recent, state, &wanted, true, at, run);
+        found = tycho__recent_run(txn->recent, &txn->state, &wanted, true, at, run);
         for (uint32_t i = 0; i < found; i++, ++*count) {
             if (*count >= most) continue;
             ways[*count].stream = (uint32_t)run[i].ordinal;
@@ -154,8 +135,7 @@ int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_
     int status = settled_ways(txn, position, ways, most, count);
     if (status == TYCHO_OK) status = tycho__recent_of(txn, &recent);
     if (status != TYCHO_OK) return status;
-    recent_ways(txn, false, position, ways, most, count);
-    recent_ways(txn, true, position, ways, most, count);
+    recent_ways(txn, position, ways, most, count);
     return TYCHO_OK;
 }
 
@@ -174,8 +154,7 @@ int tycho__link_find(tycho__txn *txn, uint64_t position, uint32_t stream, uint64
     status = tycho__recent_of(txn, &recent);
     if (status != TYCHO_OK) return status;
     tycho__recent_entry entry;
-    bool is_found = tycho__recent_way(recent, &txn->state, position, stream, &entry) ||
-                    tycho__recent_way(txn->fresh, &tycho__everything, position, stream, &entry);
+    bool is_found = tycho__recent_way(recent, &txn->state, position, stream, &entry);
     if (is_found) *revision = entry.value;
     return is_found ? TYCHO_OK : TYCHO_NOT_FOUND;
 }

@@ -206,10 +206,7 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     if (status == TYCHO_OK) status = tycho__recent_of(txn, &txn->recent);
     if (status == TYCHO_OK) {
         tycho__lists_take(txn);
-        txn->fresh_head = txn->state.head;
-        txn->fresh_links = txn->state.links_made;
-        txn->fresh = tycho__recent_create();
-        if (txn->fresh == NULL) status = tycho__fail(TYCHO_NO_MEMORY, "no memory to write");
+        tycho__recent_begin(txn);
     }
     if (status != TYCHO_OK) tycho__txn_abort(txn);
     return status;
@@ -219,14 +216,15 @@ static void end_write(tycho__txn *txn) {
     tycho__lists_free(txn->lists);
     txn->lists = NULL;
     forget_recent(txn);
-    tycho__recent_release(txn->fresh);
-    txn->fresh = NULL;
+    tycho__recent_release(txn->shared);
+    txn->shared = NULL;
     txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
 }
 
 void tycho__txn_abort(tycho__txn *txn) {
     if (txn->mdb == NULL) return;
     if (!txn->is_changed) tycho__lists_keep(txn);
+    tycho__recent_abort(txn);
     mdb_txn_abort(txn->mdb);
     end_write(txn);
 }
@@ -239,8 +237,12 @@ int tycho__txn_commit(tycho__txn *txn) {
         return status;
     }
     int error = mdb_txn_commit(txn->mdb);
-    if (error == 0) tycho__recent_commit(txn);
-    if (error == 0) tycho__lists_keep(txn);
+    if (error == 0) {
+        tycho__recent_commit(txn);
+        tycho__lists_keep(txn);
+    } else {
+        tycho__recent_abort(txn); /* if it is there after all, it will be read from the log */
+    }
     end_write(txn);
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "committing");
 }

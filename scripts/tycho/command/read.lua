@@ -1,0 +1,142 @@
+--- The verbs `read` (events of a stream or of the log, also as they come) and `event` (one event).
+local event_line = require "tycho.command.event_line"
+local failure = require "tycho.command.failure"
+local shared = require "tycho.command.shared"
+local tycho = require "tycho"
+
+local read = { name = "read" }
+
+function read.define(command)
+  command:summary "Show events of a stream, or of the log"
+  command:argument("stream", "Stream or route; none: the log"):args "?"
+  command:flag("-b --backward", "Last ones first")
+  command:option("-n --limit", "At most so many"):argname "COUNT"
+    :convert(shared.integer("--limit", 1))
+  command:option("-t --type", "Only of this type (several: any of them)"):count "*":argname "TYPE"
+  command:option("--tag", "Only with this tag (several: all of them)"):count "*":argname "TAG"
+  command:option("--from", "Behind the event with this id"):argname "ID"
+  command:option("--to", "Before the event with this id"):argname "ID"
+  command:option("--after-position", "Behind this position (backward: before it)")
+    :argname "POSITION":convert(shared.integer("--after-position", 0))
+  command:mutex(
+    command:flag("--as-at", "In the order of their times"),
+    command:flag("--as-of", "In the order of the times since when they hold"))
+  command:option("--since", "From this time on (RFC 3339, a date, or microseconds)")
+    :argname "TIME":convert(shared.time("--since"))
+  command:option("--until", "Before this time"):argname "TIME":convert(shared.time("--until"))
+  command:flag("-f --follow", "Go on with events as they are written; end with Ctrl-C")
+end
+
+local function data_text(data)
+  return tycho.json.encode(data)
+end
+
+local function time_text(time, _, output)
+  return output:time(time)
+end
+
+local function columns(stream)
+  local list = {
+    { key = "position", right = true },
+    { key = "timestamp", text = time_text },
+    { key = "revision", right = true },
+    { key = "event_type" },
+    { key = "data", text = data_text },
+  }
+  if not stream then list[3] = { key = "stream" } end
+  return list
+end
+
+-- A line is wanted whole or not at all: a follower is ended by Ctrl-C or by its limit.
+local function check_follow(arguments)
+  for _, name in ipairs { "backward", "as_at", "as_of", "to", "until" } do
+    if arguments[name] then
+      failure.usage(("--follow goes forward without end: --%s does not fit")
+        :format(name:gsub("_", "-")), "leave one of them out")
+    end
+  end
+end
+
+-- The read that the arguments describe.
+local function specification(store, arguments)
+  local spec = store:read()
+  if arguments.stream then spec = spec:stream(arguments.stream) end
+  if #arguments.type > 0 then spec = spec:of_type(arguments.type) end
+  if #arguments.tag > 0 then spec = spec:tagged(arguments.tag) end
+  if arguments.backward then spec = spec:backward() end
+  if arguments.as_at then spec = spec:as_at() end
+  if arguments.as_of then spec = spec:as_of() end
+  if arguments.since then spec = spec:newer_than_or_equal(arguments.since) end
+  if arguments["until"] then spec = spec:older_than(arguments["until"]) end
+  if arguments.from then spec = spec:from(arguments.from) end
+  if arguments.to then spec = spec:to(arguments.to) end
+  if arguments.after_position then spec = spec:from_position(arguments.after_position) end
+  return spec
+end
+
+-- A link does not move the head: a followed stream is looked at twice a second besides.
+local stream_poll_seconds = 0.5
+
+local function follow(store, spec, arguments, rows)
+  local left = arguments.limit or math.huge
+  while true do
+    local head, last = store:head(), nil
+    for event in spec:each() do
+      rows:add(event_line.from_event(event))
+      last, left = event, left - 1
+      if left == 0 then return end
+    end
+    rows:flush()
+    if last and arguments.stream then
+      spec = spec:from_revision(last.revision)
+    elseif last then
+      spec = spec:from_position(last.position)
+    end
+    store:wait(head, arguments.stream and stream_poll_seconds or nil)
+  end
+end
+
+function read.run(arguments, output)
+  if arguments.follow then check_follow(arguments) end
+  local store <close> = shared.open(arguments, "read_only")
+  local rows = output:rows(columns(arguments.stream))
+  local spec = specification(store, arguments)
+  if arguments.follow then
+    follow(store, spec, arguments, rows)
+  else
+    if arguments.limit then spec = spec:limit(arguments.limit) end
+    for event in spec:each() do rows:add(event_line.from_event(event)) end
+  end
+  rows:flush()
+end
+
+local event = { name = "event" }
+
+function event.define(command)
+  command:summary "Show one event, and the streams it is in"
+  command:argument("id", "Its id"):argname "ID"
+end
+
+function event.run(arguments, output)
+  local store <close> = shared.open(arguments, "read_only")
+  local found = store:event(arguments.id)
+  if not found then
+    failure.raise(4, ("no event has the id %q"):format(arguments.id),
+      "look for it with: tycho read")
+  end
+  local object = event_line.from_event(found)
+  object.streams = tycho.array(store:streams_of(arguments.id))
+  output:facts(object, {
+    "event_id", "event_type", "position", "stream", "revision", "timestamp", "valid_at", "tags",
+    "correlation_id", "causation_id", "content_type", "streams", "metadata", "data",
+  }, {
+    timestamp = function(time) return output:time(time) end,
+    valid_at = function(time) return output:time(time) end,
+    tags = function(tags) return table.concat(tags, " ") end,
+    streams = function(streams) return table.concat(streams, " ") end,
+    metadata = data_text,
+    data = data_text,
+  })
+end
+
+return { read, event }

@@ -1,0 +1,85 @@
+--- `tycho verify`, `backup` and `stats`.
+local command = require "support.command"
+
+describe("tycho", function()
+  local tycho
+
+  before_each(function()
+    tycho = command.new()
+    local lines = {}
+    for i = 1, 2000 do
+      lines[i] = ('{"stream":"s%d","type":"T","data":{"text":"%s"}}'):format(i % 50, ("x"):rep(100))
+    end
+    tycho:must("import", { stdin = table.concat(lines, "\n") })
+  end)
+  after_each(function() tycho:close() end)
+
+  -- Overwrites so many bytes of the data file from a place on, each by its complement.
+  local function damage(from, count)
+    local path = tycho.store .. "/data.mdb"
+    local file <close> = assert(io.open(path, "r+b"))
+    assert(file:seek("set", from))
+    local bytes = file:read(count)
+    assert(file:seek("set", from))
+    assert(file:write((bytes:gsub(".", function(byte) return string.char(255 - byte:byte()) end))))
+  end
+
+  local function find_text(needle)
+    local file <close> = assert(io.open(tycho.store .. "/data.mdb", "rb"))
+    return assert(file:read("a"):find(needle, 1, true)) - 1
+  end
+
+  it("verifies a sound store", function()
+    assert(tycho:must("verify"):find("sound", 1, true))
+    local result = tycho:objects("verify")[1]
+    assert.same({ 0, true }, { result.findings, result.ok })
+    assert.equal(2000, result.events)
+  end)
+
+  it("finds a flipped bit of an event, and ends with 5", function()
+    damage(find_text(("x"):rep(100)) + 50, 1)
+    local result = tycho:run("verify")
+    assert.equal(5, result.status)
+    assert(result.out:find("%S"), "a finding")
+    assert(result.err:find("^tycho: %d+ findings? in [^\n]+\nrestore a backup[^\n]+\n$"),
+      result.err)
+    result = tycho:run("verify --json")
+    assert.equal(5, result.status)
+    local objects = command.decode(result.out)
+    assert.equal("string", type(objects[1].finding))
+    assert.is_false(objects[#objects].ok)
+  end)
+
+  it("reports damaged pages, and does not crash of them", function()
+    local file <close> = assert(io.open(tycho.store .. "/data.mdb", "rb"))
+    local size = file:seek("end")
+    for page = 8192, size - 4096, 4096 do damage(page, 64) end
+    local result = tycho:run("verify")
+    assert.equal(5, result.status, result.err)
+    assert(result.err:find("tycho: [^\n]+\n[^\n]+\n$"), result.err)
+  end)
+
+  it("backs up into a new directory, and nowhere else", function()
+    local copy = tycho:path("copy")
+    assert(tycho:must("backup " .. copy):find("^2,000 events, "))
+    assert.equal(tycho:must("export"), tycho:must("export", { store = copy }))
+    local result = tycho:run("backup " .. copy)
+    assert.equal(1, result.status)
+    assert(result.err:find("choose a path where nothing is yet", 1, true), result.err)
+    assert.equal(2000, tycho:objects("backup " .. tycho:path("second"))[1].events)
+  end)
+
+  it("shows numbers about the store", function()
+    tycho:must("publish new T --id e1 --tag a --tag b")
+    tycho:must("link l e1")
+    tycho:must("route set r l")
+    local stats = tycho:objects("stats")[1]
+    assert.same({ 2001, 52, 1, 2, 2002, 1, 1 }, {
+      stats.events, stats.streams, stats.types, stats.tags, stats.entries, stats.links,
+      stats.routes,
+    })
+    assert.equal(tycho.store, stats.path)
+    assert(stats.file_size > 100000)
+    assert(tycho:must("stats"):find("\nevents\t2001\n", 1, true))
+  end)
+end)
