@@ -124,7 +124,8 @@ int tycho__lua_store_verification(lua_State *L);
 int tycho__lua_batch_create(lua_State *L);
 
 /* time.c, hash.c */
-int tycho__lua_hash128(lua_State *L);
+int tycho__lua_hash(lua_State *L);
+int tycho__lua_content_id(lua_State *L);
 int tycho__lua_time_parse(lua_State *L);
 int tycho__lua_time_format(lua_State *L);
 

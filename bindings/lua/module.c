@@ -1,6 +1,6 @@
 /* module.c - the loader of `tycho.core`, which only scripts/tycho/ requires.
 **
-**     uuid hash128 now parse_time format_time                                   public as they are
+**     uuid hash content_id now parse_time format_time                           public as they are
 **     null array is_array binary json msgpack                                   (codec.h)
 **     open batch                                                                boxes
 **     misuse own nearest                                                        errors
@@ -24,7 +24,8 @@ int luaopen_tycho_core(lua_State *L);
 __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"uuid", module_uuid},
-        {"hash128", tycho__lua_hash128},
+        {"hash", tycho__lua_hash},
+        {"content_id", tycho__lua_content_id},
         {"now", module_now},
         {"parse_time", tycho__lua_time_parse},
         {"format_time", tycho__lua_time_format},

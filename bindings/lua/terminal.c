@@ -5,12 +5,10 @@
 **   width()            columns of the terminal on standard output, or nil
 **   monotonic()        seconds of a clock that only moves forward
 **   default_signals()  SIGINT and SIGPIPE end the process again, whatever was inherited
-**   merge_free_memory()  from now on, malloc merges what is freed at once
 **
 ** It holds no state. */
 #include <lauxlib.h>
 #include <lua.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -48,23 +46,12 @@ static int default_signals(lua_State *L) {
     return 0;
 }
 
-/* Without its fast bins, malloc of glibc need not sweep them at each larger request. For work that
-** makes much garbage between requests for pages it is a fifth faster. */
-static int merge_free_memory(lua_State *L) {
-    (void)L;
-#ifdef M_MXFAST
-    mallopt(M_MXFAST, 0);
-#endif
-    return 0;
-}
-
 int luaopen_tycho_terminal(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"is_terminal", is_terminal},
         {"width", width},
         {"monotonic", monotonic},
         {"default_signals", default_signals},
-        {"merge_free_memory", merge_free_memory},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

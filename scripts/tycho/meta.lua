@@ -40,10 +40,20 @@ function tycho.temporary(options) end
 ---@return string   a new UUIDv7
 function tycho.uuid() end
 
---- XXH3 of 128 bits as 16 bytes, big-endian: for ids made of content, not for secrets.
+--- XXH3 of 64 bits: for recognising content, not for secrets.
 ---@param bytes string
+---@return integer
+function tycho.hash(bytes) end
+
+--- An id made of content: the same for the same arguments, everywhere and for ever. A UUID of
+--- version 8 that begins with the milliseconds of `time` (microseconds), so that such ids rise with
+--- their events, as the store likes it.
+---@param seed integer          keeps apart what is equal text but not the same event: tycho.hash(...)
+---@param bytes string
+---@param occurrence? integer   which of several equal contents; default 0
+---@param time? integer         default: the id is in no order
 ---@return string
-function tycho.hash128(bytes) end
+function tycho.content_id(seed, bytes, occurrence, time) end
 
 ---@return integer  now, microseconds
 function tycho.now() end

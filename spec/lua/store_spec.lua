@@ -141,13 +141,43 @@ describe("a store", function()
   end)
 end)
 
-describe("hash128", function()
-  it("gives the 16 bytes of XXH3-128", function()
-    local function hex(bytes)
-      return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+describe("hash", function()
+  it("gives XXH3 of 64 bits", function()
+    assert.equal(0x78af5f94892f3950, tycho.hash("abc"))
+    assert.equal(0x2d06800538d394c2, tycho.hash(""))
+    assert.has_error(function() tycho.hash(7) end)
+  end)
+end)
+
+describe("content_id", function()
+  local pattern = "^%x+%-%x%x%x%x%-8%x%x%x%-[89ab]%x%x%x%-%x+$"
+
+  it("is the same for the same arguments, and another for any other", function()
+    local ids, count = {}, 0
+    for seed = 0, 2 do
+      for _, text in ipairs { "", "a", "b" } do
+        for occurrence = 0, 2 do
+          local id = tycho.content_id(seed, text, occurrence)
+          assert.equal(id, tycho.content_id(seed, text, occurrence))
+          assert(id:find(pattern) and #id == 36, id)
+          if not ids[id] then count = count + 1 end
+          ids[id] = true
+        end
+      end
     end
-    assert.equal("06b05ab6733a618578af5f94892f3950", hex(tycho.hash128("abc")))
-    assert.equal("99aa06d3014798d86001c324468d497f", hex(tycho.hash128("")))
-    assert.has_error(function() tycho.hash128(7) end)
+    assert.equal(27, count)
+    assert.equal(tycho.content_id(1, "a"), tycho.content_id(1, "a", 0))
+  end)
+
+  it("begins with the milliseconds", function()
+    assert.equal("018cc251-f400", tycho.content_id(1, "a", 0, 1704067200000999):sub(1, 13))
+    assert.equal("ffffffff-ffff", tycho.content_id(1, "a", 0, -1):sub(1, 13))
+    assert.equal(36, #tycho.content_id(1, "a", 0, math.mininteger))
+  end)
+
+  it("refuses what is no text or number", function()
+    assert.has_error(function() tycho.content_id("x", "a") end)
+    assert.has_error(function() tycho.content_id(1, 7) end)
+    assert.has_error(function() tycho.content_id(1, "a", 0.5) end)
   end)
 end)

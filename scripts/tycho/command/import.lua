@@ -4,7 +4,6 @@ local importer = require "tycho.command.importer"
 local line_source = require "tycho.command.line_source"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
-local terminal = require "tycho.terminal"
 
 local verb = { name = "import" }
 
@@ -92,9 +91,8 @@ function verb.run(arguments, output)
       if warned == warnings_max then shared.warn("more lines are refused: no longer shown") end
     end,
   })
-  -- Most of what an import makes is soon garbage: looked for less often, and merged when freed.
+  -- Most of what an import makes is soon garbage: looked for less often.
   collectgarbage("incremental", 300, 400)
-  terminal.merge_free_memory()
   local ok, err = pcall(import.run, import)
   shown:finish()
   if ok or import.counts.events > 0 then report(output, import.counts, shown:seconds()) end

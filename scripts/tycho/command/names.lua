@@ -1,5 +1,5 @@
 --- Names of streams made of what comes from outside: paths, names of packages.
-local hash128 = require("tycho").hash128
+local hash = require("tycho").hash
 
 local names = { size_max = 255 }
 
@@ -29,10 +29,10 @@ function names.stream(text)
   if #text <= names.size_max and not text:find("[%c\x80-\xff]") then return text end
   local name = escaped(text)
   if #name <= names.size_max then return name end
-  local hash = ("%016x"):format((">i8"):unpack(hash128(text)))
-  local last = names.size_max - #hash - 1
+  local mark = ("%016x"):format(hash(text))
+  local last = names.size_max - #mark - 1
   while last > 0 and name:byte(last + 1) & 0xC0 == 0x80 do last = last - 1 end
-  return name:sub(1, last) .. "~" .. hash
+  return name:sub(1, last) .. "~" .. mark
 end
 
 return names

@@ -1,16 +1,13 @@
---- Ids made of content, so that the same content is stored once however often it is imported.
+--- Ids made of content (`tycho.content_id`), so that the same content is stored once however often
+--- it is imported, and equal contents of one file are still several.
 ---
---- An id is a UUID of version 8, laid out as one of version 7: 48 bits of milliseconds, so that ids
---- rise with the events of a log and the store writes few pages, then 74 bits of a hash (XXH3-128)
---- of a seed, the content, and the number of equal contents that came before it in the same file.
----
---- That number is exact for equal contents that are at most `distance_max` lines apart; further
---- ones count as the same, which keeps the memory bounded: two tables of up to that many 64-bit
---- hashes, of which the older one is dropped. An entry is the line where the content was last seen,
---- and how often it was by then.
-local hash128 = require("tycho").hash128
+--- The number of equal contents before is exact for those that are at most `distance_max` lines
+--- apart; further ones count as the same, which keeps the memory bounded: two tables of up to that
+--- many 64-bit hashes, of which the older one is dropped. An entry is the line where the content
+--- was last seen, and how often it was by then.
+local tycho = require "tycho"
 
-local format, unpack = string.format, string.unpack
+local content_id, hash = tycho.content_id, tycho.hash
 
 local distance_default = 1 << 18
 local count_bits = 24
@@ -25,12 +22,12 @@ local count_mask = (1 << count_bits) - 1
 ---@return fun(): integer
 local function new(seed, distance_max)
   distance_max = distance_max or distance_default
-  local seed_high, seed_low = unpack(">I8I8", hash128(seed))
+  local seed_hash = hash(seed)
   local young, old, young_count, old_count, line = {}, {}, 0, 0, 0
 
   local function id(content, time)
-    local high, low = unpack(">I8I8", hash128(content))
-    local key, count, entry = high, 0, young[high]
+    local key = hash(content)
+    local count, entry = 0, young[key]
     line = line + 1
     if not entry then
       entry = old[key]
@@ -41,13 +38,9 @@ local function new(seed, distance_max)
     end
     if entry and line - (entry >> count_bits) <= distance_max then
       count = (entry & count_mask) + 1
-      high, low = unpack(">I8I8", hash128(content .. "\0" .. count))
     end
     young[key] = line << count_bits | count
-    local head = time and time // 1000 or high >> 16
-    high, low = high ~ seed_high, low ~ seed_low
-    return format("%08x-%04x-8%03x-%04x-%012x", head >> 16 & 0xffffffff, head & 0xffff,
-      high & 0xfff, low >> 48 & 0x3fff | 0x8000, low & 0xffffffffffff)
+    return content_id(seed_hash, content, count, time)
   end
 
   return id, function() return young_count + old_count end
