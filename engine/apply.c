@@ -194,6 +194,23 @@ static int apply_operations(tycho__txn *txn, tycho_batch *batch) {
     return TYCHO_OK;
 }
 
+/* A refusal that an operation decides on before it changes anything that is not noted. */
+static bool is_verdict(int status) {
+    switch (status) {
+    case TYCHO_MISUSE:
+    case TYCHO_WRONG_EXPECTED_VERSION:
+    case TYCHO_CONDITION_FAILED:
+    case TYCHO_DUPLICATE_EVENT:
+    case TYCHO_DUPLICATE_ENTRY:
+    case TYCHO_EVENT_NOT_FOUND:
+    case TYCHO_ENTRY_NOT_FOUND:
+    case TYCHO_TOO_LARGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 int tycho__apply(tycho__txn *txn, tycho_batch *batch) {
     int status = tycho__batch_begin_receipt(batch);
     if (status != TYCHO_OK) return status;
@@ -210,6 +227,7 @@ int tycho__apply(tycho__txn *txn, tycho_batch *batch) {
         if (status == TYCHO_OK) status = check_expectations(txn, batch);
         if (status == TYCHO_OK) status = apply_operations(txn, batch);
         if (status != TYCHO_OK) {
+            if (!is_verdict(status)) txn->is_changed = true; /* half of something was done */
             txn->state.sequence--;
             return status;
         }

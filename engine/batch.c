@@ -77,14 +77,21 @@ static int write_list(tycho__buffer *buffer, const elements *list, bool take_def
     return TYCHO_OK;
 }
 
-static int write_step(tycho__buffer *buffer, const tycho__step *step, const elements *list,
+static int write_step(tycho_batch *batch, const tycho__step *step, const elements *list,
                       bool is_condition) {
+    tycho__buffer *buffer = is_condition ? &batch->conditions : &batch->operations;
     size_t begin = buffer->size;
     int status = tycho__step_begin(buffer, step, is_condition);
     if (status == TYCHO_OK && list != NULL) {
         status = write_list(buffer, list, step->kind == TYCHO__APPEND);
     }
-    if (status == TYCHO_OK) status = tycho__step_end(buffer, begin);
+    size_t size = HEAD + batch->conditions.size + batch->operations.size + CHECKSUM;
+    if (status == TYCHO_OK && size > TYCHO_BATCH_SIZE_MAX) {
+        status =
+            tycho__fail(TYCHO_TOO_LARGE, "the batch would have %zu bytes, at most %u are allowed",
+                        size, TYCHO_BATCH_SIZE_MAX);
+    }
+    if (status == TYCHO_OK) tycho__step_end(buffer, begin);
     if (status != TYCHO_OK) buffer->size = begin;
     return status;
 }
@@ -95,7 +102,7 @@ static int add_condition(tycho_batch *batch, const tycho__step *step, const elem
         return tycho__fail(TYCHO_TOO_LARGE, "a batch has at most %d conditions",
                            TYCHO_BATCH_STEPS_MAX);
     }
-    int status = write_step(&batch->conditions, step, list, true);
+    int status = write_step(batch, step, list, true);
     if (status == TYCHO_OK) batch->condition_count++;
     return status;
 }
@@ -113,7 +120,7 @@ static int add_operation(tycho_batch *batch, tycho__step *step, const elements *
                            batch->element_count + count, TYCHO_BATCH_EVENTS_MAX);
     }
     step->count = (uint32_t)count;
-    int status = write_step(&batch->operations, step, list, false);
+    int status = write_step(batch, step, list, false);
     if (status != TYCHO_OK) return status;
     batch->operation_count++;
     batch->element_count += count;
@@ -339,7 +346,7 @@ int tycho_batch_decode(tycho_batch *batch, tycho_bytes bytes) {
     if (bytes.data == NULL || bytes.size < HEAD + CHECKSUM) {
         return tycho__fail(TYCHO_CORRUPT, "%zu bytes are no batch", bytes.size);
     }
-    if (bytes.size > 2 * (size_t)TYCHO_BATCH_SIZE_MAX + HEAD + CHECKSUM) {
+    if (bytes.size > TYCHO_BATCH_SIZE_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "a batch of %zu bytes", bytes.size);
     }
     size_t size = bytes.size - CHECKSUM;

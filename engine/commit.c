@@ -107,7 +107,7 @@ static uint32_t strictest_sync(const struct request *group) {
     uint32_t sync = TYCHO_SYNC_NONE;
     for (const struct request *request = group; request != NULL; request = request->next) {
         uint32_t wanted = request->store->options.sync;
-        if (request->status == TYCHO_OK && wanted < sync) sync = wanted;
+        if (wanted < sync) sync = wanted; /* refused ones too: a settlement may go with them */
     }
     return sync;
 }
@@ -122,8 +122,10 @@ static uint64_t largest_reserve(const struct request *group) {
     return reserve;
 }
 
-static int check_space(struct tycho__writer *writer, tycho__env *env, uint64_t reserve) {
+/* Refuses those whose reserve the disk does not have any more. */
+static int check_space(struct tycho__writer *writer, tycho__env *env, struct request *group) {
     struct statvfs disk;
+    uint64_t reserve = largest_reserve(group);
     bool is_plenty = writer->space > GROUP_SIZE && writer->space - GROUP_SIZE > reserve;
     if (is_plenty && writer->until_space_check > 0) {
         writer->until_space_check--;
@@ -133,14 +135,16 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, uint64_t r
     if (statvfs(env->path, &disk) != 0) {
         return tycho__fail(TYCHO_IO, "the disk of the store: %s", strerror(errno));
     }
-    uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
-    writer->space = available;
+    writer->space = (uint64_t)disk.f_bavail * disk.f_frsize;
     writer->until_space_check = SPACE_CHECKS;
-    if (available < reserve) {
-        return tycho__fail(TYCHO_FULL,
-                           "the disk has %llu bytes left, and %llu are kept in reserve: "
-                           "free some, or open the store with a smaller reserve_size",
-                           (unsigned long long)available, (unsigned long long)reserve);
+    for (struct request *request = group; request != NULL; request = request->next) {
+        uint64_t wanted = request->store->options.reserve_size;
+        if (writer->space >= wanted) continue;
+        tycho__fail(TYCHO_FULL,
+                    "the disk has %llu bytes left, and %llu are kept in reserve: free some, or "
+                    "open the store with a smaller reserve_size",
+                    (unsigned long long)writer->space, (unsigned long long)wanted);
+        set_verdict(request, TYCHO_FULL);
     }
     return TYCHO_OK;
 }
@@ -208,7 +212,10 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
     }
     if (status != TYCHO_OK || !txn.is_changed) {
         tycho__txn_abort(&txn);
-        return status;
+        /* Replays alone: what they promise may have been committed by somebody who flushes less. */
+        bool is_replay = status == TYCHO_OK && *applied > 0;
+        bool must_flush = is_replay && strictest_sync(group) == TYCHO_SYNC_FULL;
+        return must_flush ? tycho__env_sync(env) : status;
     }
     uint64_t sequence = txn.state.sequence;
     status = tycho__txn_commit(&txn);
@@ -216,11 +223,12 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
     return judge_commit(env, sequence, status);
 }
 
-/* Takes a group off the queue: the leader's own request first, then what there is room for. */
-static struct request *take_group(struct tycho__writer *writer) {
+/* Takes a group off the queue: the leader's own request first, then, unless it is to be alone, what
+** there is room for. */
+static struct request *take_group(struct tycho__writer *writer, bool is_alone) {
     struct request *group = writer->first, *end = group;
     size_t events = group->batch->element_count, size = group->batch->operations.size;
-    while (end->next != NULL) {
+    while (end->next != NULL && !is_alone) {
         events += end->next->batch->element_count;
         size += end->next->batch->operations.size;
         if (events > GROUP_EVENTS || size > GROUP_SIZE) break;
@@ -254,9 +262,10 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     bool is_inside = status == TYCHO_OK;
     pthread_mutex_lock(&writer->mutex);
     assert(writer->first == own);
-    struct request *group = take_group(writer);
+    /* When its own time is over, the others still have theirs: the next one leads. */
+    struct request *group = take_group(writer, !is_inside);
     pthread_mutex_unlock(&writer->mutex);
-    if (is_inside) status = check_space(writer, env, largest_reserve(group));
+    if (is_inside) status = check_space(writer, env, group);
     if (status == TYCHO_OK) status = commit_group(env, group, &applied);
     if (is_inside) tycho__gate_leave(&env->gate);
     if (status != TYCHO_OK) {
@@ -292,22 +301,37 @@ static int submit(tycho_store *store, tycho_batch *batch) {
     return request.status;
 }
 
+static void settle_alone(tycho_store *store) {
+    tycho__txn txn;
+    if (tycho__txn_write(store->env, store->options.sync, &txn) != TYCHO_OK) return;
+    if (tycho__settle(&txn) == TYCHO_OK) {
+        tycho__txn_commit(&txn);
+    } else {
+        tycho__txn_abort(&txn);
+    }
+}
+
 void tycho__commit_settle(tycho_store *store) {
     tycho__env *env = store->env;
-    tycho__txn *reading = NULL, txn;
+    tycho__txn *reading = NULL;
     if (!env->can_write || atomic_load(&env->is_broken)) return;
     if (tycho__txn_read(env, &reading) != TYCHO_OK) return;
     bool is_worth = tycho__is_worth_settling(&reading->state);
     tycho__txn_done(reading);
-    if (!is_worth || tycho__gate_enter(&env->gate, SETTLE_WAIT_MS) != TYCHO_OK) return;
-    if (tycho__txn_write(env, store->options.sync, &txn) == TYCHO_OK) {
-        if (tycho__settle(&txn) == TYCHO_OK) {
-            tycho__txn_commit(&txn);
-        } else {
-            tycho__txn_abort(&txn);
-        }
+    if (!is_worth) return;
+    struct tycho__writer *writer = env->writer;
+    pthread_mutex_lock(&writer->mutex);
+    bool is_leader = !writer->has_leader;
+    writer->has_leader = true;
+    pthread_mutex_unlock(&writer->mutex);
+    if (!is_leader) return;
+    if (tycho__gate_enter(&env->gate, SETTLE_WAIT_MS) == TYCHO_OK) {
+        settle_alone(store);
+        tycho__gate_leave(&env->gate);
     }
-    tycho__gate_leave(&env->gate);
+    pthread_mutex_lock(&writer->mutex);
+    finish_group(writer, NULL, NULL);
+    pthread_mutex_unlock(&writer->mutex);
 }
 
 /* ---------------------------------------------------------------- public */

@@ -194,6 +194,32 @@ static int copy_record(tycho_cursor *c, tycho__txn *txn, tycho_bytes record, tyc
     return status;
 }
 
+/* Fills one slot. TYCHO_OK also for a damaged record, which the slot then says. What fails for a
+** passing reason leaves the cursor before the event, and damage that it cannot pass ends the read. */
+static int fill_slot(tycho_cursor *c, tycho__txn *txn, tycho__slot *slot, uint32_t *budget) {
+    uint64_t low = c->low, high = c->high;
+    size_t array_at = c->array_at, size = c->block.size;
+    tycho_bytes record = {NULL, 0};
+    slot->status = tycho__cursor_step(c, txn, &slot->item, &record, budget);
+    if (slot->status == TYCHO_OK && !c->is_counting) {
+        slot->status = copy_record(c, txn, record, slot);
+    }
+    if (slot->status == TYCHO_OK || slot->status == TYCHO_END || slot->status == TYCHO_BUSY) {
+        return slot->status;
+    }
+    c->block.size = size;
+    bool has_moved = low != c->low || high != c->high || array_at != c->array_at;
+    if (slot->status == TYCHO_CORRUPT && has_moved) return TYCHO_OK;
+    if (slot->status == TYCHO_CORRUPT) {
+        c->is_cut_off = true;
+        return TYCHO_END;
+    }
+    c->low = low;
+    c->high = high;
+    c->array_at = array_at;
+    return slot->status;
+}
+
 static int fill_block(tycho_cursor *c, tycho__txn *txn) {
     uint32_t budget = STEPS_MAX;
     c->slot_count = c->slot_at = 0;
@@ -201,23 +227,14 @@ static int fill_block(tycho_cursor *c, tycho__txn *txn) {
     int status = tycho__cursor_prepare(c, txn);
     while (status == TYCHO_OK && c->slot_count < c->block_events && c->slot_count < c->left &&
            c->block.size < TYCHO__BLOCK_BYTES) {
-        tycho__slot *slot = &c->slots[c->slot_count];
-        tycho_bytes record = {NULL, 0};
-        size_t size = c->block.size;
-        slot->status = tycho__cursor_step(c, txn, &slot->item, &record, &budget);
-        if (slot->status == TYCHO_OK && !c->is_counting) {
-            slot->status = copy_record(c, txn, record, slot);
-        }
-        if (slot->status == TYCHO_OK || slot->status == TYCHO_CORRUPT) {
-            if (slot->status == TYCHO_CORRUPT) c->block.size = size;
-            c->slot_count++;
-        } else {
-            status = slot->status;
-        }
+        status = fill_slot(c, txn, &c->slots[c->slot_count], &budget);
+        if (status == TYCHO_OK) c->slot_count++;
     }
     if (status == TYCHO_END) c->is_done = true;
     if (c->block_events < TYCHO__BLOCK_EVENTS) c->block_events *= 4;
-    return status == TYCHO_END || status == TYCHO_BUSY ? TYCHO_OK : status;
+    bool is_served_first = c->slot_count > 0; /* the failure comes again */
+    bool is_answer = status == TYCHO_END || status == TYCHO_BUSY || is_served_first;
+    return is_answer ? TYCHO_OK : status;
 }
 
 static int grow_slots(tycho_cursor *c) {
@@ -232,7 +249,13 @@ static int grow_slots(tycho_cursor *c) {
 int tycho__cursor_advance(tycho_cursor *c) {
     while (c->slot_at == c->slot_count) {
         tycho__txn *txn;
-        if (c->is_done || c->left == 0) return TYCHO_END;
+        if (c->left == 0) return TYCHO_END;
+        if (c->is_done && c->is_cut_off) {
+            c->is_cut_off = false; /* told once, then it is over */
+            return tycho__fail(TYCHO_CORRUPT, "the list of entries that is read is damaged; `tycho "
+                                              "verify` tells what is hurt");
+        }
+        if (c->is_done) return TYCHO_END;
         int status = grow_slots(c);
         if (status == TYCHO_OK) status = tycho__cursor_begin(c, &txn);
         if (status != TYCHO_OK) return status;
@@ -240,7 +263,8 @@ int tycho__cursor_advance(tycho_cursor *c) {
         tycho__cursor_end(c, txn);
         if (status != TYCHO_OK) return status;
     }
-    c->slot_at++;
+    c->last = c->slots[c->slot_at++].item;
+    c->has_last = true;
     if (c->left != UINT64_MAX) c->left--;
     return TYCHO_OK;
 }
@@ -337,13 +361,14 @@ int tycho_cursor_tag(tycho_cursor *c, uint32_t index, tycho_bytes *tag) {
 }
 
 int tycho_cursor_key(tycho_cursor *c, tycho_bytes *key) {
-    const tycho__slot *slot = current(c);
-    if (slot == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is not on an event");
+    if (c == NULL || key == NULL || !c->has_last) {
+        return tycho__fail(TYCHO_MISUSE, "the cursor was on no event yet");
+    }
     c->key[0] = CURSOR_KEY_VERSION;
     c->key[1] = c->order;
     tycho__store64(c->key + 2, c->left);
-    tycho__store64(c->key + 10, slot->item.entry.ordinal);
-    tycho__store64(c->key + 18, (uint64_t)slot->item.time);
+    tycho__store64(c->key + 10, c->last.entry.ordinal);
+    tycho__store64(c->key + 18, (uint64_t)c->last.time);
     *key = tycho__bytes(c->key, TYCHO__KEY_SIZE);
     return TYCHO_OK;
 }

@@ -51,6 +51,7 @@ struct tycho_cursor {
     bool is_sorted;     /* AS_AT or AS_OF */
     bool by_valid_time; /* AS_OF */
     bool is_done;
+    bool is_cut_off; /* the source is damaged where it ended */
     bool is_counting; /* records are neither copied nor, without a filter, read */
     uint8_t order;
     tycho__name stream_name;
@@ -68,6 +69,8 @@ struct tycho_cursor {
     tycho__buffer block;
     tycho__slot *slots;
     size_t slot_count, slot_at; /* slot_at: the next to be served */
+    tycho__item last;           /* that was served, for the key behind it */
+    bool has_last;
     size_t block_events;        /* how many the next block may have */
     uint64_t walked;            /* position of the transaction's cursor on events */
     tycho__event_view view;     /* of the event served last */

@@ -53,6 +53,13 @@ __attribute__((constructor)) static void watch_fork(void) {
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
+bool tycho__env_is_last(tycho__env *env) {
+    pthread_mutex_lock(&registry.mutex);
+    bool is_last = env->handles == 1;
+    pthread_mutex_unlock(&registry.mutex);
+    return is_last;
+}
+
 int tycho__env_check(const tycho__env *env) {
     if (env->fork_count == registry.fork_count) return TYCHO_OK;
     return tycho__fail(TYCHO_FORKED, "the store \"%s\" was opened before a fork: open it again",
@@ -203,7 +210,14 @@ static int make_store(const char *path, const tycho_options *options) {
     int status = fill_store(made, options);
     if (status == TYCHO_OK && rename(made, path) != 0) {
         /* Somebody else was faster, or there is something that is no store; the opening says. */
+        bool is_odd = errno == EBUSY || errno == ENOTDIR;
         if (errno != EEXIST && errno != ENOTEMPTY) status = fail_path(path, "making");
+        if (is_odd) {
+            status = tycho__fail(TYCHO_DENIED,
+                                 "no store can be made at \"%s\": give the path of a directory "
+                                 "that does not exist yet",
+                                 path);
+        }
         remove_made(made);
         return status;
     }
@@ -264,9 +278,6 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
 
 static int open_env(const char *path, int directory, const tycho_options *options,
                     tycho__env **out) {
-    if (faccessat(directory, "data.mdb", F_OK, 0) != 0) {
-        return tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
-    }
     bool can_write =
         faccessat(directory, "data.mdb", W_OK, 0) == 0 && faccessat(directory, ".", W_OK, 0) == 0;
     if (!can_write && options->mode != TYCHO_READ_ONLY) {
@@ -315,7 +326,11 @@ static int get_in_registry(const char *path, const tycho_options *options, tycho
     int status = open_directory(path, options, &directory);
     if (status != TYCHO_OK) return status;
     status = check_file_system(directory, path);
-    if (status == TYCHO_OK && fstat(directory, &place) != 0) status = fail_path(path, "opening");
+    /* The file, which the environment holds open: the number of a removed directory comes again. */
+    bool is_store = fstatat(directory, "data.mdb", &place, 0) == 0;
+    if (status == TYCHO_OK && !is_store) {
+        status = tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
+    }
     tycho__env *env = status == TYCHO_OK ? registry.first : NULL;
     while (env != NULL && (env->device != place.st_dev || env->inode != place.st_ino)) {
         env = env->next;

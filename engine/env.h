@@ -68,10 +68,11 @@ struct tycho__env {
     unsigned tables[TYCHO__TABLES];
     tycho__gate gate;
     char *path; /* absolute */
-    uint64_t device, inode;
+    uint64_t device, inode; /* of data.mdb */
     unsigned handles;
     unsigned fork_count; /* of the process that opened it */
     bool can_write;
+    bool is_unsynced;      /* LMDB's own flag, which only the writer sets */
     atomic_bool is_broken; /* a commit failed such that LMDB must be reopened */
     uint64_t map_size;
     pthread_mutex_t pool_mutex;
@@ -90,6 +91,9 @@ struct tycho__env {
 /* Finds or opens the environment of a directory; see tycho_store_open(). Each get takes a put. */
 int tycho__env_get(const char *path, const tycho_options *options, tycho__env **env);
 void tycho__env_put(tycho__env *env);
+
+/* Whether there is one handle of it left. */
+bool tycho__env_is_last(tycho__env *env);
 
 /* TYCHO_FORKED unless the environment belongs to this process. */
 int tycho__env_check(const tycho__env *env);

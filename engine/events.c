@@ -243,7 +243,7 @@ static int compare_event(tycho__txn *txn, const tycho__event_view *stored,
 
 /* What one append operation did when it was applied first. */
 static int replay_append(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
-                         tycho_result *result, uint32_t *missing) {
+                         tycho_result *result, uint64_t *next, uint32_t *missing) {
     tycho__reader events = tycho__reader_of(step->list);
     tycho__name name;
     int status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &name);
@@ -266,7 +266,11 @@ static int replay_append(tycho__txn *txn, tycho_batch *batch, const tycho__step 
         if (status != TYCHO_OK) return status;
         if (i == 0) result->first_position = position;
         if (i == 0) result->first_revision = stored.revision;
-        status = compare_event(txn, &stored, &event);
+        bool is_in_order = *next == 0 || position == *next;
+        int64_t revision = result->first_revision + (stored.revision < 0 ? 0 : (int64_t)i);
+        *next = position + 1;
+        status = is_in_order && stored.revision == revision ? TYCHO_OK : TYCHO_NOT_FOUND;
+        if (status == TYCHO_OK) status = compare_event(txn, &stored, &event);
         if (status == TYCHO_OK) {
             status = is_named(txn, TYCHO__STREAM, stored.stream, tycho__name_bytes(&name));
         }
@@ -280,6 +284,7 @@ int tycho__replay(tycho__txn *txn, tycho_batch *batch) {
     tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&batch->operations));
     tycho_receipt *receipt = &batch->receipt;
     uint32_t missing = 0, named = 0, operation = 0;
+    uint64_t next = 0; /* position that the next event has, if this was applied as one batch */
     tycho__step step, partly = {.count = 0};
     for (uint32_t i = 0; i < batch->operation_count; i++) {
         tycho_result *result = &batch->results[i];
@@ -289,7 +294,7 @@ int tycho__replay(tycho__txn *txn, tycho_batch *batch) {
         if (status != TYCHO_OK) return status;
         if (step.kind != TYCHO__APPEND) continue;
         uint32_t before = missing;
-        status = replay_append(txn, batch, &step, result, &missing);
+        status = replay_append(txn, batch, &step, result, &next, &missing);
         receipt->operation = status == TYCHO_OK ? -1 : (int32_t)i;
         if (status != TYCHO_OK) return status;
         if (named == 0) receipt->first_position = result->first_position;

@@ -22,8 +22,8 @@ struct name_slot {
 struct tycho__lists {
     tycho__list **by_number;
     struct name_slot *by_name;
-    tycho__list **all;     /* in no order */
-    tycho__list **dirty;   /* to be written; has room for all */
+    tycho__list **all;   /* in no order */
+    tycho__list **dirty; /* to be written; has room for all */
     size_t dirty_count;
     size_t slots; /* of each table, a power of 2 */
     size_t count;

@@ -62,8 +62,10 @@ static int add_home(tycho_listing *l, tycho__txn *txn, const tycho__event_view *
     tycho__entry entry;
     if (event->stream == 0) return TYCHO_OK;
     int status = tycho__list_read(txn, TYCHO__STREAM, event->stream, &stream);
-    if (status == TYCHO_NOT_FOUND || (stream.flags & TYCHO__LIST_DELETED) != 0) return TYCHO_OK;
-    if (status == TYCHO_OK) status = tycho__entry_find(txn, &stream, event, &entry);
+    if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
+    if (status != TYCHO_OK) return status;
+    if ((stream.flags & TYCHO__LIST_DELETED) != 0) return TYCHO_OK;
+    status = tycho__entry_find(txn, &stream, event, &entry);
     if (status == TYCHO_NOT_FOUND || (status == TYCHO_OK && entry.is_link)) return TYCHO_OK;
     if (status != TYCHO_OK) return status;
     tycho__way home = {event->stream, entry.ordinal, 0};
@@ -229,7 +231,7 @@ static int take_keys(tycho_listing *l, const tycho_list_options *options) {
     l->prefix_size = size + options->prefix.size;
     memcpy(l->last, l->prefix, l->prefix_size);
     l->last_size = l->prefix_size;
-    if (options->after.size == 0) return TYCHO_OK;
+    if (options->after.data == NULL) return TYCHO_OK;
     uint8_t after[sizeof l->last];
     memcpy(after, head, size);
     tycho__copy(after + size, options->after);

@@ -325,7 +325,7 @@ static int take_last(tycho_cursor *c) {
     bool was_counting = c->is_counting;
     c->is_counting = true;
     while ((status = tycho__cursor_advance(c)) == TYCHO_OK) {
-        last = c->slots[c->slot_at - 1].item;
+        last = c->last;
         found = true;
     }
     if (status != TYCHO_END) return status;
@@ -334,6 +334,7 @@ static int take_last(tycho_cursor *c) {
     c->array = NULL;
     c->array_count = c->array_at = 0;
     c->slot_count = c->slot_at = 0;
+    c->has_last = false;
     c->is_counting = was_counting;
     c->source = TYCHO__FROM_ARRAY;
     c->left = 1;

@@ -17,8 +17,8 @@ struct tycho__recent {
     atomic_uint shares;
     uint64_t serial; /* never used twice in a process */
     pthread_rwlock_t lock;
-    uint64_t settlements;       /* of the state that it goes with */
-    uint64_t head, links;       /* how far it goes, what is not committed included */
+    uint64_t settlements; /* of the state that it goes with */
+    uint64_t head, links; /* how far it goes, what is not committed included */
     struct chunk *chunks;
     tycho__recent_list **lists; /* open addressing */
     size_t list_slots, list_count;
@@ -310,8 +310,8 @@ static int add_id(tycho__recent *recent, const tycho__event_view *event) {
     return TYCHO_OK;
 }
 
-uint64_t tycho__recent_find_id(tycho__recent *recent, const tycho__state *state,
-                               tycho_bytes packed, bool is_uuid) {
+uint64_t tycho__recent_find_id(tycho__recent *recent, const tycho__state *state, tycho_bytes packed,
+                               bool is_uuid) {
     if (recent == NULL) return 0;
     uint64_t hash = id_hash(packed, is_uuid), found = 0;
     pthread_rwlock_rdlock(&recent->lock);

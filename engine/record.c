@@ -52,6 +52,11 @@ static int check_new_event(const tycho_new_event *event) {
         status = tycho__check_name(event->content_type, "content type");
     }
     if (status != TYCHO_OK) return status;
+    if ((event->data.size > 0 && event->data.data == NULL) ||
+        (event->metadata.size > 0 && event->metadata.data == NULL) ||
+        (event->tag_count > 0 && event->tags == NULL)) {
+        return tycho__fail(TYCHO_MISUSE, "data, metadata or tags are NULL, but have a size");
+    }
     if ((event->flags & ~(uint32_t)(TYCHO_HAS_TIME | TYCHO_HAS_VALID_TIME)) != 0) {
         return tycho__fail(TYCHO_MISUSE, "unknown flags of an event: 0x%x", event->flags);
     }

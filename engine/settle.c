@@ -56,8 +56,7 @@ static int settle_list(tycho__txn *txn, const tycho__recent_list *from, tycho__l
     if (from->count == 0) return TYCHO_OK;
     tycho__list *kept = tycho__list_kept(txn, from->kind, (uint32_t)from->number);
     tycho__list *list = kept != NULL ? kept : scratch;
-    int status = kept != NULL ? tycho__list_load_tail(txn, kept)
-                              : read_scratch(txn, from, scratch);
+    int status = kept != NULL ? tycho__list_load_tail(txn, kept) : read_scratch(txn, from, scratch);
     bool is_written_later = list->is_dirty;
     list->is_scratch = !is_written_later;
     for (uint32_t i = 0; i < from->count && status == TYCHO_OK; i++) {

@@ -82,6 +82,10 @@ static void write_field(tycho__buffer *buffer, char field, const tycho__step *st
     }
 }
 
+static int null_bytes(const char *what) {
+    return tycho__fail(TYCHO_MISUSE, "the %s is NULL, but has a size", what);
+}
+
 static int check_field(char field, const tycho__step *step) {
     switch (field) {
     case 'A':
@@ -95,10 +99,12 @@ static int check_field(char field, const tycho__step *step) {
     case 'b':
         return tycho__check_name(step->second, "stream");
     case 'k':
+        if (step->key.size > 0 && step->key.data == NULL) return null_bytes("key");
         if (step->key.size <= TYCHO_KEY_MAX) return TYCHO_OK;
         return tycho__fail(TYCHO_TOO_LARGE, "a key has %zu bytes, at most %d are allowed",
                            step->key.size, TYCHO_KEY_MAX);
     case 'v':
+        if (step->value.size > 0 && step->value.data == NULL) return null_bytes("value");
         if (step->value.size <= TYCHO_EVENT_SIZE_MAX) return TYCHO_OK;
         return tycho__fail(TYCHO_TOO_LARGE, "a value has %zu bytes, at most %u are allowed",
                            step->value.size, TYCHO_EVENT_SIZE_MAX);
@@ -154,15 +160,10 @@ int tycho__step_begin(tycho__buffer *buffer, const tycho__step *step, bool is_co
     return TYCHO_OK;
 }
 
-int tycho__step_end(tycho__buffer *buffer, size_t begin) {
+void tycho__step_end(tycho__buffer *buffer, size_t begin) {
     size_t size = buffer->size - begin - HEAD;
-    if (buffer->size > TYCHO_BATCH_SIZE_MAX) {
-        return tycho__fail(TYCHO_TOO_LARGE,
-                           "the batch would have %zu bytes, at most %u are allowed", buffer->size,
-                           TYCHO_BATCH_SIZE_MAX);
-    }
+    assert(buffer->size <= TYCHO_BATCH_SIZE_MAX);
     tycho__store32(buffer->data + begin + 2, (uint32_t)size);
-    return TYCHO_OK;
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -253,7 +254,9 @@ int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elemen
     if (status != TYCHO_OK) return TYCHO_CORRUPT;
     tycho__reader list = tycho__reader_of(step->list);
     size_t names = 0;
+    bool has_list = strchr(layout_of(step->kind, is_condition), 'c') != NULL;
     if (is_condition && step->count > TYCHO_QUERY_MAX) return corrupt_list();
+    if (!is_condition && has_list && step->count == 0) return corrupt_list();
     for (uint32_t i = 0; i < step->count; i++) {
         status = check_element(step, is_condition, &list, &names);
         if (status != TYCHO_OK) return status;
@@ -301,6 +304,7 @@ int tycho__id_read(tycho__reader *reader, tycho__id *id) {
 
 static int encode_names(tycho__buffer *buffer, const tycho_bytes *names, size_t count,
                         const char *what) {
+    if (count > 0 && names == NULL) return null_bytes("list of names");
     for (size_t i = 0; i < count; i++) {
         int status = tycho__check_name(names[i], what);
         if (status == TYCHO_OK) status = tycho__buffer_reserve(buffer, 1 + names[i].size);
@@ -314,6 +318,7 @@ static int encode_names(tycho__buffer *buffer, const tycho_bytes *names, size_t 
 int tycho__query_encode(tycho__buffer *buffer, const tycho_query *query) {
     size_t names = 0;
     if (query->item_count > TYCHO_QUERY_MAX) names = query->item_count;
+    if (query->item_count > 0 && query->items == NULL) return null_bytes("list of query items");
     for (size_t i = 0; i < query->item_count && names <= TYCHO_QUERY_MAX; i++) {
         const tycho_query_item *item = &query->items[i];
         names += item->type_count > TYCHO_QUERY_MAX ? TYCHO_QUERY_MAX + 1 : item->type_count;

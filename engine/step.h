@@ -71,7 +71,7 @@ typedef struct tycho__step {
 ** tycho__step_begin() and tycho__step_end(). A begun step that fails is taken back by restoring
 ** buffer->size. */
 int tycho__step_begin(tycho__buffer *buffer, const tycho__step *step, bool is_condition);
-int tycho__step_end(tycho__buffer *buffer, size_t begin);
+void tycho__step_end(tycho__buffer *buffer, size_t begin);
 
 /* Reads the next step and moves on; structure only. CORRUPT. */
 int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition);

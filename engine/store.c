@@ -110,7 +110,7 @@ void tycho_store_close(tycho_store *store) {
     if (store == NULL) return;
     bool is_ours = tycho__env_check(store->env) == TYCHO_OK;
     assert(!is_ours || atomic_load(&store->children) == 0);
-    bool is_last = is_ours && store->env->handles == 1;
+    bool is_last = is_ours && tycho__env_is_last(store->env);
     bool is_writer = store->options.mode != TYCHO_READ_ONLY && store->temporary == NULL;
     if (is_last && is_writer) tycho__commit_settle(store);
     tycho__env_put(store->env);
@@ -147,8 +147,13 @@ static int begin(tycho_store *store, tycho__txn **txn) {
     return status == TYCHO_OK ? tycho__txn_read(store->env, txn) : status;
 }
 
+static int no_place(void) {
+    return tycho__fail(TYCHO_MISUSE, "no place to put the result");
+}
+
 int tycho_head(tycho_store *store, uint64_t *position) {
     tycho__txn *txn;
+    if (position == NULL) return no_place();
     int status = begin(store, &txn);
     if (status == TYCHO_OK) *position = txn->state.head;
     tycho__txn_done(txn);
@@ -165,6 +170,7 @@ static int find_event(tycho__txn *txn, tycho_bytes event_id, uint64_t *position)
 
 int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *position) {
     tycho__txn *txn;
+    if (position == NULL) return no_place();
     int status = begin(store, &txn);
     if (status == TYCHO_OK) status = find_event(txn, event_id, position);
     tycho__txn_done(txn);
@@ -187,6 +193,7 @@ int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes s
     tycho__event_view event;
     tycho__entry entry;
     uint64_t position = 0;
+    if (revision == NULL) return no_place();
     int status = begin(store, &txn);
     if (status == TYCHO_OK) status = open_stream(txn, stream, &list);
     if (status == TYCHO_OK) status = find_event(txn, event_id, &position);
@@ -203,6 +210,7 @@ int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes s
 int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision) {
     tycho__txn *txn;
     tycho__list list;
+    if (revision == NULL) return no_place();
     int status = begin(store, &txn);
     if (status == TYCHO_OK) status = open_stream(txn, stream, &list);
     if (status == TYCHO_OK) *revision = (int64_t)list.next - 1;
@@ -213,6 +221,7 @@ int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revisi
 int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_bytes *stream) {
     static _Thread_local tycho__name resolved;
     tycho__txn *txn;
+    if (stream == NULL) return no_place();
     int status = begin(store, &txn);
     if (status == TYCHO_OK) status = tycho__check_name(name, "stream or route");
     if (status == TYCHO_OK) status = tycho__resolve(txn, name, false, &resolved);
@@ -224,8 +233,9 @@ int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_bytes *strea
 /* ---------------------------------------------------------------- waiting */
 
 int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64_t *head) {
-    int64_t deadline = timeout_ms < 0 ? INT64_MAX : tycho__monotonic_ms() + timeout_ms;
-    if (timeout_ms > INT64_MAX / 4) deadline = INT64_MAX;
+    bool is_endless = timeout_ms < 0 || timeout_ms > INT64_MAX / 2;
+    int64_t deadline = is_endless ? INT64_MAX : tycho__monotonic_ms() + timeout_ms;
+    if (head == NULL) return no_place();
     for (;;) {
         int status = tycho__store_check(store);
         if (status != TYCHO_OK) return status;
@@ -271,7 +281,7 @@ int tycho_stats_get(tycho_store *store, tycho_stats *stats) {
 
 static int fail_backup(const char *path) {
     int error = errno;
-    int status = error == EEXIST                                       ? TYCHO_BUSY
+    int status = error == EEXIST || error == ENOTEMPTY                 ? TYCHO_BUSY
                  : error == EACCES || error == EPERM || error == EROFS ? TYCHO_DENIED
                  : error == ENOSPC || error == EDQUOT                  ? TYCHO_FULL
                  : error == ENOENT || error == ENOTDIR                 ? TYCHO_NOT_FOUND

@@ -110,8 +110,8 @@ static int settled_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, si
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-static void recent_ways(tycho__txn *txn, uint64_t position, tycho__way *ways,
-                        size_t most, size_t *count) {
+static void recent_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
+                        size_t *count) {
     tycho__recent_entry run[TYCHO__RUN];
     tycho__recent_list wanted = {.kind = TYCHO__WAY_BACK, .number = position};
     uint32_t found;

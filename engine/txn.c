@@ -201,12 +201,18 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     assert(sync <= TYCHO_SYNC_NONE);
     int error = mdb_txn_begin(env->mdb, NULL, flags[sync], &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
+    /* LMDB heeds this flag of a transaction only half: the data would be flushed all the same. */
+    bool is_unsynced = sync == TYCHO_SYNC_NONE;
+    if (env->is_unsynced != is_unsynced) mdb_env_set_flags(env->mdb, MDB_NOSYNC, is_unsynced);
+    env->is_unsynced = is_unsynced;
     int status = state_read(txn);
     /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_of(txn, &txn->recent);
     if (status == TYCHO_OK) {
         tycho__lists_take(txn);
         tycho__recent_begin(txn);
+    } else {
+        txn->is_changed = true; /* what is kept of the last commit stays where it is */
     }
     if (status != TYCHO_OK) tycho__txn_abort(txn);
     return status;

@@ -452,7 +452,7 @@ TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
 TYCHO_API int tycho_cursor_stream(tycho_cursor *cursor, tycho_bytes *stream);
 TYCHO_API int tycho_cursor_tag(tycho_cursor *cursor, uint32_t index, tycho_bytes *tag);
 
-/* The key behind the current event: opaque bytes, at most TYCHO_CURSOR_KEY_MAX, that stay good
+/* The key behind the event that was served last: opaque bytes, at most TYCHO_CURSOR_KEY_MAX, that stay good
 ** for ever, whatever is written in between. What is left of the limit is in it. */
 enum { TYCHO_CURSOR_KEY_MAX = 64 };
 TYCHO_API int tycho_cursor_key(tycho_cursor *cursor, tycho_bytes *key);
@@ -508,7 +508,7 @@ typedef struct tycho_list_options {
     uint32_t exact;      /* 1: only the name that equals `prefix` */
     tycho_bytes subject; /* ROWS: table; STREAMS_OF: event id (EVENT_NOT_FOUND when unknown) */
     tycho_bytes prefix;  /* only names that begin with it */
-    tycho_bytes after;   /* only names behind this one: keyset paging */
+    tycho_bytes after;   /* only names behind this one, unless its data is NULL: keyset paging */
     uint64_t limit;      /* 0: no limit */
 } tycho_list_options;
 

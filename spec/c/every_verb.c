@@ -110,7 +110,7 @@ static int append(life *l) {
 static int build_append_many(tycho_batch *b) {
     int status = TYCHO_OK;
     for (int i = 0; i < MANY && status == TYCHO_OK; i++) {
-        char id[16], stream[16], tag[16];
+        char id[24], stream[24], tag[24];
         snprintf(id, sizeof id, "many-%d", i);
         snprintf(stream, sizeof stream, i % 2 == 0 ? "many" : "one-%d", i);
         snprintf(tag, sizeof tag, "tag-%d", i % 50);

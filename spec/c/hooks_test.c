@@ -1,0 +1,208 @@
+/* hooks_test.c - what takes part in batches: a hook adds to a batch, which is as it was afterwards,
+** or refuses it, and may read the store meanwhile.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store_values.h"
+
+typedef struct fixture {
+    tycho_store *store;
+    tycho_batch *batch;
+    int calls;
+    int answer;        /* of the hook, when not TYCHO_OK */
+    int64_t seen;      /* version of the stream "orders" when the hook was called */
+    bool must_be_none; /* the hook adds a condition, too */
+} fixture;
+
+static int set_up(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    if (f == NULL || open_store(NULL, TYCHO_TEMPORARY, &f->store) != TYCHO_OK) return -1;
+    *state = f;
+    return tycho_batch_create(&f->batch);
+}
+
+static int tear_down(void **state) {
+    fixture *f = *state;
+    assert_clean(f->store);
+    tycho_batch_destroy(f->batch);
+    tycho_store_close(f->store);
+    free(f);
+    return 0;
+}
+
+/* Counts each batch in a row, notes it in a stream, sets a route. */
+static int expand(void *context, tycho_store *store, tycho_batch *batch) {
+    fixture *f = context;
+    char calls[16];
+    const tycho_new_event event = {.type = text("noted")};
+    f->calls++;
+    if (f->answer != TYCHO_OK) {
+        tycho_set_error("the hook says no");
+        return f->answer;
+    }
+    int status = tycho_stream_version(store, text("orders"), &f->seen);
+    snprintf(calls, sizeof calls, "%d", f->calls);
+    if (status == TYCHO_OK) {
+        status = tycho_batch_put_row(batch, text("hook"), text("calls"), text(calls));
+    }
+    if (status == TYCHO_OK) {
+        status = tycho_batch_append(batch, text("notes"), TYCHO_EXPECT_ANY, &event, 1, 0);
+    }
+    if (status == TYCHO_OK) {
+        status = tycho_batch_set_route(batch, text("newest"), text("orders"));
+    }
+    if (status == TYCHO_OK && f->must_be_none) {
+        status = tycho_batch_expect(batch, text("orders"), TYCHO_EXPECT_NONE, 0);
+    }
+    return status;
+}
+
+static void set_hook(fixture *f) {
+    const tycho_hooks hooks = {.size = sizeof hooks, .context = f, .expand = expand};
+    ASSERT_STATUS(tycho_store_set_hooks(f->store, &hooks), TYCHO_OK);
+}
+
+static void add_order(fixture *f) {
+    const tycho_new_event event = {.type = text("placed")};
+    tycho_batch_clear(f->batch);
+    ASSERT_STATUS(tycho_batch_append(f->batch, text("orders"), TYCHO_EXPECT_ANY, &event, 1, 0),
+                  TYCHO_OK);
+}
+
+static void assert_version(fixture *f, const char *stream, int64_t expected) {
+    int64_t version = -2;
+    ASSERT_STATUS(tycho_stream_version(f->store, text(stream), &version), TYCHO_OK);
+    assert_int_equal(version, expected);
+}
+
+/* The value of the row that the hook puts; "" when there is none. */
+static void assert_row(fixture *f, const char *expected) {
+    const tycho_list_options options = {.size = sizeof options, .list = TYCHO_LIST_ROWS,
+                                        .subject = text("hook")};
+    tycho_listing *listing;
+    tycho_item item;
+    ASSERT_STATUS(tycho_listing_open(f->store, &options, &listing), TYCHO_OK);
+    if (expected[0] == '\0') {
+        ASSERT_STATUS(tycho_listing_next(listing, &item), TYCHO_END);
+    } else {
+        ASSERT_STATUS(tycho_listing_next(listing, &item), TYCHO_OK);
+        assert_bytes(item.value, text(expected));
+    }
+    tycho_listing_close(listing);
+}
+
+static void what_a_hook_adds_is_committed_with_the_batch(void **state) {
+    fixture *f = *state;
+    const tycho_receipt *receipt;
+    set_hook(f);
+    add_order(f);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_OK);
+    assert_int_equal(f->calls, 1);
+    assert_int_equal(f->seen, -1); /* it reads what was before */
+    assert_version(f, "orders", 0);
+    assert_version(f, "notes", 0);
+    assert_version(f, "newest", 0); /* the route leads to orders */
+    assert_row(f, "1");
+    assert_int_equal(receipt->sequence, 1);
+    assert_int_equal(receipt->head, 2);
+}
+
+static void what_a_hook_adds_is_taken_out_again(void **state) {
+    fixture *f = *state;
+    const tycho_receipt *receipt;
+    tycho_bytes bytes;
+    set_hook(f);
+    add_order(f);
+    ASSERT_STATUS(tycho_batch_expect(f->batch, text("other"), TYCHO_EXPECT_NONE, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_encode(f->batch, &bytes), TYCHO_OK);
+    uint8_t *before = exact_copy(bytes.data, bytes.size);
+    size_t size = bytes.size;
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_OK);
+    assert_int_equal(receipt->result_count, 1);
+    assert_int_equal(receipt->results[0].count, 1);
+    assert_int_equal(receipt->results[0].first_position, 1);
+    ASSERT_STATUS(tycho_batch_encode(f->batch, &bytes), TYCHO_OK);
+    assert_bytes(bytes, bytes_of(before, size));
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_DUPLICATE_EVENT);
+    ASSERT_STATUS(tycho_batch_encode(f->batch, &bytes), TYCHO_OK); /* after a refusal, too */
+    assert_bytes(bytes, bytes_of(before, size));
+    assert_int_equal(f->calls, 2);
+    assert_version(f, "notes", 0);
+    assert_row(f, "1");
+    free(before);
+}
+
+static void a_hook_refuses_with_its_own_words(void **state) {
+    fixture *f = *state;
+    const tycho_receipt *receipt;
+    set_hook(f);
+    add_order(f);
+    f->answer = TYCHO_CONDITION_FAILED;
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_CONDITION_FAILED);
+    assert_string_equal(tycho_error(), "the hook says no");
+    assert_int_equal(receipt->sequence, 0);
+    assert_true(receipt->operation == -1 && receipt->condition == -1);
+    assert_version(f, "orders", -1);
+    assert_row(f, "");
+    f->answer = TYCHO_OK;
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_OK);
+    assert_version(f, "orders", 0);
+}
+
+static void a_condition_of_a_hook_holds_for_the_whole_batch(void **state) {
+    fixture *f = *state;
+    const tycho_receipt *receipt;
+    set_hook(f);
+    f->must_be_none = true;
+    add_order(f);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    add_order(f);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_WRONG_EXPECTED_VERSION);
+    assert_int_equal(receipt->actual, 0);
+    assert_version(f, "orders", 0);
+    assert_version(f, "notes", 0);
+}
+
+static void a_hook_belongs_to_its_handle_until_it_is_taken_away(void **state) {
+    fixture *f = *state;
+    const tycho_hooks none = {.size = sizeof none}, wrong = {.size = sizeof wrong - 1};
+    set_hook(f);
+    ASSERT_STATUS(tycho_store_set_hooks(f->store, &wrong), TYCHO_MISUSE);
+    add_order(f);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    assert_int_equal(f->calls, 1);
+    ASSERT_STATUS(tycho_store_set_hooks(f->store, &none), TYCHO_OK);
+    add_order(f);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    assert_int_equal(f->calls, 1);
+    assert_version(f, "orders", 1);
+    assert_version(f, "notes", 0);
+}
+
+static void a_hook_is_not_asked_about_an_empty_batch(void **state) {
+    fixture *f = *state;
+    set_hook(f);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_MISUSE);
+    assert_int_equal(f->calls, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(what_a_hook_adds_is_committed_with_the_batch),
+        TEST(what_a_hook_adds_is_taken_out_again),
+        TEST(a_hook_refuses_with_its_own_words),
+        TEST(a_condition_of_a_hook_holds_for_the_whole_batch),
+        TEST(a_hook_belongs_to_its_handle_until_it_is_taken_away),
+        TEST(a_hook_is_not_asked_about_an_empty_batch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
