@@ -91,8 +91,8 @@ static void the_longest_names_are_taken(void **state) {
     memset(longest, 'n', sizeof longest);
     memset(longest_key, 'k', sizeof longest_key);
     memset(longest_id, 'i', sizeof longest_id);
-    tycho_bytes name = bytes_of(longest, sizeof longest), key = bytes_of(longest_key, TYCHO_KEY_MAX),
-                id = bytes_of(longest_id, TYCHO_ID_MAX);
+    tycho_bytes name = bytes_of(longest, sizeof longest);
+    tycho_bytes key = bytes_of(longest_key, TYCHO_KEY_MAX), id = bytes_of(longest_id, TYCHO_ID_MAX);
     tycho_bytes long_key = bytes_of(longest_key, sizeof longest_key),
                 long_id = bytes_of(longest_id, sizeof longest_id), no_id = text("");
     REFUSED(b, tycho_batch_put_row(b, name, long_key, key), TYCHO_TOO_LARGE);

@@ -34,7 +34,8 @@ static int tear_down(void **state) {
 static const tycho_bytes ids[] = {{"id-1", 4}, {UUID, 36}, {"\0", 1}};
 static const tycho_bytes types[] = {{"placed", 6}, {"paid", 4}};
 static const tycho_bytes tags[] = {{"b", 1}, {"a", 1}};
-static const tycho_query_item items[] = {{types, 2, tags, 1}, {NULL, 0, tags, 2}, {types, 1, NULL, 0}};
+static const tycho_query_item items[] = {
+    {types, 2, tags, 1}, {NULL, 0, tags, 2}, {types, 1, NULL, 0}};
 
 static tycho_new_event full_event(void) {
     return (tycho_new_event){.id = text(UUID), .type = text("placed"),

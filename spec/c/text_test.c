@@ -1,5 +1,5 @@
-/* text_test.c - ids packed and unpacked exactly, UUIDv7 that rise whatever the clock does, and which
-** names are taken.
+/* text_test.c - ids packed and unpacked exactly, UUIDv7 that rise whatever the clock does, and
+** which names are taken.
 **
 ** clock_gettime() is defined here, in front of the one of the C library, so that the tests can step
 ** the clock.

@@ -1,5 +1,5 @@
 --- A store that was written by the first version of the format is read, proved and written by this
---- version. When an example fails here, the format has changed: a store of somebody's would be lost.
+--- version. When an example fails here, the format has changed: somebody's store would be lost.
 
 local lfs = require "lfs"
 

@@ -1,0 +1,282 @@
+# Makefile of Tycho: plain GNU make, not recursive except for the sanitizer builds, which are the
+# same rules with another BUILD and SANITIZE.
+#
+#   build/libtycho.so.0      the engine        build/lua/tycho/*.so   the Lua modules
+#   build/libtycho.a         the same          build/spec/*           C test programs
+#   build/libtycho_rpc.so.0  the dispatcher    build/tycho-bench      the bench
+#   ./tycho                  the command, which runs in place
+#
+# Sources are found by wildcard; headers by the compiler (-MMD). CFLAGS, CPPFLAGS, LDFLAGS and
+# LDLIBS are yours: what the code itself needs is in TYCHO_*. When a compiler warns about more than
+# gcc 12 and clang 14 do, as gcc does by mistake with sanitizers: `make WERROR=`.
+
+CC ?= cc
+CLANG ?= clang
+AR ?= ar
+LUA ?= lua5.4
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+CFLAGS ?= -O2 -g
+WERROR ?= -Werror
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+LUA_CMOD ?= $(LIBDIR)/lua/5.4
+LUA_LMOD ?= $(PREFIX)/share/lua/5.4
+
+BUILD ?= build
+SANITIZE ?=
+TIME ?= 60
+FILE ?=
+DEMO ?= build/demo
+
+VERSION := $(shell sed -n 's/^.define TYCHO_VERSION "\(.*\)"/\1/p' engine/tycho.h)
+SOVERSION := 0
+
+TYCHO_CPPFLAGS := -D_GNU_SOURCE -Iengine -Ibindings/msgpack -Ibindings/lua -Ibindings/rpc
+TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
+  -Wmissing-prototypes -Wvla $(WERROR) -fPIC -fvisibility=hidden -pthread
+TYCHO_LDFLAGS := -pthread -Wl,--as-needed
+ifneq ($(SANITIZE),)
+# Builds for tests settle (engine/settle.c) after every few events, not after many thousands.
+TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7
+TYCHO_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+TYCHO_LDFLAGS += -fsanitize=$(SANITIZE)
+else
+NO_UNDEFINED := -Wl,-z,defs
+endif
+
+# Asked when they are needed, because `deps` may have to install them first.
+packages = $(PKG_CONFIG) $(1)
+ENGINE_LIBS = $$($(call packages,--libs lmdb libxxhash))
+LUA_CFLAGS = $$($(call packages,--cflags lua5.4))
+LUA_LIBS = $$($(call packages,--libs libedit))
+RPC_LIBS = $$($(call packages,--libs jansson))
+SPEC_LIBS = $$($(call packages,--libs cmocka msgpack))
+
+ENGINE_SRC := $(sort $(wildcard engine/*.c))
+MSGPACK_SRC := $(sort $(wildcard bindings/msgpack/*.c))
+LUA_MODULE_SRC := $(wildcard bindings/lua/terminal.c bindings/lua/line_editor.c)
+LUA_SRC := $(filter-out $(LUA_MODULE_SRC),$(sort $(wildcard bindings/lua/*.c)))
+RPC_MODULE_SRC := $(wildcard bindings/rpc/lua_module.c)
+RPC_SRC := $(filter-out $(RPC_MODULE_SRC),$(sort $(wildcard bindings/rpc/*.c)))
+SPEC_SRC := $(sort $(wildcard spec/c/*_test.c spec/fault/*_test.c))
+SPEC_HELP_SRC := $(sort $(filter-out $(SPEC_SRC),$(wildcard spec/c/*.c)))
+BENCH_SRC := $(sort $(wildcard spec/bench/*.c))
+FUZZ_SRC := $(sort $(wildcard spec/fuzz/*_fuzz.c))
+LUA_FILES := $(sort $(wildcard scripts/tycho/*.lua scripts/tycho/*/*.lua))
+
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+ENGINE_OBJ := $(call object,$(ENGINE_SRC))
+MSGPACK_OBJ := $(call object,$(MSGPACK_SRC))
+LUA_OBJ := $(call object,$(LUA_SRC))
+RPC_OBJ := $(call object,$(RPC_SRC))
+RPC_MODULE_OBJ := $(call object,$(RPC_MODULE_SRC))
+SPEC_HELP_OBJ := $(call object,$(SPEC_HELP_SRC))
+SPEC_PROGRAMS := $(patsubst %.c,$(BUILD)/spec/%,$(notdir $(SPEC_SRC)))
+BENCH_OBJ := $(call object,$(BENCH_SRC))
+FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/fuzz/%,$(notdir $(FUZZ_SRC)))
+
+TYCHO_SO := $(BUILD)/libtycho.so.$(SOVERSION)
+RPC_SO := $(BUILD)/libtycho_rpc.so.$(SOVERSION)
+LIBRARIES := $(addprefix $(BUILD)/,libtycho.so libtycho.a libtycho_rpc.so libtycho_rpc.a)
+MODULES := $(BUILD)/lua/tycho/core.so $(BUILD)/lua/tycho/rpc.so \
+  $(patsubst bindings/lua/%.c,$(BUILD)/lua/tycho/%.so,$(LUA_MODULE_SRC))
+DEPS_BUILD := build/.deps-build
+DEPS_CHECK := build/.deps-check
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all libs spec-programs thread-programs fuzz-programs demo check bench bench-full asan tsan \
+  fuzz property lint deps install uninstall dist clean help always
+
+all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
+
+libs: $(LIBRARIES) $(MODULES) $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc
+
+# ---------------------------------------------------------------- what must be installed first
+
+deps: ## install what is missing with apt (Debian, Ubuntu); nothing when all is there
+	@.ci/deps check
+
+$(DEPS_BUILD): .ci/deps
+	@.ci/deps build
+	@mkdir -p $(@D) && touch $@
+
+$(DEPS_CHECK): .ci/deps
+	@.ci/deps check
+	@mkdir -p $(@D) && touch $@ $(DEPS_BUILD)
+
+# ---------------------------------------------------------------- objects
+
+compile = @mkdir -p $(@D) && echo "  CC    $<" && \
+  $(CC) $(TYCHO_CPPFLAGS) $(1) $(CPPFLAGS) $(TYCHO_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/bindings/lua/%.o: bindings/lua/%.c | $(DEPS_BUILD)
+	$(call compile,$(LUA_CFLAGS))
+
+$(BUILD)/obj/bindings/rpc/lua_module.o: bindings/rpc/lua_module.c | $(DEPS_BUILD)
+	$(call compile,$(LUA_CFLAGS))
+
+$(BUILD)/obj/spec/%.o: spec/%.c | $(DEPS_CHECK)
+	$(call compile,-Ispec/c)
+
+$(BUILD)/obj/%.o: %.c | $(DEPS_BUILD)
+	$(call compile,)
+
+ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(RPC_SRC) $(RPC_MODULE_SRC) \
+  $(SPEC_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+-include $(patsubst %.o,%.d,$(call object,$(ALL_SRC)))
+
+# ---------------------------------------------------------------- libraries and Lua modules
+
+link = @mkdir -p $(@D) && echo "  LINK  $@" && $(CC) $(CFLAGS) $(TYCHO_LDFLAGS) $(LDFLAGS) -o $@
+archive = @mkdir -p $(@D) && echo "  AR    $@" && rm -f $@ && $(AR) crD $@ $^
+
+$(TYCHO_SO): $(ENGINE_OBJ) engine/libtycho.map
+	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) -Wl,--version-script=engine/libtycho.map \
+	  $(ENGINE_OBJ) $(ENGINE_LIBS) $(LDLIBS)
+
+$(BUILD)/libtycho.so: $(TYCHO_SO)
+	@ln -sf $(<F) $@
+
+$(BUILD)/libtycho.a: $(ENGINE_OBJ)
+	$(archive)
+
+$(RPC_SO): $(RPC_OBJ) $(MSGPACK_OBJ) bindings/rpc/libtycho_rpc.map $(BUILD)/libtycho.so
+	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) \
+	  -Wl,--version-script=bindings/rpc/libtycho_rpc.map -Wl,-rpath,'$$ORIGIN' \
+	  $(RPC_OBJ) $(MSGPACK_OBJ) -L$(BUILD) -ltycho $(RPC_LIBS) $(LDLIBS)
+
+$(BUILD)/libtycho_rpc.so: $(RPC_SO)
+	@ln -sf $(<F) $@
+
+$(BUILD)/libtycho_rpc.a: $(RPC_OBJ) $(MSGPACK_OBJ)
+	$(archive)
+
+# A module finds its library in the tree (build/lua/tycho -> build) and installed
+# (LIBDIR/lua/5.4/tycho -> LIBDIR) without being linked again.
+module = $(link) -shared -Wl,--version-script=bindings/lua/module.map \
+  -Wl,-rpath,'$$ORIGIN/../..:$$ORIGIN/../../..'
+
+$(BUILD)/lua/tycho/core.so: $(LUA_OBJ) $(MSGPACK_OBJ) bindings/lua/module.map $(BUILD)/libtycho.so
+	$(module) $(LUA_OBJ) $(MSGPACK_OBJ) -L$(BUILD) -ltycho $(LDLIBS)
+
+$(BUILD)/lua/tycho/rpc.so: $(RPC_MODULE_OBJ) bindings/lua/module.map $(BUILD)/libtycho_rpc.so
+	$(module) $(RPC_MODULE_OBJ) -L$(BUILD) -ltycho_rpc -ltycho $(LDLIBS)
+
+# Small modules of one file, without the engine.
+$(BUILD)/lua/tycho/%.so: $(BUILD)/obj/bindings/lua/%.o bindings/lua/module.map
+	$(module) $< $(LUA_LIBS) $(LDLIBS)
+
+# Always made anew: they name the PREFIX of this very call.
+fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@LUA@|$(LUA)|g' \
+  -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' -e 's|@VERSION@|$(VERSION)|g'
+
+$(BUILD)/tycho.pc: engine/tycho.pc.in always
+	@mkdir -p $(@D) && $(fill) $< >$@
+
+$(BUILD)/tycho_rpc.pc: bindings/rpc/tycho_rpc.pc.in always
+	@mkdir -p $(@D) && $(fill) $< >$@
+
+tycho: scripts/tycho.in
+	@$(fill) -e 's|@LUA_LMOD@||' -e 's|@LUA_CMOD@||' $< >$@ && chmod 755 $@
+
+always:
+
+# ---------------------------------------------------------------- tests, fuzzers, benches
+
+spec-programs: $(SPEC_PROGRAMS)
+thread-programs: $(filter %_threads_test,$(SPEC_PROGRAMS))
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho.a
+
+$(BUILD)/spec/%: $(BUILD)/obj/spec/c/%.o $(SPEC_HELP_OBJ) $(STATIC)
+	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+$(BUILD)/spec/%: $(BUILD)/obj/spec/fault/%.o $(SPEC_HELP_OBJ) $(STATIC)
+	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+$(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho.a
+	$(link) $^ $(ENGINE_LIBS) $(RPC_LIBS) \
+	  $$($(PKG_CONFIG) --silence-errors --libs sqlite3) -lm $(LDLIBS)
+
+$(BUILD)/fuzz/%: $(BUILD)/obj/spec/fuzz/%.o $(STATIC)
+	$(link) -fsanitize=fuzzer $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(LDLIBS)
+
+.SECONDARY:
+
+check: | $(DEPS_CHECK) ## build and run every test (under 15 minutes on 2 cores)
+	@$(LUA) spec/run.lua
+
+asan: | $(DEPS_CHECK) ## build everything with ASan and UBSan in build/asan
+	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined WERROR= \
+	  libs spec-programs
+
+tsan: | $(DEPS_CHECK) ## build the tests with threads with TSan in build/tsan
+	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE=thread WERROR= thread-programs
+
+fuzz: | $(DEPS_CHECK) ## run every fuzz target for TIME seconds (TIME=60)
+	@$(LUA) spec/run.lua --fuzz $(TIME)
+
+bench: all $(BUILD)/tycho-bench ## the table of what it must reach, in minutes
+	@$(BUILD)/tycho-bench $(if $(BASE),--base $(BASE)) $(BENCH_FLAGS)
+
+bench-full: all $(BUILD)/tycho-bench ## the same at full size
+	@$(BUILD)/tycho-bench --full $(if $(BASE),--base $(BASE)) $(BENCH_FLAGS)
+
+demo: all ## import this machine's dpkg log and this repository's history; FILE=... for NDJSON
+	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;;' LUA_CPATH='build/lua/?.so;;' \
+	  $(LUA) examples/demo/demo.lua $(DEMO) $(FILE)
+
+property: all ## random histories against the model: STEPS=100000 SEED=...
+	@$(if $(STEPS),STEPS=$(STEPS)) $(if $(SEED),SEED=$(SEED)) $(LUA) /usr/bin/busted --ignore-lua spec/property
+
+lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
+	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \
+	  $(LUA_CFLAGS) $(TYCHO_CFLAGS) $$file || exit 1; done
+	@luacheck --quiet .
+
+# ---------------------------------------------------------------- install, pack
+
+INSTALLED := $(LIBDIR)/libtycho.so $(LIBDIR)/libtycho.so.$(SOVERSION) $(LIBDIR)/libtycho.a \
+  $(LIBDIR)/libtycho_rpc.so $(LIBDIR)/libtycho_rpc.so.$(SOVERSION) $(LIBDIR)/libtycho_rpc.a \
+  $(INCLUDEDIR)/tycho.h $(INCLUDEDIR)/tycho_rpc.h \
+  $(LIBDIR)/pkgconfig/tycho.pc $(LIBDIR)/pkgconfig/tycho_rpc.pc $(BINDIR)/tycho \
+  $(MANDIR)/man1/tycho.1
+
+install: all ## install below PREFIX (/usr/local); DESTDIR is put in front
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR) \
+	  $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(LUA_CMOD)/tycho $(sort $(dir $(LUA_FILES:scripts/%=$(DESTDIR)$(LUA_LMOD)/%)))
+	$(INSTALL) -m 644 $(TYCHO_SO) $(RPC_SO) $(BUILD)/libtycho.a $(BUILD)/libtycho_rpc.a \
+	  $(DESTDIR)$(LIBDIR)
+	ln -sf libtycho.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libtycho.so
+	ln -sf libtycho_rpc.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libtycho_rpc.so
+	$(INSTALL) -m 644 engine/tycho.h bindings/rpc/tycho_rpc.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 644 $(MODULES) $(DESTDIR)$(LUA_CMOD)/tycho
+	for file in $(LUA_FILES:scripts/%=%); do \
+	  $(INSTALL) -m 644 scripts/$$file $(DESTDIR)$(LUA_LMOD)/$$file || exit 1; done
+	$(INSTALL) -m 644 $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(fill) -e 's|@LUA_LMOD@|$(LUA_LMOD)|' -e 's|@LUA_CMOD@|$(LUA_CMOD)|' scripts/tycho.in \
+	  >$(DESTDIR)$(BINDIR)/tycho
+	chmod 755 $(DESTDIR)$(BINDIR)/tycho
+	$(INSTALL) -m 644 scripts/tycho.1 $(DESTDIR)$(MANDIR)/man1
+
+uninstall: ## remove what install put there
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	rm -rf $(DESTDIR)$(LUA_CMOD)/tycho $(DESTDIR)$(LUA_LMOD)/tycho
+
+dist: ## tycho-VERSION.tar.gz of the last commit, the same bytes every time
+	git archive --prefix=tycho-$(VERSION)/ HEAD | gzip -9n >tycho-$(VERSION).tar.gz
+
+clean: ## remove what was built
+	rm -rf build tycho tycho-*.tar.gz
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	  awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo "  variables: CC CFLAGS LDFLAGS PREFIX DESTDIR LIBDIR INCLUDEDIR PKG_CONFIG LUA"

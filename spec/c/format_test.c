@@ -1,0 +1,229 @@
+/* format_test.c - the bytes of format 1, written down: a record, a batch, a block, a row of a list,
+** the state row. What is read by another version, or sent to another machine, must be these.
+**
+** When a test fails here, the format has changed: stores and encoded batches that exist could no
+** longer be read. Then it needs a new number, and code that reads the old one.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "batch.h"
+#include "list.h"
+#include "store.h"
+#include "store_values.h"
+
+/* Compares with bytes in hex; blanks in it are for the reader. */
+static void assert_hex(tycho_bytes got, const char *expected) {
+    const uint8_t *at = got.data;
+    char *hex = malloc(2 * got.size + 1);
+    size_t digits = 0;
+    bool is_same = true;
+    assert_non_null(hex);
+    for (size_t i = 0; i < got.size; i++) snprintf(hex + 2 * i, 3, "%02x", at[i]);
+    for (const char *next = expected; *next != '\0' && is_same; next++) {
+        if (*next == ' ') continue;
+        is_same = digits < 2 * got.size && hex[digits] == *next;
+        digits++;
+    }
+    if (!is_same || digits != 2 * got.size) {
+        fail_msg("\n  is        %s\n  should be %s (digit %zu)", hex, expected, digits);
+    }
+    free(hex);
+}
+
+static tycho_new_event full_event(const tycho_bytes *tags) {
+    return (tycho_new_event){.id = text("01982f5e-7a41-7bcd-8ef0-1234567890ab"),
+                             .type = text("paid"),
+                             .flags = TYCHO_HAS_TIME | TYCHO_HAS_VALID_TIME,
+                             .tag_count = 2,
+                             .time = 0x0102030405060708,
+                             .valid_time = -2,
+                             .correlation_id = text("c-1"),
+                             .causation_id = text("ffffffff-ffff-ffff-ffff-ffffffffffff"),
+                             .tags = tags,
+                             .content_type = text("text"),
+                             .metadata = text("meta"),
+                             .data = text("data")};
+}
+
+static void a_batch(void **state) {
+    const tycho_bytes tags[] = {text("b"), text("a")}, ids[] = {text("i"), full_event(tags).id};
+    const tycho_new_event event = full_event(tags);
+    const tycho_query_item item = {tags, 1, tags, 2};
+    const tycho_query query = {&item, 1};
+    tycho_batch *batch;
+    tycho_bytes bytes;
+    (void)state;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    tycho_batch_set_idempotent(batch, 1);
+    ASSERT_STATUS(tycho_batch_append(batch, text("s"), 5, &event, 1, TYCHO_RAW), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_link(batch, text("l"), TYCHO_EXPECT_NONE, ids, 2, 2), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_link_range(batch, text("s"), 1, -1, text("t"), -2, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_unlink(batch, text("l"), ids, 1, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_delete_stream(batch, text("s"), 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_truncate(batch, text("s"), 3, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_set_stream_metadata(batch, text("s"), text("m"), 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_set_route(batch, text("r"), text("s")), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_put_row(batch, text("t"), text("k"), text("v")), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_delete_row(batch, text("t"), text("k")), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_set_checkpoint(batch, text("c"), 9), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_overwrite(batch, &(tycho_new_event){.id = text("i"),
+                                                                  .type = text("t")}, 1), 0);
+    ASSERT_STATUS(tycho_batch_expect(batch, text("s"), TYCHO_EXPECT_EXISTS, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expect_none(batch, &query, 7), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expect_route(batch, text("r"), text("s")), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expect_row(batch, text("t"), text("k"), 4), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expect_checkpoint(batch, text("c"), 6), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_encode(batch, &bytes), TYCHO_OK);
+    assert_hex(bytes,
+               "5459423101000000050000000c000000 "
+               "01000b000000010073fdffffffffffffff "
+               "02001600000007000000000000000100000001000200016201620161 "
+               "030006000000010072010073 "
+               "04000e00000001007401006b0400000000000000 "
+               "05000b0000000100630600000000000000 "
+               "0101660000000100730500000000000000010000001700100310020404040000000400000008 "
+               "07060504030201feffffffffffffff01610162706169647465787401982f5e7a417bcd8ef012 "
+               "34567890ab632d31ffffffffffffffffffffffffffffffff6d65746164617461 "
+               "02022400000001006cffffffffffffffff02000000000169011001982f5e7a417bcd8ef01234 "
+               "567890ab "
+               "03001e000000010073010074feffffffffffffff0100000000000000ffffffffffffffff "
+               "04000a00000001006c01000000000169 "
+               "050003000000010073 "
+               "06000b0000000100730300000000000000 "
+               "070008000000010073010000006d "
+               "080006000000010072010073 "
+               "09000b00000001007401006b0100000076 "
+               "0a000600000001007401006b "
+               "0b000b0000000100630900000000000000 "
+               "0c001e000000010000000000010000000100000000000000000000000000000000007469 "
+               "614c139fe1e006f9");
+    tycho_batch_destroy(batch);
+}
+
+static void a_record(void **state) {
+    static const uint32_t numbers[] = {3, 4};
+    const tycho_bytes tags[] = {text("b"), text("a")};
+    const tycho_new_event event = full_event(tags);
+    tycho__buffer encoded = {NULL, 0, 0};
+    tycho__event_view view;
+    uint8_t record[256];
+    (void)state;
+    ASSERT_STATUS(tycho__event_encode(&encoded, &event, true), TYCHO_OK);
+    tycho__reader reader = tycho__reader_of(tycho__buffer_bytes(&encoded));
+    ASSERT_STATUS(tycho__event_decode(&reader, &view), TYCHO_OK);
+    view.position = 0x11;
+    view.revision = 0x12;
+    view.stream = 0x13;
+    view.type_number = 0x14;
+    view.content_type_number = 0x15;
+    tycho__record_write(record, &view, numbers);
+    assert_hex(bytes_of(record, tycho__record_size(&view)),
+               "9462a36058625cf2 1100000000000000 0807060504030201 1200000000000000 "
+               "13000000 14000000 04000000 1700 100310 02 "
+               "feffffffffffffff 15000000 0300000004000000 "
+               "01982f5e7a417bcd8ef01234567890ab 632d31 "
+               "ffffffffffffffffffffffffffffffff6d65746164617461");
+    tycho__buffer_free(&encoded);
+}
+
+/* ---------------------------------------------------------------- rows */
+
+static int set_up(void **state) {
+    return open_store(NULL, TYCHO_TEMPORARY, (tycho_store **)state);
+}
+
+static int tear_down(void **state) {
+    tycho_store_close(*state);
+    return 0;
+}
+
+static void the_state_of_a_new_store(void **state) {
+    tycho_store *store = *state;
+    tycho__txn *txn;
+    tycho_bytes row;
+    ASSERT_STATUS(tycho__txn_read(store->env, &txn), TYCHO_OK);
+    ASSERT_STATUS(tycho__get(txn, TYCHO__MAIN, text("state"), &row), TYCHO_OK);
+    const uint8_t *at = row.data;
+    assert_int_equal(row.size, 248);
+    assert_hex(bytes_of(at, 16), "0100000000000000 0000000000000000");
+    assert_memory_equal(at + 8, at + 16, row.size - 24); /* zeros */
+    assert_hex(bytes_of(at + row.size - 8, 8), "0f12a0feb855286c");
+    tycho__txn_done(txn);
+}
+
+static void the_places_of_the_fields_of_the_state(void **state) {
+    (void)state;
+    assert_int_equal(offsetof(tycho__state, format), 0);
+    assert_int_equal(offsetof(tycho__state, head), 8);
+    assert_int_equal(offsetof(tycho__state, sequence), 16);
+    assert_int_equal(offsetof(tycho__state, links_made), 24);
+    assert_int_equal(offsetof(tycho__state, links), 32);
+    assert_int_equal(offsetof(tycho__state, entries), 40);
+    assert_int_equal(offsetof(tycho__state, streams), 48);
+    assert_int_equal(offsetof(tycho__state, rows), 56);
+    assert_int_equal(offsetof(tycho__state, routes), 64);
+    assert_int_equal(offsetof(tycho__state, deletions), 72);
+    assert_int_equal(offsetof(tycho__state, names), 80);
+    assert_int_equal(TYCHO__KINDS, 6);
+    assert_int_equal(offsetof(tycho__state, garbage), 128);
+    assert_int_equal(offsetof(tycho__state, rules), 136);
+    assert_int_equal(offsetof(tycho__state, settled), 144);
+    assert_int_equal(offsetof(tycho__state, links_settled), 152);
+    assert_int_equal(offsetof(tycho__state, settlements), 160);
+    assert_int_equal(offsetof(tycho__state, recent_size), 168);
+    assert_int_equal(offsetof(tycho__state, spare), 176);
+    assert_int_equal(offsetof(tycho__state, checksum), 240);
+}
+
+static void rows_of_lists_and_blocks(void **state) {
+    static const uint64_t values[] = {5 << 1, 6 << 1 | 1, 0, 300 << 1, 2 << 1};
+    tycho_store *store = *state;
+    uint8_t list_key[TYCHO__LIST_KEY], block_key[TYCHO__BLOCK_KEY];
+    tycho__txn txn;
+    tycho__list *list;
+    tycho_bytes row;
+    ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
+    ASSERT_STATUS(tycho__list_make(&txn, TYCHO__STREAM, text("st"), &list), TYCHO_OK);
+    ASSERT_STATUS(tycho__list_edit(&txn, TYCHO__STREAM, list->number, &list), TYCHO_OK);
+    for (uint64_t i = 0; i < 5; i++) {
+        uint64_t value = values[i] == 0 ? 9 << 1 : values[i]; /* what becomes a hole below */
+        ASSERT_STATUS(tycho__list_settle(&txn, list, 7 + i, value), TYCHO_OK);
+        list->count++;
+    }
+    list->next = 12;
+    ASSERT_STATUS(tycho__list_hole(&txn, list, 9), TYCHO_OK);
+    ASSERT_STATUS(tycho__block_write(&txn, list, 0x0102, values, 5), TYCHO_OK);
+    ASSERT_STATUS(tycho__list_write(&txn, list), TYCHO_OK);
+    tycho__list_key(list_key, TYCHO__STREAM, list->number);
+    tycho__block_key(block_key, list, 0x0102);
+    tycho_bytes key = bytes_of(list_key, sizeof list_key);
+    assert_hex(key, "0100000001");
+    ASSERT_STATUS(tycho__get(&txn, TYCHO__LISTS, key, &row), TYCHO_OK);
+    assert_hex(row, "4a1ead0c 0500 00 02 0400000000000000 0c00000000000000 "
+                    "0000000000000000 0700000000000000 0200000000000000 "
+                    "7374 1405009809a609");
+    key = bytes_of(block_key, sizeof block_key);
+    assert_hex(key, "0100000001 0000000000000102");
+    ASSERT_STATUS(tycho__get(&txn, TYCHO__BLOCKS, key, &row), TYCHO_OK);
+    assert_hex(row, "9d8ef2d6 0500 1405009809a609");
+    tycho__txn_abort(&txn);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_batch),
+        cmocka_unit_test(a_record),
+        TEST(the_state_of_a_new_store),
+        cmocka_unit_test(the_places_of_the_fields_of_the_state),
+        TEST(rows_of_lists_and_blocks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

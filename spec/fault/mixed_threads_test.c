@@ -1,0 +1,261 @@
+/* mixed_threads_test.c - threads that do all kinds of things to one store at the same time: edits
+** in the middle of streams, deletions, snapshots, directories, waiting, backups, verification, and
+** handles that come and go. What one instant tells must agree with itself; nobody is refused for
+** what others do; the store is sound afterwards. (Appending alone: writers_threads_test.c.)
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "every_verb.h"
+#include "tycho.h"
+
+enum { EDITORS = 2, ROUNDS = 120, KEPT = 20 };
+
+static struct {
+    char path[64];
+    tycho_store *store;
+    atomic_int editors_left; /* the others go on until none is */
+    atomic_int failures;
+} test;
+
+static tycho_bytes text(const char *string) {
+    return (tycho_bytes){string, strlen(string)};
+}
+
+/* Counts what must not happen; cmocka's assertions belong to the first thread. */
+static bool expect(bool is_true, const char *what) {
+    if (is_true) return true;
+    atomic_fetch_add(&test.failures, 1);
+    print_error("%s: %s\n", what, tycho_error());
+    return false;
+}
+
+static bool goes_on(void) {
+    return atomic_load(&test.editors_left) > 0 && atomic_load(&test.failures) == 0;
+}
+
+/* ---------------------------------------------------------------- editors */
+
+/* Appends, links what was appended into a stream of all, and takes out what is old. */
+static int build_edit(tycho_batch *batch, int editor, int round) {
+    char id[32], old[32], stream[32], tag[16];
+    snprintf(id, sizeof id, "%d-%d", editor, round);
+    snprintf(old, sizeof old, "%d-%d", editor, round - 5);
+    snprintf(stream, sizeof stream, "stream-%d", editor);
+    snprintf(tag, sizeof tag, "tag-%d", round % 7);
+    tycho_bytes ids[] = {text(id), text(old)}, tags = text(tag);
+    tycho_new_event event = {.id = ids[0], .type = text(round % 3 == 0 ? "third" : "other"),
+                             .tag_count = 1, .tags = &tags, .data = ids[0]};
+    tycho_batch_clear(batch);
+    int status = tycho_batch_append(batch, text(stream), round - 1, &event, 1, 0);
+    if (status == TYCHO_OK) status = tycho_batch_link(batch, text("all"), -2, ids, 1, 0);
+    if (status == TYCHO_OK) status = tycho_batch_put_row(batch, text("rows"), tags, ids[0]);
+    if (status == TYCHO_OK && round >= KEPT && round % 4 == 0) {
+        status = tycho_batch_truncate(batch, text(stream), round - KEPT, 0);
+    }
+    if (status == TYCHO_OK && round >= 5 && round % 5 == 0) {
+        event = (tycho_new_event){.id = ids[1], .type = text("overwritten"), .data = ids[1]};
+        status = tycho_batch_overwrite(batch, &event, 1);
+        if (status == TYCHO_OK) status = tycho_batch_unlink(batch, text("all"), &ids[1], 1, 0);
+    }
+    if (status == TYCHO_OK && round % 10 == 9) {
+        snprintf(stream, sizeof stream, "short-%d", editor);
+        status = tycho_batch_delete_stream(batch, text(stream), 0);
+        if (status == TYCHO_OK) status = tycho_batch_link(batch, text(stream), -2, ids, 1, 0);
+    }
+    return status;
+}
+
+static void *edit(void *context) {
+    int editor = *(int *)context;
+    tycho_batch *batch = NULL;
+    expect(tycho_batch_create(&batch) == TYCHO_OK, "a batch");
+    for (int round = 0; round < ROUNDS && atomic_load(&test.failures) == 0; round++) {
+        expect(build_edit(batch, editor, round) == TYCHO_OK, "building an edit");
+        expect(tycho_commit(test.store, batch, NULL) == TYCHO_OK, "an edit");
+    }
+    tycho_batch_destroy(batch);
+    atomic_fetch_sub(&test.editors_left, 1);
+    return NULL;
+}
+
+/* Opens the store anew, writes, and closes it: the last handle may be this one's or another's. */
+static void *come_and_go(void *context) {
+    tycho_options options = {.size = sizeof options, .mode = TYCHO_EXISTING,
+                             .sync = TYCHO_SYNC_NONE};
+    tycho_new_event event = {.type = text("came")};
+    tycho_batch *batch = NULL;
+    expect(tycho_batch_create(&batch) == TYCHO_OK, "a batch");
+    expect(tycho_batch_append(batch, text("visits"), -2, &event, 1, 0) == TYCHO_OK, "an append");
+    while (goes_on()) {
+        tycho_store *store;
+        if (!expect(tycho_store_open(test.path, &options, &store) == TYCHO_OK, "opening")) break;
+        tycho_batch_clear(batch);
+        expect(tycho_batch_append(batch, text("visits"), -2, &event, 1, 0) == TYCHO_OK, "append");
+        expect(tycho_commit(store, batch, NULL) == TYCHO_OK, "a visit");
+        tycho_store_close(store);
+    }
+    tycho_batch_destroy(batch);
+    return context;
+}
+
+/* ---------------------------------------------------------------- readers */
+
+static bool walk(const tycho_read *read, uint64_t *count) {
+    tycho_cursor *cursor;
+    tycho_event event;
+    int64_t last = -1;
+    *count = 0;
+    int status = tycho_cursor_open(test.store, read, &cursor);
+    if (!expect(status == TYCHO_OK, "opening a cursor")) return false;
+    while ((status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
+        if (read->stream.size > 0) expect(event.revision > last, "rising revisions");
+        last = event.revision;
+        ++*count;
+    }
+    tycho_cursor_close(cursor);
+    return expect(status == TYCHO_END, "the end of a read");
+}
+
+/* In one instant, the entries of a stream are as many as its directory says. */
+static void *read_snapshots(void *context) {
+    while (goes_on()) {
+        tycho_snapshot *snapshot;
+        tycho_listing *listing;
+        tycho_item item;
+        if (!expect(tycho_snapshot_open(test.store, &snapshot) == TYCHO_OK, "a snapshot")) break;
+        tycho_list_options options = {.size = sizeof options, .snapshot = snapshot,
+                                      .list = TYCHO_LIST_STREAMS};
+        int status = tycho_listing_open(test.store, &options, &listing);
+        expect(status == TYCHO_OK, "a directory");
+        while (status == TYCHO_OK && tycho_listing_next(listing, &item) == TYCHO_OK) {
+            uint64_t walked = 0, counted = 0;
+            tycho_read read = {.size = sizeof read, .snapshot = snapshot, .stream = item.name};
+            walk(&read, &walked);
+            expect(tycho_count(test.store, &read, &counted) == TYCHO_OK, "counting");
+            expect(walked == item.count && counted == walked, "one instant agrees with itself");
+        }
+        tycho_listing_close(listing);
+        tycho_snapshot_close(snapshot);
+    }
+    return context;
+}
+
+/* The types of all events add up to the log. */
+static void *count_types(void *context) {
+    while (goes_on()) {
+        tycho_snapshot *snapshot;
+        uint64_t sum = 0, all = 0;
+        if (!expect(tycho_snapshot_open(test.store, &snapshot) == TYCHO_OK, "a snapshot")) break;
+        const char *const names[] = {"third", "other", "overwritten", "came"};
+        tycho_read read = {.size = sizeof read, .snapshot = snapshot};
+        expect(tycho_count(test.store, &read, &all) == TYCHO_OK, "counting the log");
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            uint64_t count = 0;
+            tycho_bytes type = text(names[i]);
+            tycho_query_item item = {&type, 1, NULL, 0};
+            tycho_query query = {&item, 1};
+            read.query = &query;
+            read.flags = i % 2 == 0 ? 0 : TYCHO_READ_BACKWARD;
+            walk(&read, &count);
+            sum += count;
+        }
+        expect(sum == all, "the types add up to the log");
+        tycho_snapshot_close(snapshot);
+    }
+    return context;
+}
+
+/* Follows the log: every event comes once, in order. */
+static void *follow(void *context) {
+    uint64_t seen = 0;
+    while (goes_on()) {
+        uint64_t head;
+        tycho_event event;
+        tycho_cursor *cursor;
+        int status = tycho_wait(test.store, seen, 100, &head);
+        if (status == TYCHO_TIMEOUT) continue;
+        expect(status == TYCHO_OK && head > seen, "waiting");
+        tycho_read read = {.size = sizeof read, .flags = TYCHO_READ_FROM_POSITION,
+                           .from_position = seen};
+        if (!expect(tycho_cursor_open(test.store, &read, &cursor) == TYCHO_OK, "a cursor")) break;
+        while (tycho_cursor_next(cursor, &event) == TYCHO_OK) {
+            expect(event.position == ++seen, "a gapless log");
+        }
+        expect(seen >= head, "all that was announced");
+        tycho_cursor_close(cursor);
+    }
+    return context;
+}
+
+static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *place) {
+    (void)info;
+    (void)flag;
+    (void)place;
+    return remove(path);
+}
+
+static void remove_directory(const char *directory) {
+    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Verifies the store, and a copy of it. */
+static void *verify_and_copy(void *context) {
+    while (goes_on()) {
+        char path[80];
+        uint64_t findings = 1;
+        tycho_store *copy;
+        expect(verify_store(test.store, &findings) == TYCHO_OK && findings == 0, "verifying");
+        snprintf(path, sizeof path, "%s.copy", test.path);
+        if (!expect(tycho_backup(test.store, path) == TYCHO_OK, "backing up")) break;
+        tycho_options options = {.size = sizeof options, .mode = TYCHO_EXISTING};
+        if (!expect(tycho_store_open(path, &options, &copy) == TYCHO_OK, "opening it")) break;
+        expect(verify_store(copy, &findings) == TYCHO_OK && findings == 0, "verifying the copy");
+        tycho_store_close(copy);
+        remove_directory(path);
+    }
+    return context;
+}
+
+/* ---------------------------------------------------------------- all of them */
+
+static void everybody_at_once(void **state) {
+    static void *(*const others[])(void *) = {come_and_go, come_and_go,    read_snapshots,
+                                              count_types, follow, verify_and_copy};
+    enum { OTHERS = sizeof others / sizeof *others };
+    pthread_t threads[EDITORS + OTHERS];
+    int numbers[EDITORS];
+    uint64_t findings = 1;
+    tycho_options options = {.size = sizeof options, .sync = TYCHO_SYNC_NONE};
+    (void)state;
+    snprintf(test.path, sizeof test.path, "/tmp/tycho-mixed-XXXXXX");
+    assert_non_null(mkdtemp(test.path));
+    assert_int_equal(tycho_store_open(test.path, &options, &test.store), TYCHO_OK);
+    atomic_store(&test.editors_left, EDITORS);
+    for (int i = 0; i < EDITORS + OTHERS; i++) {
+        if (i < EDITORS) numbers[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, i < EDITORS ? edit : others[i - EDITORS],
+                                        i < EDITORS ? &numbers[i] : NULL), 0);
+    }
+    for (int i = 0; i < EDITORS + OTHERS; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&test.failures), 0);
+    assert_int_equal(verify_store(test.store, &findings), TYCHO_OK);
+    assert_int_equal(findings, 0);
+    tycho_store_close(test.store);
+    remove_directory(test.path);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(everybody_at_once)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
