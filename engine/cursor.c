@@ -195,7 +195,7 @@ static int copy_record(tycho_cursor *c, tycho__txn *txn, tycho_bytes record, tyc
 }
 
 /* Fills one slot. TYCHO_OK also for a damaged record, which the slot then says. What fails for a
-** passing reason leaves the cursor before the event, and damage that it cannot pass ends the read. */
+** passing reason leaves the cursor before the event; damage that it cannot pass ends the read. */
 static int fill_slot(tycho_cursor *c, tycho__txn *txn, tycho__slot *slot, uint32_t *budget) {
     uint64_t low = c->low, high = c->high;
     size_t array_at = c->array_at, size = c->block.size;

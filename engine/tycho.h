@@ -452,8 +452,8 @@ TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
 TYCHO_API int tycho_cursor_stream(tycho_cursor *cursor, tycho_bytes *stream);
 TYCHO_API int tycho_cursor_tag(tycho_cursor *cursor, uint32_t index, tycho_bytes *tag);
 
-/* The key behind the event that was served last: opaque bytes, at most TYCHO_CURSOR_KEY_MAX, that stay good
-** for ever, whatever is written in between. What is left of the limit is in it. */
+/* The key behind the event that was served last: opaque bytes, at most TYCHO_CURSOR_KEY_MAX, that
+** stay good for ever, whatever is written in between. What is left of the limit is in it. */
 enum { TYCHO_CURSOR_KEY_MAX = 64 };
 TYCHO_API int tycho_cursor_key(tycho_cursor *cursor, tycho_bytes *key);
 TYCHO_API void tycho_cursor_close(tycho_cursor *cursor);

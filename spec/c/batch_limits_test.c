@@ -12,8 +12,7 @@
 #include "batch.h"
 #include "store_values.h"
 
-#define EXPECT_NONE_MATCH(batch, ...)                                                             \
-    tycho_batch_expect_none(batch, &(tycho_query){__VA_ARGS__}, 0)
+#define EXPECT_NONE_MATCH(batch, ...) tycho_batch_expect_none(batch, &(tycho_query){__VA_ARGS__}, 0)
 
 static const int64_t any = TYCHO_EXPECT_ANY;
 
@@ -307,8 +306,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(null_with_a_size_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_in_the_middle_leaves_the_batch_as_it_was, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_query_has_at_most_256_names_and_items, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_query_has_at_most_256_names_and_items, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_batch_names_at_most_10000_events, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_batch_has_at_most_10000_steps_of_each_sort, set_up,
                                         tear_down),

@@ -38,11 +38,17 @@ static const tycho_query_item items[] = {
     {types, 2, tags, 1}, {NULL, 0, tags, 2}, {types, 1, NULL, 0}};
 
 static tycho_new_event full_event(void) {
-    return (tycho_new_event){.id = text(UUID), .type = text("placed"),
-                             .flags = TYCHO_HAS_TIME | TYCHO_HAS_VALID_TIME, .tag_count = 2,
-                             .time = 1, .valid_time = -2, .correlation_id = text("c"),
-                             .causation_id = text(UUID), .tags = tags,
-                             .content_type = text("text/plain"), .metadata = text("m"),
+    return (tycho_new_event){.id = text(UUID),
+                             .type = text("placed"),
+                             .flags = TYCHO_HAS_TIME | TYCHO_HAS_VALID_TIME,
+                             .tag_count = 2,
+                             .time = 1,
+                             .valid_time = -2,
+                             .correlation_id = text("c"),
+                             .causation_id = text(UUID),
+                             .tags = tags,
+                             .content_type = text("text/plain"),
+                             .metadata = text("m"),
                              .data = text("data")};
 }
 
@@ -121,10 +127,10 @@ static int add_overwrite(tycho_batch *batch) {
 }
 
 static int (*const steps[])(tycho_batch *) = {
-    add_stream,  add_none_match, add_none_at_all,    add_route,      add_no_route,
-    add_row,     add_checkpoint, add_append,         add_append_to_log, add_link,
-    add_link_range, add_unlink,  add_delete,         add_truncate,   add_metadata,
-    add_set_route, add_remove_route, add_put_row,    add_delete_row, add_set_checkpoint,
+    add_stream,     add_none_match,   add_none_at_all, add_route,         add_no_route,
+    add_row,        add_checkpoint,   add_append,      add_append_to_log, add_link,
+    add_link_range, add_unlink,       add_delete,      add_truncate,      add_metadata,
+    add_set_route,  add_remove_route, add_put_row,     add_delete_row,    add_set_checkpoint,
     add_overwrite,
 };
 enum { STEPS = sizeof steps / sizeof *steps };
@@ -242,8 +248,9 @@ static void random_batches_come_back(void **state) {
             if (below(2) == 0) {
                 ASSERT_STATUS(steps[below(STEPS)](*state), TYCHO_OK);
             } else {
-                ASSERT_STATUS(tycho_batch_append(*state, any_name(name), TYCHO_EXPECT_ANY, &event,
-                                                 1, 0), TYCHO_OK);
+                ASSERT_STATUS(
+                    tycho_batch_append(*state, any_name(name), TYCHO_EXPECT_ANY, &event, 1, 0),
+                    TYCHO_OK);
             }
         }
         tycho_bytes bytes = encoding_of(*state);
@@ -325,7 +332,7 @@ static void a_refused_decoding_keeps_or_empties_but_never_mixes(void **state) {
     copy[bytes.size - CHECKSUM - 1] ^= 1; /* in the last step: all others are read before */
     ASSERT_STATUS(tycho_batch_decode(*state, bytes_of(copy, bytes.size)), TYCHO_CORRUPT);
     assert_encodes_to(*state, bytes); /* the checksum is looked at first */
-    copy[12]++; /* one operation more than there are */
+    copy[12]++;                       /* one operation more than there are */
     repair_checksum(copy, bytes.size);
     ASSERT_STATUS(tycho_batch_decode(*state, bytes_of(copy, bytes.size)), TYCHO_CORRUPT);
     tycho_batch *batch = *state;
@@ -425,8 +432,8 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             any_changed_byte_with_a_right_checksum_is_read_as_it_is_or_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_refused_decoding_keeps_or_empties_but_never_mixes,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refused_decoding_keeps_or_empties_but_never_mixes, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_is_unknown_is_of_a_newer_format, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flags_that_a_step_does_not_know_are_corrupt, set_up,
                                         tear_down),

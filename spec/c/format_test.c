@@ -72,8 +72,8 @@ static void a_batch(void **state) {
     ASSERT_STATUS(tycho_batch_put_row(batch, text("t"), text("k"), text("v")), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_delete_row(batch, text("t"), text("k")), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_set_checkpoint(batch, text("c"), 9), TYCHO_OK);
-    ASSERT_STATUS(tycho_batch_overwrite(batch, &(tycho_new_event){.id = text("i"),
-                                                                  .type = text("t")}, 1), 0);
+    ASSERT_STATUS(
+        tycho_batch_overwrite(batch, &(tycho_new_event){.id = text("i"), .type = text("t")}, 1), 0);
     ASSERT_STATUS(tycho_batch_expect(batch, text("s"), TYCHO_EXPECT_EXISTS, 0), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_expect_none(batch, &query, 7), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_expect_route(batch, text("r"), text("s")), TYCHO_OK);
@@ -219,10 +219,8 @@ static void rows_of_lists_and_blocks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_batch),
-        cmocka_unit_test(a_record),
-        TEST(the_state_of_a_new_store),
-        cmocka_unit_test(the_places_of_the_fields_of_the_state),
+        cmocka_unit_test(a_batch),      cmocka_unit_test(a_record),
+        TEST(the_state_of_a_new_store), cmocka_unit_test(the_places_of_the_fields_of_the_state),
         TEST(rows_of_lists_and_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,8 +84,8 @@ static void assert_version(fixture *f, const char *stream, int64_t expected) {
 
 /* The value of the row that the hook puts; "" when there is none. */
 static void assert_row(fixture *f, const char *expected) {
-    const tycho_list_options options = {.size = sizeof options, .list = TYCHO_LIST_ROWS,
-                                        .subject = text("hook")};
+    const tycho_list_options options = {
+        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = text("hook")};
     tycho_listing *listing;
     tycho_item item;
     ASSERT_STATUS(tycho_listing_open(f->store, &options, &listing), TYCHO_OK);

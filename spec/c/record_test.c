@@ -17,14 +17,22 @@
 
 enum { POSITION = 7 };
 
-static const tycho_bytes given_tags[] = {
-    {"match:7", 7}, {"b", 1}, {"match", 5}, {"b", 1}, {"a", 1}, {"match:7", 7}, {"\xc3\xa9", 2}};
+static const tycho_bytes given_tags[] = {{"match:7", 7}, {"b", 1},       {"match", 5},   {"b", 1},
+                                         {"a", 1},       {"match:7", 7}, {"\xc3\xa9", 2}};
 static const char *const kept_tags[] = {"a", "b", "match", "match:7", "\xc3\xa9"};
 enum { GIVEN_TAGS = 7, KEPT_TAGS = 5 };
 
 /* One event for each set of optional parts: 7 bits. */
-enum { CORRELATION = 1, CAUSATION = 2, VALID_TIME = 4, CONTENT_TYPE = 8, TAGS = 16, METADATA = 32,
-       DATA = 64, PARTS = 128 };
+enum {
+    CORRELATION = 1,
+    CAUSATION = 2,
+    VALID_TIME = 4,
+    CONTENT_TYPE = 8,
+    TAGS = 16,
+    METADATA = 32,
+    DATA = 64,
+    PARTS = 128
+};
 
 static tycho_new_event event_of(unsigned parts) {
     tycho_new_event event = {.id = (parts & CAUSATION) != 0 ? text("order-1") : text(UUID),
@@ -241,8 +249,11 @@ static void foreign_bytes_get_the_checks_of_the_encoder(void **state) {
         {28, 0xff, "a type that is not UTF-8"},
     };
     const tycho_bytes tags[] = {text("a"), text("b")};
-    tycho_new_event event = {.id = text("order-1"), .type = text("t"), .tags = tags,
-                             .tag_count = 2, .data = text("data")};
+    tycho_new_event event = {.id = text("order-1"),
+                             .type = text("t"),
+                             .tags = tags,
+                             .tag_count = 2,
+                             .data = text("data")};
     tycho__buffer buffer = encoded(&event, true);
     (void)state;
     ASSERT_STATUS(take(tycho__buffer_bytes(&buffer)), TYCHO_OK);

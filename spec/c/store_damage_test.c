@@ -90,7 +90,7 @@ static void a_directory_with_other_things_is_refused_and_left_alone(void **state
     assert_int_equal(stat(other, &info), 0);
     assert_int_equal(info.st_size, 4);
     assert_int_equal(unlink(other), 0);
-    assert_int_equal(rmdir(f->path), 0); /* there is nothing else in it */
+    assert_int_equal(rmdir(f->path), 0);      /* there is nothing else in it */
     assert_int_equal(rmdir(f->directory), 0); /* and nothing beside it */
     assert_int_equal(mkdir(f->directory, 0700), 0);
 }
@@ -134,7 +134,7 @@ static void in_lmdb(fixture *f, void (*change)(MDB_txn *txn, MDB_dbi main, const
 }
 
 static void put_foreign_row(MDB_txn *txn, MDB_dbi table, const void *context) {
-    MDB_val key = {3, (void *)(uintptr_t)"key"}, value = {5, (void *)(uintptr_t)"value"};
+    MDB_val key = {3, (void *)(uintptr_t) "key"}, value = {5, (void *)(uintptr_t) "value"};
     (void)context;
     assert_int_equal(mdb_put(txn, table, &key, &value, 0), 0);
 }
@@ -163,14 +163,14 @@ static void bytes_in_place_of_the_data_are_refused(void **state) {
 /* ---------------------------------------------------------------- the state row */
 
 static void read_state(MDB_txn *txn, MDB_dbi table, tycho__state *state) {
-    MDB_val key = {5, (void *)(uintptr_t)"state"}, value;
+    MDB_val key = {5, (void *)(uintptr_t) "state"}, value;
     assert_int_equal(mdb_get(txn, table, &key, &value), 0);
     assert_int_equal(value.mv_size, sizeof *state);
     memcpy(state, value.mv_data, sizeof *state);
 }
 
 static void write_state(MDB_txn *txn, MDB_dbi table, const void *state, size_t size) {
-    MDB_val key = {5, (void *)(uintptr_t)"state"}, value = {size, (void *)(uintptr_t)state};
+    MDB_val key = {5, (void *)(uintptr_t) "state"}, value = {size, (void *)(uintptr_t)state};
     assert_int_equal(mdb_put(txn, table, &key, &value, 0), 0);
 }
 
@@ -225,7 +225,7 @@ static void cut_state(MDB_txn *txn, MDB_dbi table, const void *context) {
 }
 
 static void remove_state(MDB_txn *txn, MDB_dbi table, const void *context) {
-    MDB_val key = {5, (void *)(uintptr_t)"state"};
+    MDB_val key = {5, (void *)(uintptr_t) "state"};
     (void)context;
     assert_int_equal(mdb_del(txn, table, &key, NULL), 0);
 }
@@ -316,12 +316,12 @@ static int in_unprivileged_child(int (*run)(fixture *), fixture *f) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-#define CHECK(condition)                                                                          \
-    do {                                                                                          \
-        if (!(condition)) {                                                                       \
-            fprintf(stderr, "line %d: %s\n", __LINE__, tycho_error());                            \
-            return __LINE__ % 249 + 1;                                                            \
-        }                                                                                         \
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "line %d: %s\n", __LINE__, tycho_error());                             \
+            return __LINE__ % 249 + 1;                                                             \
+        }                                                                                          \
     } while (0)
 
 static int only_read(fixture *f) {

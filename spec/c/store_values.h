@@ -12,13 +12,13 @@
 
 #include "tycho.h"
 
-#define ASSERT_STATUS(call, expected)                                                             \
-    do {                                                                                          \
-        int got_ = (call);                                                                        \
-        if (got_ != (expected)) {                                                                 \
-            fail_msg("%s gives %s, not %s: %s", #call, tycho_status_code(got_),                   \
-                     tycho_status_code(expected), tycho_error());                                 \
-        }                                                                                         \
+#define ASSERT_STATUS(call, expected)                                                              \
+    do {                                                                                           \
+        int got_ = (call);                                                                         \
+        if (got_ != (expected)) {                                                                  \
+            fail_msg("%s gives %s, not %s: %s", #call, tycho_status_code(got_),                    \
+                     tycho_status_code(expected), tycho_error());                                  \
+        }                                                                                          \
     } while (0)
 
 static inline tycho_bytes text(const char *string) {

@@ -296,16 +296,16 @@ static void refuses_bad_names_and_says_where(void **state) {
         size_t size;
     } cases[] = {
         {"\x80", "byte 0", 1},
-        {"abc\xc3", "byte 3", 4},             /* cut off */
+        {"abc\xc3", "byte 3", 4}, /* cut off */
         {"abc\xe2\x82", "byte 3", 5},
         {"abc\xf0\x9f\x98", "byte 3", 6},
-        {"a\xc0\xaf", "byte 1", 3},           /* not the shortest */
+        {"a\xc0\xaf", "byte 1", 3}, /* not the shortest */
         {"a\xe0\x80\xaf", "byte 1", 4},
         {"a\xf0\x80\x80\xaf", "byte 1", 5},
-        {"a\xed\xa0\x80", "byte 1", 4},       /* a surrogate */
-        {"a\xf4\x90\x80\x80", "byte 1", 5},   /* beyond U+10FFFF */
+        {"a\xed\xa0\x80", "byte 1", 4},     /* a surrogate */
+        {"a\xf4\x90\x80\x80", "byte 1", 5}, /* beyond U+10FFFF */
         {"a\xfe", "byte 1", 2},
-        {"caf\xe9", "byte 3", 4},             /* Latin-1 */
+        {"caf\xe9", "byte 3", 4}, /* Latin-1 */
         {"a\0b", "0x00 at byte 1", 3},
         {"a\nb", "0x0a at byte 1", 3},
         {"ab\x7f", "0x7f at byte 2", 3},
@@ -342,8 +342,7 @@ static void ids_are_any_1_to_64_bytes(void **state) {
     assert_int_equal(tycho__check_id(bytes_of(id, 1), "event id"), TYCHO_OK);
     assert_int_equal(tycho__check_id(bytes_of("\xff\x00\n", 3), "event id"), TYCHO_OK);
     assert_int_equal(tycho__check_id(bytes_of(id, TYCHO_ID_MAX), "event id"), TYCHO_OK);
-    assert_int_equal(tycho__check_id(bytes_of(id, TYCHO_ID_MAX + 1), "event id"),
-                     TYCHO_TOO_LARGE);
+    assert_int_equal(tycho__check_id(bytes_of(id, TYCHO_ID_MAX + 1), "event id"), TYCHO_TOO_LARGE);
     assert_int_equal(tycho__check_id(bytes_of(NULL, 3), "event id"), TYCHO_MISUSE);
 }
 

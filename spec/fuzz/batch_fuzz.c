@@ -116,7 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tycho_bytes whole = {bytes, size + CHECKSUM};
     int status = tycho_batch_decode(batch, whole);
     require(status == TYCHO_OK || status == TYCHO_CORRUPT || status == TYCHO_NEWER_FORMAT ||
-            status == TYCHO_TOO_LARGE, "decoding");
+                status == TYCHO_TOO_LARGE,
+            "decoding");
     require(tycho_batch_encode(batch, &again) == TYCHO_OK, "encoding");
     if (status == TYCHO_OK) {
         require(tycho__equal(again, whole), "it does not encode to the same bytes");
