@@ -11,8 +11,8 @@
 **     over, or a negative code of TYCHO_STATUS_MAP. tycho_error() then gives a sentence with the
 **     surprising value. Facts that a program needs are out parameters, never to be parsed.
 **   - Strings are bytes with a size, never NUL-terminated, unless the type is `const char *`.
-**     Stream, type, tag, route, table and checkpoint names are valid UTF-8 without control
-**     characters, 1 to TYCHO_NAME_MAX bytes. Event ids are any 1 to TYCHO_ID_MAX bytes.
+**     Stream, type, tag, route, table and checkpoint names are valid UTF-8 without ASCII
+**     control characters, 1 to TYCHO_NAME_MAX bytes. Event ids are any 1 to TYCHO_ID_MAX bytes.
 **   - Inputs are copied before return. Outputs are values, handles, or views into a handle that
 **     are good until that handle moves, is cleared or is closed. Nothing needs to be freed.
 **   - Option structs start with their own size; all other zero fields mean the default.
@@ -168,7 +168,9 @@ typedef struct tycho_store tycho_store;
 enum tycho_mode {
     TYCHO_CREATE = 0,    /* open for reading and writing, create when it does not exist */
     TYCHO_EXISTING = 1,  /* open for reading and writing; TYCHO_NOT_FOUND when it does not exist */
-    TYCHO_READ_ONLY = 2, /* never write; TYCHO_NOT_FOUND when it does not exist */
+    TYCHO_READ_ONLY = 2, /* never write events; TYCHO_NOT_FOUND when it does not exist. Readers
+                         ** enter themselves in lock.mdb: DENIED when that may not be written,
+                         ** but on a file system that is read-only as a whole */
     TYCHO_TEMPORARY = 3  /* a new store below $TMPDIR (or /tmp), removed when it is closed */
 };
 
@@ -573,8 +575,7 @@ TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
 /* ---------------------------------------------------------------- 11. hooks */
 
-/* What takes part in every batch of this process's handles of this store (deployed scripts,
-** later). `expand` is called by tycho_commit() in the caller's thread, before any lock is taken;
+/* What takes part in every batch of this handle (deployed scripts, later). `expand` is called by tycho_commit() in the caller's thread, before any lock is taken;
 ** it may add conditions and operations to the batch, and it may read the store. A status other
 ** than TYCHO_OK refuses the batch with it; the hook sets the sentence with tycho_set_error(). What
 ** it added is taken out again after the commit. A store that has deployed scripts refuses writers

@@ -286,10 +286,12 @@ static void a_batch_has_at_most_64_mib(void **state) {
     size_t before = b->operations.size;
     ASSERT_STATUS(tycho_batch_put_row(b, s, s, bytes_of(value, size)), TYCHO_TOO_LARGE);
     assert_int_equal(b->operations.size, before);
-    size = TYCHO_BATCH_SIZE_MAX - before - 4096;
+    size = TYCHO_BATCH_SIZE_MAX - before - (16 + 8) - (6 + 3 + 3 + 4); /* the last byte is used */
+    ASSERT_STATUS(tycho_batch_put_row(b, s, s, bytes_of(value, size + 1)), TYCHO_TOO_LARGE);
     ASSERT_STATUS(tycho_batch_put_row(b, s, s, bytes_of(value, size)), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expect(b, s, any, 0), TYCHO_TOO_LARGE);
     ASSERT_STATUS(tycho_batch_encode(b, &bytes), TYCHO_OK);
-    assert_true(bytes.size <= TYCHO_BATCH_SIZE_MAX);
+    assert_int_equal(bytes.size, TYCHO_BATCH_SIZE_MAX);
     ASSERT_STATUS(tycho_batch_create(&again), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_decode(again, bytes), TYCHO_OK);
     assert_int_equal(again->operation_count, 4);

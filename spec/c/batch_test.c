@@ -391,6 +391,23 @@ static void flags_that_a_step_does_not_know_are_corrupt(void **state) {
     ASSERT_STATUS(decode_changed(batch, add_route, HEAD + 1, TYCHO_RAW), TYCHO_CORRUPT);
 }
 
+static void values_that_a_builder_refuses_are_corrupt(void **state) {
+    enum { NAME = HEAD + 6 + 2, AFTER_NAME = NAME + 6 /* "orders" */ };
+    tycho_batch *batch = *state;
+    /* the highest byte of an expected version, of a revision; the lowest of -2 */
+    ASSERT_STATUS(decode_changed(batch, add_stream, AFTER_NAME + 7, 0x80), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_append, AFTER_NAME, 0xfc), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_append_to_log, NAME, 0xff), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_truncate, AFTER_NAME + 7, 0xff), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 7, 0xff),
+                  TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 8, 0xfe),
+                  TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_delete, NAME, '\n'), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_set_route, NAME, 0xff), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_delete, NAME, 'j'), TYCHO_OK);
+}
+
 /* The operations whose list is the last field; no builder writes an empty one. */
 static void a_step_without_elements_is_corrupt(void **state) {
     static const struct {
@@ -436,6 +453,8 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_unknown_is_of_a_newer_format, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flags_that_a_step_does_not_know_are_corrupt, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(values_that_a_builder_refuses_are_corrupt, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_step_without_elements_is_corrupt, set_up, tear_down),
     };

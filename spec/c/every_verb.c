@@ -357,7 +357,9 @@ static int look_up(life *l) {
     tycho_bytes name;
     int status = tycho_event_position(l->store, text("a3"), &number);
     hash_number(&l->hash, number);
-    if (status == TYCHO_OK) status = tycho_event_revision(l->store, text("a3"), text("a"), &revision);
+    if (status == TYCHO_OK) {
+        status = tycho_event_revision(l->store, text("a3"), text("a"), &revision);
+    }
     hash_number(&l->hash, (uint64_t)revision);
     if (status == TYCHO_OK) status = tycho_stream_version(l->store, text("linked"), &revision);
     hash_number(&l->hash, (uint64_t)revision);
@@ -385,9 +387,9 @@ static int list_all(life *l, tycho_list_options options) {
 static int list_directories(life *l) {
     tycho_list_options options = {.list = 0};
     int status = TYCHO_OK;
-    for (uint32_t list = TYCHO_LIST_STREAMS; list <= TYCHO_LIST_ROWS && status == TYCHO_OK; list++) {
-        options.list = list;
-        options.subject = list == TYCHO_LIST_ROWS ? text("t") : text("");
+    for (uint32_t i = TYCHO_LIST_STREAMS; i <= TYCHO_LIST_ROWS && status == TYCHO_OK; i++) {
+        options.list = i;
+        options.subject = i == TYCHO_LIST_ROWS ? text("t") : text("");
         status = list_all(l, options);
     }
     options.list = TYCHO_LIST_STREAMS_OF;

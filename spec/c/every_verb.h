@@ -2,8 +2,8 @@
 ** something fails on the way: memory (spec/fault/allocation_test.c), the disk (io_test.c).
 **
 ** Each step is one commit, or one kind of read. It can be run again after it failed, gives the same
-** hash of all that it was told whenever it succeeds, and frees what it made however it ends. Ids and
-** times are given, so two lives are equal to the byte.
+** hash of all that it was told whenever it succeeds, and frees what it made however it ends. Ids
+** and times are given, so two lives are equal to the byte.
 */
 #ifndef EVERY_VERB_H
 #define EVERY_VERB_H

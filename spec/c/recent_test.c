@@ -1,7 +1,7 @@
 /* recent_test.c - what is not settled yet, seen through snapshots of different age: each sees its
-** own past and nothing else, while commits go on, batches are refused, the object is made anew from
-** the log, and everything is settled. (Builds with sanitizers settle every few events by themselves,
-** so each snapshot has its own beginning, too.)
+** own past and nothing else, while commits go on, batches are refused, the object is made anew
+** from the log, and everything is settled. (Builds with sanitizers settle every few events by
+** themselves, so each snapshot has its own beginning, too.)
 */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
-/* io_test.c - the disk fails: in a life of a store (spec/c/every_verb.h), the n-th call of one kind
+/* io_test.c - the disk fails: in a life of a store (every_verb.h), the n-th call of one kind
 ** (writing, flushing, allocating, opening, mapping, renaming) fails, for every kind and every n
 ** (sampled, unless TYCHO_SWEEP=full): once, from there on, or once after it was carried out.
 **
-** The step that meets the failure must say so, in a status that fits. Then the handle must go on, or
-** say that the store must be opened again, and then that must help. What was acknowledged stays,
+** The step that meets the failure must say so, in a status that fits. Then the handle must go on,
+** or say that the store must be opened again, and then that must help. What was acknowledged stays,
 ** what was refused is not there, an unknown outcome is one of the two. At the end the store is
 ** verified and tells the same as one whose disk never failed; no file is left open.
 **
@@ -67,17 +67,17 @@ static bool fails(enum call call, bool *is_done) {
 }
 
 #define EXPORTED __attribute__((visibility("default")))
-#define NEXT(function)                                                                              \
-    static __typeof__(function) *next;                                                              \
-    if (next == NULL) *(void **)&next = dlsym(RTLD_NEXT, #function);                                \
+#define NEXT(function) \
+    static __typeof__(function) *next; \
+    if (next == NULL) *(void **)&next = dlsym(RTLD_NEXT, #function); \
     bool is_done
 
 /* Calls the real function, unless the call fails; then `failure` is its result. */
-#define CALL(kind, type, failure, ...)                                                              \
-    bool is_failing = fails(kind, &is_done);                                                        \
-    type result = failure;                                                                          \
-    if (is_done) result = next(__VA_ARGS__);                                                        \
-    if (is_failing) errno = fault->error;                                                           \
+#define CALL(kind, type, failure, ...) \
+    bool is_failing = fails(kind, &is_done); \
+    type result = failure; \
+    if (is_done) result = next(__VA_ARGS__); \
+    if (is_failing) errno = fault->error; \
     return is_failing ? failure : result
 
 EXPORTED ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {

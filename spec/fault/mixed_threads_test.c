@@ -1,7 +1,8 @@
 /* mixed_threads_test.c - threads that do all kinds of things to one store at the same time: edits
-** in the middle of streams, deletions, snapshots, directories, waiting, backups, verification, and
-** handles that come and go. What one instant tells must agree with itself; nobody is refused for
-** what others do; the store is sound afterwards. (Appending alone: writers_threads_test.c.)
+** in the middle of streams, deletions, refused batches, snapshots, directories, waiting, backups,
+** verification, and handles that come and go; another process edits too. What one instant tells
+** must agree with itself; nobody is refused for what others do; the store is sound afterwards.
+** (Appending alone: writers_threads_test.c.)
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,12 +15,13 @@
 #include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "every_verb.h"
 #include "tycho.h"
 
-enum { EDITORS = 2, ROUNDS = 120, KEPT = 20 };
+enum { EDITORS = 2, ROUNDS = 500, KEPT = 20 };
 
 static struct {
     char path[64];
@@ -76,6 +78,21 @@ static int build_edit(tycho_batch *batch, int editor, int round) {
     return status;
 }
 
+/* A batch whose last event is there already: what it did before must never be seen. */
+static void be_refused(tycho_batch *batch, int editor, int round) {
+    char known[32];
+    snprintf(known, sizeof known, "%d-%d", editor, round);
+    tycho_bytes tag = text("refused");
+    tycho_new_event events[] = {{.type = text("other"), .tag_count = 1, .tags = &tag},
+                                {.id = text(known), .type = text("other")}};
+    const tycho_receipt *receipt;
+    tycho_batch_clear(batch);
+    int status = tycho_batch_append(batch, text("all"), -2, events, 2, 0);
+    expect(status == TYCHO_OK, "building a batch to be refused");
+    status = tycho_commit(test.store, batch, &receipt);
+    expect(status == TYCHO_DUPLICATE_EVENT && receipt->operation == 0, "a refusal");
+}
+
 static void *edit(void *context) {
     int editor = *(int *)context;
     tycho_batch *batch = NULL;
@@ -83,6 +100,7 @@ static void *edit(void *context) {
     for (int round = 0; round < ROUNDS && atomic_load(&test.failures) == 0; round++) {
         expect(build_edit(batch, editor, round) == TYCHO_OK, "building an edit");
         expect(tycho_commit(test.store, batch, NULL) == TYCHO_OK, "an edit");
+        if (round % 6 == 0) be_refused(batch, editor, round);
     }
     tycho_batch_destroy(batch);
     atomic_fetch_sub(&test.editors_left, 1);
@@ -229,17 +247,34 @@ static void *verify_and_copy(void *context) {
 
 /* ---------------------------------------------------------------- all of them */
 
+/* One more editor, in a process of its own. */
+static pid_t start_process(const tycho_options *options) {
+    int number = EDITORS;
+    pid_t process = fork();
+    if (process != 0) return process;
+    expect(tycho_store_open(test.path, options, &test.store) == TYCHO_OK, "opening");
+    if (test.store != NULL) edit(&number);
+    tycho_store_close(test.store);
+    _exit(atomic_load(&test.failures) == 0 ? 0 : 1);
+}
+
 static void everybody_at_once(void **state) {
     static void *(*const others[])(void *) = {come_and_go, come_and_go,    read_snapshots,
                                               count_types, follow, verify_and_copy};
     enum { OTHERS = sizeof others / sizeof *others };
     pthread_t threads[EDITORS + OTHERS];
     int numbers[EDITORS];
-    uint64_t findings = 1;
+    uint64_t findings = 1, refused = 1;
     tycho_options options = {.size = sizeof options, .sync = TYCHO_SYNC_NONE};
+    tycho_bytes tag = text("refused");
+    tycho_query_item item = {NULL, 0, &tag, 1};
+    tycho_query query = {&item, 1};
+    tycho_read read = {.size = sizeof read, .query = &query};
     (void)state;
     snprintf(test.path, sizeof test.path, "/tmp/tycho-mixed-XXXXXX");
     assert_non_null(mkdtemp(test.path));
+    pid_t process = start_process(&options);
+    assert_true(process > 0);
     assert_int_equal(tycho_store_open(test.path, &options, &test.store), TYCHO_OK);
     atomic_store(&test.editors_left, EDITORS);
     for (int i = 0; i < EDITORS + OTHERS; i++) {
@@ -248,9 +283,14 @@ static void everybody_at_once(void **state) {
                                         i < EDITORS ? &numbers[i] : NULL), 0);
     }
     for (int i = 0; i < EDITORS + OTHERS; i++) pthread_join(threads[i], NULL);
+    int status = -1;
+    assert_int_equal(waitpid(process, &status, 0), process);
+    assert_int_equal(status, 0);
     assert_int_equal(atomic_load(&test.failures), 0);
     assert_int_equal(verify_store(test.store, &findings), TYCHO_OK);
     assert_int_equal(findings, 0);
+    assert_int_equal(tycho_count(test.store, &read, &refused), TYCHO_OK);
+    assert_int_equal(refused, 0);
     tycho_store_close(test.store);
     remove_directory(test.path);
 }
