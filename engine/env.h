@@ -5,7 +5,8 @@
 ** of two wipes the reader slots of the other). After a fork the child's registry is empty and every
 ** handle of the parent answers TYCHO_FORKED.
 **
-** Read transactions are pooled: beginning one renews a finished one, which takes no lock. They are
+** Read transactions are pooled: beginning one renews a finished one, which takes no lock; few are
+** kept, because each holds one of the reader slots that all processes share. They are
 ** not bound to threads (MDB_NOTLS). The one write transaction is begun, used and ended by one
 ** thread, which holds the writer gate.
 */
@@ -61,7 +62,7 @@ typedef struct tycho__type_name {
     char bytes[];
 } tycho__type_name;
 
-enum { TYCHO__TYPE_CACHE = 4096, TYCHO__POOL = 64 };
+enum { TYCHO__TYPE_CACHE = 4096, TYCHO__POOL = 8 };
 
 struct tycho__env {
     struct MDB_env *mdb;

@@ -42,6 +42,7 @@ static int fail_file(const char *file) {
     int error = errno;
     int status = error == EACCES || error == EPERM || error == ELOOP ? TYCHO_DENIED
                  : error == ENOSPC || error == EDQUOT                ? TYCHO_FULL
+                 : error == ENOMEM                                   ? TYCHO_NO_MEMORY
                                                                      : TYCHO_IO;
     return tycho__fail(status, "the file \"%s\" of the store: %s", file, strerror(error));
 }

@@ -3,7 +3,8 @@
 ** The memory is one table, open addressing, twice: by (kind, number) and by (kind, name). Lists are
 ** allocated one by one. After a commit the environment keeps them for the next write transaction,
 ** which takes them over when nobody else has committed in between; so a process that writes alone
-** looks up the names and rows of its streams, types and tags once. Nothing outlives an abort.
+** looks up the names and rows of its streams, types and tags once (for up to KEPT_LISTS of them,
+** some 260 bytes each). Nothing outlives an abort.
 */
 #include "list.h"
 
@@ -11,7 +12,7 @@
 
 #include <stdlib.h>
 
-enum { HEAD = 48, FIRST_SLOTS = 64, KEPT_LISTS = 131072 };
+enum { HEAD = 48, FIRST_SLOTS = 64, KEPT_LISTS = 262144 };
 
 /* The hash beside the pointer saves most visits to lists that are not the one. */
 struct name_slot {
@@ -27,6 +28,7 @@ struct tycho__lists {
     size_t dirty_count;
     size_t slots; /* of each table, a power of 2 */
     size_t count;
+    unsigned halvings;
 };
 
 /* ---------------------------------------------------------------- rows */
@@ -142,28 +144,37 @@ static int no_row(uint8_t kind, uint32_t number) {
     return tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u", number, kind);
 }
 
+/* Empty tables for lists of up to half the slots. NULL without memory. */
+static struct tycho__lists *new_tables(size_t slots) {
+    struct tycho__lists *lists = calloc(1, sizeof *lists);
+    if (lists == NULL) return NULL;
+    lists->slots = slots;
+    lists->by_number = calloc(slots, sizeof *lists->by_number);
+    lists->by_name = calloc(slots, sizeof *lists->by_name);
+    lists->all = calloc(slots / 2 + 1, sizeof *lists->all);
+    lists->dirty = calloc(slots / 2 + 1, sizeof *lists->dirty);
+    if (lists->by_number != NULL && lists->by_name != NULL && lists->all != NULL &&
+        lists->dirty != NULL) {
+        return lists;
+    }
+    free_tables(lists);
+    free(lists);
+    return NULL;
+}
+
+static void move_list(struct tycho__lists *to, const struct name_slot *slot) {
+    to->all[to->count++] = slot->list;
+    enter(to, slot->list, slot->hash);
+}
+
 /* Makes room for one more list. */
 static int grow(tycho__txn *txn) {
     struct tycho__lists *old = txn->lists;
     if (old != NULL && old->count * 2 < old->slots) return TYCHO_OK;
-    struct tycho__lists *lists = calloc(1, sizeof *lists);
+    struct tycho__lists *lists = new_tables(old == NULL ? FIRST_SLOTS : old->slots * 2);
     if (lists == NULL) return no_memory();
-    lists->slots = old == NULL ? FIRST_SLOTS : old->slots * 2;
-    lists->by_number = calloc(lists->slots, sizeof *lists->by_number);
-    lists->by_name = calloc(lists->slots, sizeof *lists->by_name);
-    lists->all = calloc(lists->slots / 2 + 1, sizeof *lists->all);
-    lists->dirty = calloc(lists->slots / 2 + 1, sizeof *lists->dirty);
-    if (lists->by_number == NULL || lists->by_name == NULL || lists->all == NULL ||
-        lists->dirty == NULL) {
-        free_tables(lists);
-        free(lists);
-        return no_memory();
-    }
     for (size_t i = 0; old != NULL && i < old->slots; i++) {
-        tycho__list *list = old->by_name[i].list;
-        if (list == NULL) continue;
-        lists->all[lists->count++] = list;
-        enter(lists, list, old->by_name[i].hash);
+        if (old->by_name[i].list != NULL) move_list(lists, &old->by_name[i]);
     }
     for (size_t i = 0; old != NULL && i < old->dirty_count; i++) {
         lists->dirty[lists->dirty_count++] = old->dirty[i];
@@ -172,6 +183,33 @@ static int grow(tycho__txn *txn) {
     free(old);
     txn->lists = lists;
     return TYCHO_OK;
+}
+
+static void free_list(tycho__list *list) {
+    free((void *)(uintptr_t)list->tail);
+    free(list);
+}
+
+/* Frees every second list, another half each time; all of them without memory. */
+static struct tycho__lists *halve(struct tycho__lists *old) {
+    struct tycho__lists *lists = new_tables(old->slots);
+    if (lists == NULL) {
+        tycho__lists_free(old);
+        return NULL;
+    }
+    lists->halvings = old->halvings + 1;
+    for (size_t i = 0; i < old->slots; i++) {
+        struct name_slot *slot = &old->by_name[i];
+        if (slot->list == NULL) continue;
+        if ((slot->hash >> (24 + old->halvings % 32) & 1) != 0) {
+            move_list(lists, slot);
+        } else {
+            free_list(slot->list);
+        }
+    }
+    free_tables(old);
+    free(old);
+    return lists;
 }
 
 /* Takes a copy of `list`, with its name but without its tail, into the memory. */
@@ -270,10 +308,11 @@ void tycho__lists_keep(tycho__txn *txn) {
     struct tycho__lists *lists = txn->lists;
     assert(env->kept_lists == NULL);
     txn->lists = NULL;
-    if (lists != NULL && (lists->count > KEPT_LISTS || lists->dirty_count > 0)) {
+    if (lists != NULL && lists->dirty_count > 0) {
         tycho__lists_free(lists);
         lists = NULL;
     }
+    if (lists != NULL && lists->count > KEPT_LISTS) lists = halve(lists);
     env->kept_lists = lists;
     env->kept_sequence = txn->state.sequence;
     env->kept_settlements = txn->state.settlements;
@@ -281,10 +320,7 @@ void tycho__lists_keep(tycho__txn *txn) {
 
 void tycho__lists_free(struct tycho__lists *lists) {
     if (lists == NULL) return;
-    for (size_t i = 0; i < lists->count; i++) {
-        free((void *)(uintptr_t)lists->all[i]->tail);
-        free(lists->all[i]);
-    }
+    for (size_t i = 0; i < lists->count; i++) free_list(lists->all[i]);
     free_tables(lists);
     free(lists);
 }

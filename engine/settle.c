@@ -17,7 +17,8 @@
 
 enum {
     DUE_ENTRIES = TYCHO__DUE_ENTRIES, /* events and links */
-    DUE_SIZE = 64 << 20, /* bytes of records: what a process reads to know what is recent */
+    DUE_ENTRIES_MOST = 4 * TYCHO__DUE_ENTRIES,
+    DUE_SIZE = 128 << 20, /* bytes of records: what a process reads to know what is recent */
     WORTH_ENTRIES = 4096
 };
 
@@ -182,8 +183,18 @@ int tycho__settle(tycho__txn *txn) {
     return TYCHO_OK;
 }
 
+/* A settlement visits the row of every list that is touched. Where there are more streams than
+** entries, it waits for more entries, so that a page of rows is still written for several of them
+** (measured: 3,000,000 events over 300,000 random streams in 17 s instead of 42). */
+static uint64_t due_entries(const tycho__state *state) {
+    uint64_t streams = state->names[TYCHO__STREAM];
+    if (streams <= DUE_ENTRIES) return DUE_ENTRIES;
+    return streams < DUE_ENTRIES_MOST ? streams : DUE_ENTRIES_MOST;
+}
+
 int tycho__settle_when_due(tycho__txn *txn) {
-    bool is_due = recent_entries(&txn->state) >= DUE_ENTRIES || txn->state.recent_size >= DUE_SIZE;
+    bool is_due = recent_entries(&txn->state) >= due_entries(&txn->state) ||
+                  txn->state.recent_size >= DUE_SIZE;
     return is_due ? tycho__settle(txn) : TYCHO_OK;
 }
 

@@ -25,6 +25,12 @@ int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
                            "%s: the reserved address space of %llu bytes is used up; "
                            "open the store with a larger map_size or without a limit on memory",
                            what, (unsigned long long)env->map_size);
+    case MDB_MAP_RESIZED:
+        return tycho__fail(TYCHO_FULL,
+                           "%s: another process made the store larger than the %llu bytes of "
+                           "address space reserved here; close all handles of the store in this "
+                           "process and open it with a larger map_size",
+                           what, (unsigned long long)env->map_size);
     case ENOSPC:
     case EDQUOT:
     case EFBIG:

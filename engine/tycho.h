@@ -25,7 +25,8 @@
 **     one snapshot count as one handle with it.
 **   - After fork() the child may not use any handle of the parent: every call answers
 **     TYCHO_FORKED. It may open the store itself. Closers accept NULL and never fail.
-**   - The library never prints, exits, starts a thread or installs a signal handler.
+**   - The library never prints, exits or installs a signal handler, and starts no thread (but for
+**     the time of tycho_backup(), one of LMDB's).
 */
 #ifndef TYCHO_H
 #define TYCHO_H
@@ -575,11 +576,12 @@ TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
 /* ---------------------------------------------------------------- 11. hooks */
 
-/* What takes part in every batch of this handle (deployed scripts, later). `expand` is called by tycho_commit() in the caller's thread, before any lock is taken;
-** it may add conditions and operations to the batch, and it may read the store. A status other
-** than TYCHO_OK refuses the batch with it; the hook sets the sentence with tycho_set_error(). What
-** it added is taken out again after the commit. A store that has deployed scripts refuses writers
-** without hooks (DENIED). Set it right after opening, before the handle is shared. */
+/* What takes part in every batch of this handle (deployed scripts, later). `expand` is called by
+** tycho_commit() in the caller's thread, before any lock is taken; it may add conditions and
+** operations to the batch, and it may read the store. A status other than TYCHO_OK refuses the
+** batch with it; the hook sets the sentence with tycho_set_error(). What it added is taken out
+** again after the commit. A store that has deployed scripts refuses writers without hooks (DENIED).
+** Set it right after opening, before the handle is shared. */
 typedef struct tycho_hooks {
     size_t size; /* sizeof(tycho_hooks) */
     void *context;

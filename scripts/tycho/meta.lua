@@ -48,7 +48,7 @@ function tycho.hash(bytes) end
 --- An id made of content: the same for the same arguments, everywhere and for ever. A UUID of
 --- version 8 that begins with the milliseconds of `time` (microseconds), so that such ids rise with
 --- their events, as the store likes it.
----@param seed integer          keeps apart what is equal text but not the same event: tycho.hash(...)
+---@param seed integer          keeps apart equal text that is not the same event: tycho.hash(...)
 ---@param bytes string
 ---@param occurrence? integer   which of several equal contents; default 0
 ---@param time? integer         default: the id is in no order
