@@ -10,7 +10,7 @@
 
 #include "bench.h"
 
-enum { SEGMENT = 70, LOGS = 4 };
+enum { SEGMENT = 270, LOGS = 4 };
 
 typedef struct log_bench {
     const char *name;
