@@ -355,9 +355,9 @@ static void a_directory_that_may_not_be_written_is_read(void **state) {
     assert_int_equal(chmod(lock, 0666) | chmod(f->file, 0444) | chmod(f->path, 0555), 0);
     assert_int_equal(chmod(f->directory, 0755), 0);
     assert_int_equal(in_unprivileged_child(only_read, f), 0);
-    assert_int_equal(chmod(lock, 0444), 0);
+    assert_int_equal(chmod(lock, 0444) | chmod(f->directory, 0555), 0);
     assert_int_equal(in_unprivileged_child(not_even_read, f), 0);
-    assert_int_equal(chmod(f->path, 0700), 0);
+    assert_int_equal(chmod(f->path, 0700) | chmod(f->directory, 0700), 0);
 }
 
 static void a_directory_that_may_not_be_entered_is_denied(void **state) {

@@ -9,7 +9,7 @@ local function acknowledged(work, name)
   local last = 0
   local file = io.open(work .. "/" .. name .. ".ack")
   for line in file and file:lines() or function() end do
-    local round = math.tointeger(tonumber(line:match("^(%d+) %d+$")))
+    local round = math.tointeger(tonumber(line:match("^ *(%d+) +%d+$")))
     assert(round, "a broken line in " .. name .. ".ack: " .. line)
     assert(round > last, "a round was acknowledged twice")
     last = round

@@ -1,5 +1,6 @@
 --- A process that writes until it has written enough or is killed, and says in a file what was
---- acknowledged: lines "round events" in WORK/NAME.ack, each one write(2).
+--- acknowledged: lines "round events" in WORK/NAME.ack, each one write(2) of 16 bytes, because the
+--- kernel may cut a killed process's write off where a page ends.
 ---
 ---   lua5.4 writer.lua STORE WORK NAME ROUNDS SYNC
 ---
@@ -44,5 +45,5 @@ for round = first, first + math.tointeger(tonumber(rounds)) - 1 do
     ok, err = pcall(write, round, events)
     if not ok and err.code ~= "wrong_expected_version" then error(err, 0) end
   until ok
-  acknowledged:write(("%d %d\n"):format(round, #events))
+  acknowledged:write(("%11d %3d\n"):format(round, #events))
 end
