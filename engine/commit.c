@@ -29,7 +29,7 @@ enum {
     GROUP_SIZE = 16 << 20,
     SWEEP_ENTRIES = 4096, /* of deleted streams, per commit */
     SETTLE_WAIT_MS = 1000,
-    SPACE_CHECKS = 64 /* commits between two looks at the free space, at most */
+    SPACE_CHECKS = 64 /* commits between two looks at space and dead readers */
 };
 
 enum request_state { QUEUED, LEADING, DONE };
@@ -137,6 +137,7 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, struct req
     }
     writer->space = (uint64_t)disk.f_bavail * disk.f_frsize;
     writer->until_space_check = SPACE_CHECKS;
+    tycho__env_clear_readers(env); /* killed ones keep pages from being used again */
     for (struct request *request = group; request != NULL; request = request->next) {
         uint64_t wanted = request->store->options.reserve_size;
         if (writer->space >= wanted) continue;
