@@ -249,9 +249,12 @@ int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes stream, tych
     return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
 }
 
-int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream) {
-    tycho__step step = {.kind = TYCHO__SET_ROUTE, .name = route, .second = stream};
-    return add_operation(batch, &step, NULL);
+int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream,
+                          uint32_t flags) {
+    tycho__step step = {
+        .kind = TYCHO__SET_ROUTE, .flags = (uint8_t)flags, .name = route, .second = stream};
+    int status = check_flags(flags);
+    return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
 }
 
 int tycho_batch_put_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key, tycho_bytes value) {

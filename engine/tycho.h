@@ -1,10 +1,10 @@
 /* tycho.h - Tycho, an embeddable event store.
 **
 ** READING ORDER
-**   1 version and limits    5 the batch: conditions      9 waiting for events
-**   2 statuses              6 the batch: operations     10 verify, backup, stats
-**   3 bytes and events      7 commit and receipt        11 hooks
-**   4 the store             8 reading
+**   1 version and limits    5 the batch: conditions      9 waiting and following
+**   2 statuses              6 the batch: operations     10 locks
+**   3 bytes and events      7 commit and receipt        11 verify, backup, stats
+**   4 the store             8 reading                   12 hooks
 **
 ** CONVENTIONS
 **   - Every fallible function returns a status: TYCHO_OK (0), TYCHO_END (1) where a sequence is
@@ -21,12 +21,13 @@
 **     "before the first". `revision` is the place of an entry in a stream: 0, 1, 2, never used
 **     twice while the stream exists; -1 means "before the first".
 **   - A tycho_store may be used by any number of threads at once. A batch, cursor, listing,
-**     snapshot or verification is used by one thread at a time; cursors and listings that read in
-**     one snapshot count as one handle with it.
+**     snapshot, follower, lock or verification is used by one thread at a time; cursors and listings
+**     that read in one snapshot count as one handle with it.
 **   - After fork() the child may not use any handle of the parent: every call answers
 **     TYCHO_FORKED. It may open the store itself. Closers accept NULL and never fail.
-**   - The library never prints, exits or installs a signal handler, and starts no thread (but for
-**     the time of tycho_backup(), one of LMDB's).
+**   - The library never prints, exits or installs a signal handler, and starts no thread, but for
+**     the time of tycho_backup() (one of LMDB's), and one per process and store while there are
+**     followers with a descriptor.
 */
 #ifndef TYCHO_H
 #define TYCHO_H
@@ -55,7 +56,9 @@ enum {
     TYCHO_TAGS_MAX = 64,                /* tags of one event */
     TYCHO_QUERY_MAX = 256,              /* names in one query, all items together */
     TYCHO_BATCH_EVENTS_MAX = 10000,     /* events and links named in one batch */
-    TYCHO_BATCH_STEPS_MAX = 10000       /* conditions, and operations, of one batch */
+    TYCHO_BATCH_STEPS_MAX = 10000,      /* conditions, and operations, of one batch */
+    TYCHO_SOURCES_MAX = 64,             /* streams that one operation merges */
+    TYCHO_LOCKS_MAX = 1024              /* locks held at one time by all processes */
 };
 #define TYCHO_EVENT_SIZE_MAX (16u << 20) /* bytes of data + metadata of one event */
 #define TYCHO_BATCH_SIZE_MAX (64u << 20) /* bytes of one encoded batch */
@@ -233,8 +236,10 @@ enum {
 };
 
 enum { /* flags of operations */
-    TYCHO_RAW = 1,           /* the name is a stream's own, even where a route has that name */
-    TYCHO_SKIP_DUPLICATES = 2 /* an event that the stream has already is left out, no error */
+    TYCHO_RAW = 1,             /* the name is a stream's own, even where a route has that name */
+    TYCHO_SKIP_DUPLICATES = 2, /* an event that the stream has already is left out, no error */
+    TYCHO_KEEP_REVISIONS = 4,  /* link_range: each link gets the revision that it has in the source */
+    TYCHO_CLOSED = 8           /* set_route: who writes to the route is refused (DENIED) */
 };
 
 /* One alternative of a query: the event has one of the types (any type when there are none) and
@@ -279,6 +284,11 @@ TYCHO_API int tycho_batch_expect_route(tycho_batch *batch, tycho_bytes route, ty
 TYCHO_API int tycho_batch_expect_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
                                      uint64_t version);
 
+/* The lock is still held with this token (section 10), by whatever process, and no batch was
+** committed with a later one: a paused or late owner cannot write. Broken: CONDITION_FAILED,
+** `actual` is the token that is current, 0 when nobody holds the lock. */
+TYCHO_API int tycho_batch_expect_lock(tycho_batch *batch, tycho_bytes name, uint64_t token);
+
 /* The checkpoint is at this position; 0: never set. `actual` is the position found. */
 TYCHO_API int tycho_batch_expect_checkpoint(tycho_batch *batch, tycho_bytes name,
                                             uint64_t position);
@@ -299,10 +309,21 @@ TYCHO_API int tycho_batch_link(tycho_batch *batch, tycho_bytes stream, int64_t e
 
 /* Links the entries of `source` with revisions from `first` to `last` (inclusive; -1: the last
 ** there is) into `target`, in order, in C at apply time. At most TYCHO_BATCH_EVENTS_MAX entries
-** (TOO_LARGE at commit), and not into itself (MISUSE). RAW applies to both names. */
+** (TOO_LARGE at commit), and not into itself (MISUSE). RAW applies to both names.
+** KEEP_REVISIONS makes the target an image of the source: revisions that the source does not have
+** any more are skipped in the target too. A target that is beyond the revision of the first of them
+** is refused with WRONG_EXPECTED_VERSION. */
 TYCHO_API int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int64_t first,
                                      int64_t last, tycho_bytes target, int64_t expected,
                                      uint32_t flags);
+
+/* Links all that the sources have, each from its revision in `first` on, into `target`, in the order
+** of their positions, in C at apply time. At most TYCHO_SOURCES_MAX sources, each named once, none of
+** them the target (MISUSE), and TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An
+** event that several of them have is a duplicate. RAW applies to all names. */
+TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_bytes *sources,
+                                      const int64_t *first, size_t count, tycho_bytes target,
+                                      int64_t expected, uint32_t flags);
 
 /* Removes entries from a stream, its home events too: their revisions stay unused, the events
 ** stay in the log and in other streams. At commit: EVENT_NOT_FOUND, ENTRY_NOT_FOUND. */
@@ -322,8 +343,11 @@ TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes st
                                               tycho_bytes metadata, uint32_t flags);
 
 /* Makes `route` forward to `stream`, which may itself be a route (a circle is MISUSE at commit); an
-** empty stream removes the route. The result has the previous stream. */
-TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream);
+** empty stream removes the route. The result has the previous stream. With TYCHO_CLOSED, readers
+** follow it, and who writes is refused with DENIED, `stream` being where it leads; writing to the
+** name with TYCHO_RAW goes on. */
+TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream,
+                                    uint32_t flags);
 
 /* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is the
 ** sequence of the batch that last put it, so it never comes back. Deleting a row that is not there
@@ -521,7 +545,7 @@ TYCHO_API int tycho_listing_open(tycho_store *store, const tycho_list_options *o
 TYCHO_API int tycho_listing_next(tycho_listing *listing, tycho_item *item);
 TYCHO_API void tycho_listing_close(tycho_listing *listing);
 
-/* ---------------------------------------------------------------- 9. waiting for events */
+/* ---------------------------------------------------------------- 9. waiting and following */
 
 /* Waits until the head is beyond `position` and gives the head: TYCHO_OK, or TIMEOUT after
 ** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a killed
@@ -529,7 +553,93 @@ TYCHO_API void tycho_listing_close(tycho_listing *listing);
 TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms,
                          uint64_t *head);
 
-/* ---------------------------------------------------------------- 10. verify, backup, stats */
+/* A follower is a catch-up subscription: it serves the history that a read describes and then what
+** is written, by any process, without a gap and in order. Links that are made in a followed stream
+** are served like events that are written to it.
+**   - `read` is as for a cursor, forward, by position or (in a stream) by revision. What has an end
+**     or another order is MISUSE: BACKWARD, FIRST, LAST, BY_IDS, `to` bounds, until_time, AS_AT,
+**     AS_OF, a snapshot. `limit` is good: after so many events comes END.
+**   - The name of a stream is resolved anew each time, so that a renamed stream is followed to its
+**     target: behind the event that was served last, or, where the target does not have it, with
+**     the events of higher positions. A stream that is deleted and written to again is served from
+**     its new beginning. Events that are unlinked or truncated before they were served are not.
+**   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
+typedef struct tycho_follower tycho_follower;
+
+/* Errors: those of tycho_cursor_open(). */
+TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
+                                  tycho_follower **follower);
+
+/* The next event, waiting up to timeout_ms for one (0: looks, without waiting; -1: for ever).
+** TIMEOUT: there was none. END: the limit was served, or the follower was cancelled. The view is
+** good until the next call. CORRUPT names the position; the next call goes on behind it. Wake-up:
+** some 10 us after the commit, in any process; no CPU meanwhile. */
+TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
+
+/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). */
+TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
+
+/* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT, and
+** 0 again from the next event on that was there already when it was looked for. */
+TYCHO_API int tycho_follower_is_caught_up(const tycho_follower *follower);
+
+/* A key behind the event that was served last, good for tycho_read.resume of the same read, also in
+** another process and after the followed stream was renamed (TYCHO_CURSOR_KEY_MAX bytes at most). */
+TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
+
+/* A descriptor that is readable when tycho_follower_next(follower, 0, ...) may have something: for
+** poll() and its like, which a host may use on any number of them. Never read from it; it is quiet
+** again once next() answered TIMEOUT. The first one of a process starts a thread, which ends with
+** the last one. IO, NO_MEMORY. Good until the follower is closed. */
+TYCHO_API int tycho_follower_descriptor(tycho_follower *follower, int *descriptor);
+
+/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread. */
+TYCHO_API void tycho_follower_cancel(tycho_follower *follower);
+TYCHO_API void tycho_follower_close(tycho_follower *follower);
+
+/* ---------------------------------------------------------------- 10. locks */
+
+/* A named exclusive right, across the threads and processes of one machine. The name is any (section
+** CONVENTIONS); it has nothing to do with streams. The kernel takes it back when the process that
+** holds it ends, however it ends, kill -9 included. Waiters are served in the order of their coming;
+** one that is killed or stopped loses its turn.
+**
+** Each grant has a token, higher than all before in the store. What a lock protects outside of the
+** store must check the token; in the store tycho_batch_expect_lock() does.
+**
+** A lock belongs to its handle, not to a thread: any thread may release it. It cannot be taken twice:
+** the thread that took it is answered BUSY at once when it asks again, any other waits. Two that wait
+** for each other both wait until the first time-out, whose sentence says what the owner waits for. */
+typedef struct tycho_lock tycho_lock;
+
+typedef struct tycho_lock_info {
+    uint64_t token;
+    int64_t since;  /* the time of the grant */
+    int64_t pid;    /* of the owner, and the thread that took it (gettid) */
+    int64_t thread;
+    uint32_t waiters;
+    uint32_t name_size;
+    char name[TYCHO_NAME_MAX + 1]; /* NUL at the end */
+    char host[65];                 /* name of the owner's machine or container */
+} tycho_lock_info;
+
+/* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT and
+** BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
+** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY. `*lock`
+** is NULL on error. Cost: 2 to 4 us with the release; one commit in a million grants. */
+TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
+                              tycho_lock **lock, tycho_lock_info *owner);
+TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
+
+/* Gives it to the next waiter. All locks of a handle must be released before it is closed
+** (asserted). NULL is accepted. */
+TYCHO_API void tycho_lock_release(tycho_lock *lock);
+
+/* The locks that are held now, by name, at most `most` of them; `*count` is how many there are. */
+TYCHO_API int tycho_lock_list(tycho_store *store, tycho_lock_info *locks, size_t most,
+                              size_t *count);
+
+/* ---------------------------------------------------------------- 11. verify, backup, stats */
 
 /* Proves every index against every record, all counts and checksums, in one snapshot. Open, then
 ** step until TYCHO_END; each step does a bounded piece of work (about 1,000 events). Damage in the
@@ -574,7 +684,7 @@ typedef struct tycho_stats {
 } tycho_stats;
 TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
-/* ---------------------------------------------------------------- 11. hooks */
+/* ---------------------------------------------------------------- 12. hooks */
 
 /* What takes part in every batch of this handle (deployed scripts, later). `expand` is called by
 ** tycho_commit() in the caller's thread, before any lock is taken; it may add conditions and

@@ -254,7 +254,7 @@ static int batch_set_route(lua_State *L) {
     const tycho_bytes route = tycho__lua_bytes(L, 2, "route");
     const tycho_bytes stream = tycho__lua_optional_bytes(L, 3, "stream");
 
-    return done(L, self, tycho_batch_set_route(self->box.handle, route, stream));
+    return done(L, self, tycho_batch_set_route(self->box.handle, route, stream, 0));
 }
 
 /* batch:put_row(table_name, key, value) */

@@ -197,7 +197,7 @@ int tycho__rpc_build_set_route(struct rpc_call *call, const json_t *object,
         status = tycho_batch_expect_route(call->batch, route, expected);
         if (status != TYCHO_OK) return tycho__rpc_engine(call, status);
     }
-    return built(call, step, tycho_batch_set_route(call->batch, route, stream));
+    return built(call, step, tycho_batch_set_route(call->batch, route, stream, 0));
 }
 
 /* table, key, and the version that the row must have, if it is given. */

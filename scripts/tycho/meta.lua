@@ -231,13 +231,15 @@ function Store:overwrite(events) end
 ---@return tycho.Receipt?
 function Store:batch(fill) end
 
+--- A closed route leads readers on and refuses writers (denied).
 ---@param route string
 ---@param stream string?   nil removes the route
----@param options? { expected?: string|false }   the stream it points to now (false: no route)
+---@param options? { expected?: string|false, closed?: boolean }   expected: the stream it points to
+---                                                                now (false: no route)
 ---@return tycho.Receipt
 function Store:set_route(route, stream, options) end
 ---@param name string
----@return string?   the stream that the route points to; nil when it is no route
+---@return string?, boolean?   the stream that the route points to; nil when it is no route; closed
 function Store:route(name) end
 ---@param stream string
 ---@param metadata any   nil removes it
@@ -331,6 +333,73 @@ function Store:snapshot() end
 ---@return integer?
 function Store:wait(position, timeout) end
 
+--- A catch-up subscription: the history that a specification describes, then what is written, by
+--- any process, without a gap and in order (tycho.h, section 9: also what happens when the followed
+--- stream is renamed or deleted). Forward, by position or revision, without an end but a limit.
+---@class tycho.FollowOptions
+---@field read? tycho.Specification   default: the whole log; or the steps below
+---@field stream? string
+---@field types? string|string[]
+---@field tags? string|string[]
+---@field from_position? integer     exclusive; "end" follows only what comes
+---@field resume? string             a key of an earlier follower
+---@field caught_up? fun(follower: tycho.Follower)   called each time all there was has been served
+---@class tycho.Follower
+--- The next event, waiting up to `timeout` seconds (default: for ever; 0: not at all), or nil.
+---@field next fun(self, timeout?: number): tycho.Event?
+--- for event in follower:each() do ... end; with a timeout it ends after so many quiet seconds.
+---@field each fun(self, timeout?: number): fun(): tycho.Event?
+---@field is_caught_up fun(self): boolean
+---@field key fun(self): string       go on behind the last event: follow{resume = key}
+---@field descriptor fun(self): integer   readable when next(0) may give something; never read it
+---@field cancel fun(self)             ends all waits
+---@field close fun(self)
+---@param options? tycho.FollowOptions
+---@return tycho.Follower
+function Store:follow(options) end
+
+--- Takes a named lock across threads and processes (tycho.h, section 10): local guard <close> =
+--- store:lock("name"). After `timeout` seconds (default 30; 0: at once) it raises timeout with the
+--- facts owner = {pid, thread, host, since, token}. A lock of this thread raises busy.
+---@class tycho.Lock
+---@field name fun(self): string
+---@field token fun(self): integer     rises with each grant of the store
+---@field is_held fun(self): boolean
+---@field release fun(self)            may be called twice; also __close and __gc
+---@param name string
+---@param options? { timeout?: number }
+---@return tycho.Lock
+function Store:lock(name, options) end
+--- Calls fn(lock) under the lock and gives its results; released also when it raises.
+---@param name string
+---@param fn fun(lock: tycho.Lock): any ...
+---@param options? { timeout?: number }
+---@return any ...
+function Store:with_lock(name, fn, options) end
+---@class tycho.LockInfo
+---@field name string
+---@field token integer
+---@field since integer
+---@field pid integer
+---@field thread integer
+---@field host string
+---@field waiters integer
+---@return tycho.LockInfo[]   held now, by name
+function Store:locks() end
+
+--- Renames a stream while publishers keep writing: see scripts/tycho/stream_switch.lua.
+---@param options tycho.RenameOptions
+---@return tycho.SwitchStatus
+function Store:rename(options) end
+--- Merges streams into one in the order of positions; likewise.
+---@param options tycho.MergeOptions
+---@return tycho.SwitchStatus
+function Store:merge(options) end
+--- Splits a stream by a rule: function(event) -> name of a stream, or nil for none; likewise.
+---@param options tycho.SplitOptions
+---@return tycho.SwitchStatus
+function Store:split(options) end
+
 --- Calls handler(event) after each publish of one of the types, in this process and handle.
 ---@param handler fun(event: tycho.Event)
 ---@param types string|string[]
@@ -383,15 +452,19 @@ function Store:close() end
 ---@field expect_route fun(self, route: string, stream: string|nil): tycho.Batch
 ---@field expect_row fun(self, table_name: string, key: string, version: integer): tycho.Batch
 ---@field expect_checkpoint fun(self, name: string, position: integer): tycho.Batch
+---@field expect_lock fun(self, name: string, token: integer): tycho.Batch
 ---@field append fun(self, stream: string?, events: any, options?: table): tycho.Batch
 ---@field link fun(self, stream: string, event_ids: any, options?: table): tycho.Batch
 --- link_range(source, first, last, target, options): revisions, both included; last nil: to the end
+--- with keep_revisions each link has the revision of its source
 ---@field link_range fun(self, ...: any): tycho.Batch
+--- link_merged(sources, target, options): sources = {{"stream", first revision}, ...}
+---@field link_merged fun(self, sources: any, target: string, options?: table): tycho.Batch
 ---@field unlink fun(self, stream: string, event_ids: any, options?: table): tycho.Batch
 ---@field delete_stream fun(self, stream: string, options?: table): tycho.Batch
 ---@field truncate fun(self, stream: string, before: integer, options?: table): tycho.Batch
 ---@field set_stream_metadata fun(self, stream: string, metadata: any, options?: table): tycho.Batch
----@field set_route fun(self, route: string, stream: string?): tycho.Batch
+---@field set_route fun(self, route: string, stream: string?, options?: table): tycho.Batch  closed
 ---@field put_row fun(self, table_name: string, key: string, value: any): tycho.Batch
 ---@field delete_row fun(self, table_name: string, key: string): tycho.Batch
 ---@field set_checkpoint fun(self, name: string, position: integer): tycho.Batch

@@ -69,7 +69,7 @@ static void names_are_checked_by_every_builder(void **state) {
         REFUSED(b, tycho_batch_delete_stream(b, name, 0), status);
         REFUSED(b, tycho_batch_truncate(b, name, 0, 0), status);
         REFUSED(b, tycho_batch_set_stream_metadata(b, name, good, 0), status);
-        REFUSED(b, tycho_batch_set_route(b, name, good), status);
+        REFUSED(b, tycho_batch_set_route(b, name, good, 0), status);
         REFUSED(b, tycho_batch_put_row(b, name, good, good), status);
         REFUSED(b, tycho_batch_delete_row(b, name, good), status);
         REFUSED(b, tycho_batch_set_checkpoint(b, name, 1), status);
@@ -80,7 +80,7 @@ static void names_are_checked_by_every_builder(void **state) {
         if (name.size == 0) continue; /* these know what an empty one means */
         REFUSED(b, tycho_batch_append(b, name, any, &event, 1, 0), status);
         REFUSED(b, tycho_batch_expect_route(b, good, name), status);
-        REFUSED(b, tycho_batch_set_route(b, good, name), status);
+        REFUSED(b, tycho_batch_set_route(b, good, name, 0), status);
     }
 }
 
@@ -102,7 +102,7 @@ static void the_longest_names_are_taken(void **state) {
     ASSERT_STATUS(tycho_batch_put_row(b, name, key, text("")), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_put_row(b, name, text(""), key), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_link(b, name, any, &id, 1, 0), TYCHO_OK);
-    ASSERT_STATUS(tycho_batch_set_route(b, name, name), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_set_route(b, name, name, 0), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_expect(b, name, 0, 0), TYCHO_OK);
 }
 

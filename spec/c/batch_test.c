@@ -107,10 +107,10 @@ static int add_metadata(tycho_batch *batch) {
     return tycho_batch_set_stream_metadata(batch, text("orders"), text("{}"), 0);
 }
 static int add_set_route(tycho_batch *batch) {
-    return tycho_batch_set_route(batch, text("route"), text("orders"));
+    return tycho_batch_set_route(batch, text("route"), text("orders"), 0);
 }
 static int add_remove_route(tycho_batch *batch) {
-    return tycho_batch_set_route(batch, text("route"), text(""));
+    return tycho_batch_set_route(batch, text("route"), text(""), 0);
 }
 static int add_put_row(tycho_batch *batch) {
     return tycho_batch_put_row(batch, text("table"), text("key"), text("value"));

@@ -142,7 +142,7 @@ static int link_events(life *l) {
 }
 
 static int build_settings(tycho_batch *b) {
-    int status = tycho_batch_set_route(b, text("route"), text("a"));
+    int status = tycho_batch_set_route(b, text("route"), text("a"), 0);
     if (status == TYCHO_OK) status = tycho_batch_put_row(b, text("t"), text("k1"), text("v1"));
     if (status == TYCHO_OK) status = tycho_batch_put_row(b, text("t"), text("k2"), text("v2"));
     if (status == TYCHO_OK) status = tycho_batch_set_checkpoint(b, text("c"), 2);
@@ -200,9 +200,9 @@ static int build_deletions(tycho_batch *b) {
     int status = tycho_batch_delete_stream(b, text("linked"), 0);
     if (status == TYCHO_OK) status = tycho_batch_delete_stream(b, text("one-1"), 0);
     if (status == TYCHO_OK) status = tycho_batch_append(b, text("linked"), -1, &event, 1, 0);
-    if (status == TYCHO_OK) status = tycho_batch_set_route(b, text("one-1"), text("linked"));
+    if (status == TYCHO_OK) status = tycho_batch_set_route(b, text("one-1"), text("linked"), 0);
     if (status != TYCHO_OK) return status;
-    return tycho_batch_set_route(b, text("route"), text("one-1"));
+    return tycho_batch_set_route(b, text("route"), text("one-1"), 0);
 }
 
 /* The condition that the stream has no entries holds before the batch only for a new one. */

@@ -68,7 +68,7 @@ static void a_batch(void **state) {
     ASSERT_STATUS(tycho_batch_delete_stream(batch, text("s"), 0), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_truncate(batch, text("s"), 3, 0), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_set_stream_metadata(batch, text("s"), text("m"), 0), TYCHO_OK);
-    ASSERT_STATUS(tycho_batch_set_route(batch, text("r"), text("s")), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_set_route(batch, text("r"), text("s"), 0), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_put_row(batch, text("t"), text("k"), text("v")), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_delete_row(batch, text("t"), text("k")), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_set_checkpoint(batch, text("c"), 9), TYCHO_OK);

@@ -56,7 +56,7 @@ static int expand(void *context, tycho_store *store, tycho_batch *batch) {
         status = tycho_batch_append(batch, text("notes"), TYCHO_EXPECT_ANY, &event, 1, 0);
     }
     if (status == TYCHO_OK) {
-        status = tycho_batch_set_route(batch, text("newest"), text("orders"));
+        status = tycho_batch_set_route(batch, text("newest"), text("orders"), 0);
     }
     if (status == TYCHO_OK && f->must_be_none) {
         status = tycho_batch_expect(batch, text("orders"), TYCHO_EXPECT_NONE, 0);
