@@ -317,13 +317,18 @@ TYCHO_API int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int
                                      int64_t last, tycho_bytes target, int64_t expected,
                                      uint32_t flags);
 
-/* Links all that the sources have, each from its revision in `first` on, into `target`, in the order
-** of their positions, in C at apply time. At most TYCHO_SOURCES_MAX sources, each named once, none of
-** them the target (MISUSE), and TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An
-** event that several of them have is a duplicate. RAW applies to all names. */
-TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_bytes *sources,
-                                      const int64_t *first, size_t count, tycho_bytes target,
-                                      int64_t expected, uint32_t flags);
+/* What is linked from one stream: its entries from the revision `first` on. */
+typedef struct tycho_source {
+    tycho_bytes stream;
+    int64_t first;
+} tycho_source;
+
+/* Links all that the sources have into `target`, in the order of their positions, in C at apply
+** time. At most TYCHO_SOURCES_MAX sources, each named once, none of them the target (MISUSE), and
+** TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An event that several of them have
+** is a duplicate. RAW applies to all names. */
+TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_source *sources, size_t count,
+                                      tycho_bytes target, int64_t expected, uint32_t flags);
 
 /* Removes entries from a stream, its home events too: their revisions stay unused, the events
 ** stay in the log and in other streams. At commit: EVENT_NOT_FOUND, ENTRY_NOT_FOUND. */
@@ -494,14 +499,15 @@ TYCHO_API int tycho_head(tycho_store *store, uint64_t *position);
 /* Position of an event: EVENT_NOT_FOUND when there is none. */
 TYCHO_API int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *position);
 
-/* Revision of an event in a stream (resolved through routes): ENTRY_NOT_FOUND when the stream does
-** not have it, EVENT_NOT_FOUND when nobody does. */
+/* Revision of an event in a stream (resolved through routes unless `flags` has TYCHO_RAW):
+** ENTRY_NOT_FOUND when the stream does not have it, EVENT_NOT_FOUND when nobody does. */
 TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
-                                   int64_t *revision);
+                                   uint32_t flags, int64_t *revision);
 
 /* The last revision that the stream ever gave, also when that entry is gone; -1 when it never had
 ** any (deleting a stream begins anew). */
-TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision);
+TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
+                                   int64_t *revision);
 
 /* The stream that a name leads to: itself when it is no route. A view good until the thread's next
 ** call. */
@@ -511,7 +517,7 @@ enum tycho_list {
     TYCHO_LIST_STREAMS = 0,    /* with entries or metadata, by name: count, revision, value */
     TYCHO_LIST_TYPES = 1,      /* with events, by name: count */
     TYCHO_LIST_TAGS = 2,       /* with events, by name: count */
-    TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream */
+    TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream; is_closed */
     TYCHO_LIST_CHECKPOINTS = 4, /* by name: position */
     TYCHO_LIST_ROWS = 5,       /* of `subject`, a table, by key: value, version */
     TYCHO_LIST_STREAMS_OF = 6  /* of `subject`, an event id, in link order: name, revision */
@@ -526,6 +532,7 @@ typedef struct tycho_item {
     int64_t revision;   /* last of the stream, or of the event in that stream; else -1 */
     uint64_t version;   /* of a row */
     uint64_t position;  /* of a checkpoint */
+    uint32_t is_closed; /* of a route: 1 when writers are refused */
 } tycho_item;
 
 typedef struct tycho_list_options {

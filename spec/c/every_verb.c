@@ -358,10 +358,10 @@ static int look_up(life *l) {
     int status = tycho_event_position(l->store, text("a3"), &number);
     hash_number(&l->hash, number);
     if (status == TYCHO_OK) {
-        status = tycho_event_revision(l->store, text("a3"), text("a"), &revision);
+        status = tycho_event_revision(l->store, text("a3"), text("a"), 0, &revision);
     }
     hash_number(&l->hash, (uint64_t)revision);
-    if (status == TYCHO_OK) status = tycho_stream_version(l->store, text("linked"), &revision);
+    if (status == TYCHO_OK) status = tycho_stream_version(l->store, text("linked"), 0, &revision);
     hash_number(&l->hash, (uint64_t)revision);
     if (status == TYCHO_OK) status = tycho_route_resolve(l->store, text("route"), &name);
     if (status == TYCHO_OK) hash_bytes(&l->hash, name);
