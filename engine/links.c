@@ -1,9 +1,9 @@
 /* links.c - linking events into further streams: by their ids, a range of a stream, and several
 ** streams merged.
 **
-** A link is an entry of the target like any other, and has a way back from the event (recent.h). The
-** number of links in a batch is bounded, so the work here is; none of it depends on how long the
-** streams are.
+** A link is an entry of the target like any other, and has a way back from the event (recent.h).
+** The number of links in a batch is bounded, so the work here is; none of it depends on how long
+** the streams are.
 */
 #include <stdlib.h>
 

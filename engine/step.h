@@ -18,8 +18,8 @@
 **      6       payload: the fields that `layout` in step.c lists for the kind, in that order
 **
 ** One table describes all kinds, and both directions walk it, so that they cannot differ. Kinds are
-** never reused: 6 (lock token) and 7 (version of the rules) among the conditions, and 13 and 15 to 17
-** (lock tokens, deploy script, redact, erase) among the operations are kept free.
+** never reused: 6 (lock token) and 7 (version of the rules) among the conditions, and 13 and 15 to
+** 17 (lock tokens, deploy script, redact, erase) among the operations are kept free.
 */
 #ifndef TYCHO__STEP_H
 #define TYCHO__STEP_H

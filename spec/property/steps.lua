@@ -200,7 +200,8 @@ end
 
 function writes.set_route(self)
   local route = self.random:chance(80) and self:number("r", self.profile.routes) or self:stream()
-  if self.random:chance(15) then return call("set_route", route, self:stream(), { closed = true }) end
+  local closed = self.random:chance(15) and { closed = true } or nil
+  if closed then return call("set_route", route, self:stream(), closed) end
   return call("set_route", route, self.random:chance(75) and self:stream() or nil)
 end
 
@@ -256,7 +257,8 @@ function writes.expect_checkpoint(self)
 end
 
 local WRITES = {
-  append = 40, link = 18, link_range = 6, link_merged = 4, unlink = 8, delete_stream = 4, truncate = 4,
+  append = 40, link = 18, link_range = 6, link_merged = 4, unlink = 8, delete_stream = 4,
+  truncate = 4,
   set_stream_metadata = 3, set_route = 4, put_row = 5, delete_row = 2, set_checkpoint = 3,
   overwrite = 4, expect = 5, expect_none = 4, expect_route = 2, expect_row = 2,
   expect_checkpoint = 2,

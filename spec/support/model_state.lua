@@ -21,8 +21,8 @@ local state = {}
 
 function state.empty()
   return {
-    sequence = 0, serials = 0, events = {}, position_of = {}, streams = {}, routes = {}, closed = {},
-    tables = {}, checkpoints = {},
+    sequence = 0, serials = 0, events = {}, position_of = {}, streams = {}, routes = {},
+    closed = {}, tables = {}, checkpoints = {},
   }
 end
 
