@@ -48,7 +48,8 @@ typedef struct tycho__state {
     uint64_t links_settled;       /* links up to this number are */
     uint64_t settlements;         /* how often that was moved */
     uint64_t recent_size;         /* bytes of the records behind `settled` */
-    uint64_t spare[8];
+    uint64_t scripts;             /* deployed */
+    uint64_t spare[7];
     uint64_t checksum;
 } tycho__state;
 
@@ -64,6 +65,7 @@ typedef struct tycho__type_name {
 } tycho__type_name;
 
 enum { TYCHO__TYPE_CACHE = 4096, TYCHO__POOL = 8 };
+#define TYCHO__UNSEEN UINT64_MAX
 
 struct tycho__env {
     struct MDB_env *mdb;
@@ -83,6 +85,7 @@ struct tycho__env {
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
     struct tycho__watch *watch;
+    _Atomic uint64_t rules;                   /* as last seen; TYCHO__UNSEEN: not yet */
     struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointer */
