@@ -221,7 +221,7 @@ static void a_child_may_close_a_follower_that_has_a_thread_in_its_parent(void **
     check_parent(made, 5);
     assert_int_equal(tycho_follower_next(made->follower, 0, &event), TYCHO_OK);
     assert_int_equal(tycho_follower_next(made->follower, 60000, &event), TYCHO_OK);
-    assert_int_equal(event.revision, 1); /* what check_parent() wrote; the children wrote elsewhere */
+    assert_int_equal(event.revision, 1); /* of check_parent(); children wrote elsewhere */
     assert_int_equal(tycho_follower_next(made->follower, 0, &event), TYCHO_TIMEOUT);
     tycho_follower_close(made->follower);
 }
