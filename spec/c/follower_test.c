@@ -364,9 +364,11 @@ static void where_the_target_lacks_the_last_event_higher_positions_follow(void *
     fixture *f = *state;
     tycho_read read = reading("route");
     ASSERT_STATUS(change(f->store, ROUTE, "route", "one"), TYCHO_OK);
+    ASSERT_STATUS(append(f->store, "", "v", "t", NULL), TYCHO_OK);
     ASSERT_STATUS(append(f->store, "two", "w", "t", NULL), TYCHO_OK);
     ASSERT_STATUS(append(f->store, "route", "a", "t", NULL), TYCHO_OK);
     ASSERT_STATUS(append(f->store, "two", "x", "t", NULL), TYCHO_OK);
+    ASSERT_STATUS(change(f->store, LINK, "two", "v"), TYCHO_OK); /* of a lower position */
     f->follower = follow(f->store, &read);
     assert_serves(f->follower, "a ");
     ASSERT_STATUS(change(f->store, ROUTE, "route", "nowhere"), TYCHO_OK);
