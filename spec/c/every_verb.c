@@ -411,14 +411,20 @@ static int read_in_parts(life *l) {
     return status == TYCHO_OK ? read_all(l, &read) : status;
 }
 
-/* Serves all there is, and notes the key behind it. */
+/* Serves all there is, and notes the key behind it. It goes on after a failure with the same
+** follower, where that could be opened: no event may be missing or come twice. */
 static int follow_to_the_end(life *l, const tycho_read *read, char *kept, tycho_bytes *key) {
     tycho_follower *follower = NULL;
     tycho_event event;
     int descriptor;
     int status = tycho_follower_open(l->store, read, &follower);
     if (status == TYCHO_OK) status = tycho_follower_descriptor(follower, &descriptor);
-    while (status == TYCHO_OK) {
+    if (status != TYCHO_OK) {
+        tycho_follower_close(follower);
+        return status;
+    }
+    for (int failures = 0; status == TYCHO_OK || (status == TYCHO_NO_MEMORY && failures < 3);) {
+        if (status == TYCHO_NO_MEMORY) failures++;
         status = tycho_follower_next(follower, 0, &event);
         if (status == TYCHO_OK) hash_event(&l->hash, &event);
     }

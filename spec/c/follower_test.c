@@ -346,11 +346,16 @@ static void a_renamed_stream_is_followed_behind_the_last_event(void **state) {
     f->other = follow(f->store, &read);
     assert_serves(f->follower, "a b c ");
     assert_next(f->other, 0, "a");
+    tycho_read raw = read;
+    raw.flags = TYCHO_READ_RAW;
+    tycho_follower *own = follow(f->store, &raw);
     ASSERT_STATUS(append(f->store, "old", "d", "t", NULL), TYCHO_OK);
     ASSERT_STATUS(rename_stream(f->store, "old", "new"), TYCHO_OK);
     ASSERT_STATUS(append(f->store, "old", "e", "t", NULL), TYCHO_OK);
     assert_serves(f->follower, "d e ");
     assert_serves(f->other, "b c d e ");
+    assert_serves(own, "a b c d "); /* a raw name is the stream's own */
+    tycho_follower_close(own);
     ASSERT_STATUS(rename_stream(f->store, "new", "newest"), TYCHO_OK);
     resume(f, "old");
     ASSERT_STATUS(append(f->store, "newest", "f", "t", NULL), TYCHO_OK);
