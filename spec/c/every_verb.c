@@ -411,53 +411,6 @@ static int read_in_parts(life *l) {
     return status == TYCHO_OK ? read_all(l, &read) : status;
 }
 
-/* Serves all there is, and notes the key behind it. It goes on after a failure with the same
-** follower, where that could be opened: no event may be missing or come twice. */
-static int follow_to_the_end(life *l, const tycho_read *read, char *kept, tycho_bytes *key) {
-    tycho_follower *follower = NULL;
-    tycho_event event;
-    int descriptor;
-    int status = tycho_follower_open(l->store, read, &follower);
-    if (status == TYCHO_OK) status = tycho_follower_descriptor(follower, &descriptor);
-    if (status != TYCHO_OK) {
-        tycho_follower_close(follower);
-        return status;
-    }
-    for (int failures = 0; status == TYCHO_OK || (status == TYCHO_NO_MEMORY && failures < 3);) {
-        if (status == TYCHO_NO_MEMORY) failures++;
-        status = tycho_follower_next(follower, 0, &event);
-        if (status == TYCHO_OK) hash_event(&l->hash, &event);
-    }
-    if (status == TYCHO_TIMEOUT) status = tycho_follower_key(follower, key);
-    if (status == TYCHO_OK) {
-        hash_bytes(&l->hash, *key);
-        memcpy(kept, key->data, key->size);
-        key->data = kept;
-        tycho_follower_cancel(follower);
-        if (tycho_follower_next(follower, -1, &event) != TYCHO_END) status = WRONG(l);
-    }
-    tycho_follower_close(follower);
-    return status;
-}
-
-static int follow(life *l) {
-    const tycho_bytes types[] = {{"began", 5}};
-    const tycho_query_item item = {.types = types, .type_count = 1};
-    const tycho_query query = {&item, 1};
-    tycho_read reads[] = {{.size = sizeof *reads},
-                          {.size = sizeof *reads, .stream = text("route")},
-                          {.size = sizeof *reads, .query = &query}};
-    int status = TYCHO_OK;
-    for (size_t i = 0; i < sizeof reads / sizeof *reads && status == TYCHO_OK; i++) {
-        char kept[TYCHO_CURSOR_KEY_MAX];
-        status = follow_to_the_end(l, &reads[i], kept, &reads[i].resume);
-        uint64_t hash = l->hash;
-        if (status == TYCHO_OK) status = follow_to_the_end(l, &reads[i], kept, &reads[i].resume);
-        if (status == TYCHO_OK && l->hash == hash) status = WRONG(l); /* the key is hashed */
-    }
-    return status;
-}
-
 static int look_up(life *l) {
     uint64_t number = 0;
     int64_t revision = 0;
@@ -624,7 +577,7 @@ const step STEPS[] = {
     {"make streams again", make_again, true},
     {"read by queries", read_queries, false},
     {"look up", look_up, false},
-    {"follow", follow, false},
+    {"follow", follow_streams, false},
     {"read a snapshot", read_snapshot, false},
     {"back up", back_up, false},
     {"statistics", get_stats, false},
