@@ -21,6 +21,7 @@
 #include "lock.h"
 #include "recent.h"
 #include "text.h"
+#include "watch.h"
 
 enum {
     FIRST_SLOTS = 256,
@@ -148,6 +149,7 @@ static void free_env(tycho__env *env) {
     tycho__pool_clear(env);
     tycho__locks_destroy(env->locks);
     tycho__writer_destroy(env->writer);
+    tycho__watch_destroy(env->watch);
     if (env->mdb != NULL) mdb_env_close(env->mdb);
     for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
     tycho__lists_free(env->kept_lists);
@@ -170,7 +172,9 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
     env->path = strdup(path);
     env->writer = tycho__writer_create();
     env->locks = tycho__locks_create();
-    if (env->path == NULL || env->writer == NULL || env->locks == NULL) {
+    env->watch = tycho__watch_create();
+    bool is_whole = env->writer != NULL && env->locks != NULL && env->watch != NULL;
+    if (env->path == NULL || !is_whole) {
         free_env(env);
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
     }

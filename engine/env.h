@@ -60,6 +60,7 @@ typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
 struct tycho__recent; /* recent.c */
 struct tycho__locks;  /* lock.c */
+struct tycho__watch;  /* watch.c */
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -86,6 +87,7 @@ struct tycho__env {
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
     struct tycho__locks *locks;
+    struct tycho__watch *watch;
     struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointer */

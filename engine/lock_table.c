@@ -409,6 +409,7 @@ void tycho__waiter_sleep(const tycho__waiter *waiter, uint32_t releases, int64_t
 
 void tycho__lock_table_wake(tycho__lock_table *table, uint64_t hash) {
     struct bucket *bucket = bucket_of(table, hash);
+    atomic_fetch_add(&bucket->releases, 1);
     tycho__futex_wake_all(&bucket->releases, &bucket->waiters);
 }
 

@@ -13,12 +13,12 @@
 ** A step:
 **
 **      0  u8   kind
-**      1  u8   flags (TYCHO_RAW, TYCHO_SKIP_DUPLICATES)
+**      1  u8   flags (TYCHO_RAW, TYCHO_SKIP_DUPLICATES ...)
 **      2  u32  size of the payload
 **      6       payload: the fields that `layout` in step.c lists for the kind, in that order
 **
 ** One table describes all kinds, and both directions walk it, so that they cannot differ. Kinds are
-** never reused: 7 (version of the rules) among the conditions, and 14 to 17 (deploy script, redact,
+** never reused: 7 (version of the rules) among the conditions, and 15 to 17 (deploy script, redact,
 ** erase) among the operations are kept free.
 */
 #ifndef TYCHO__STEP_H
@@ -50,7 +50,8 @@ enum tycho__operation {
     TYCHO__SET_CHECKPOINT = 11,
     TYCHO__OVERWRITE = 12,
     TYCHO__RESERVE_TOKENS = 13, /* the engine's own, see lock.c */
-    TYCHO__OPERATIONS = 14
+    TYCHO__LINK_MERGED = 14,
+    TYCHO__OPERATIONS = 15
 };
 
 /* Tokens of locks are 1 to this: what bounds the ones that are reserved by foreign bytes. */
@@ -69,7 +70,7 @@ typedef struct tycho__step {
     int64_t last;
     uint64_t number;  /* position, version or token */
     uint32_t count;   /* of the elements in `list` */
-    tycho_bytes list; /* events, ids or query items */
+    tycho_bytes list; /* events, ids, sources or query items */
 } tycho__step;
 
 /* Appends the step; its list is not copied but written by the caller right behind, between
@@ -88,6 +89,10 @@ int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elemen
 /* Element lists. Ids are u8 is_uuid, u8 size, bytes. */
 int tycho__ids_encode(tycho__buffer *buffer, const tycho_bytes *ids, size_t count);
 int tycho__id_read(tycho__reader *reader, tycho__id *id);
+
+/* Sources are u16 size, name, u64 first revision. */
+int tycho__source_encode(tycho__buffer *buffer, const tycho_source *source);
+int tycho__source_read(tycho__reader *reader, tycho_source *source);
 
 /* Query items are u16 counts of types and tags, then the names, each u8 size and bytes. */
 int tycho__query_encode(tycho__buffer *buffer, const tycho_query *query);

@@ -11,8 +11,9 @@
 
 #include "commit.h"
 #include "stream.h"
+#include "watch.h"
 
-enum { WRITE_TIMEOUT_MS = 30000, WAKE_MS = 250 };
+enum { WRITE_TIMEOUT_MS = 30000 };
 #define RESERVE_SIZE ((uint64_t)64 << 20)
 
 int tycho__store_check(const tycho_store *store) {
@@ -178,16 +179,21 @@ int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *pos
 }
 
 /* The stream that a name leads to, as a list; empty when there is none. */
-static int open_stream(tycho__txn *txn, tycho_bytes name, tycho__list *stream) {
+static int open_stream(tycho__txn *txn, tycho_bytes name, uint32_t flags, tycho__list *stream) {
     tycho__name resolved;
+    if ((flags & ~(uint32_t)TYCHO_RAW) != 0) {
+        return tycho__fail(TYCHO_MISUSE, "a look-up does not know flag 0x%x", flags);
+    }
     int status = tycho__check_name(name, "stream");
-    if (status == TYCHO_OK) status = tycho__resolve(txn, name, false, &resolved);
+    if (status == TYCHO_OK) {
+        status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved);
+    }
     if (status != TYCHO_OK) return status;
     return tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), stream);
 }
 
 int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
-                         int64_t *revision) {
+                         uint32_t flags, int64_t *revision) {
     tycho__txn *txn;
     tycho__list list;
     tycho__event_view event;
@@ -195,7 +201,7 @@ int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes s
     uint64_t position = 0;
     if (revision == NULL) return no_place();
     int status = begin(store, &txn);
-    if (status == TYCHO_OK) status = open_stream(txn, stream, &list);
+    if (status == TYCHO_OK) status = open_stream(txn, stream, flags, &list);
     if (status == TYCHO_OK) status = find_event(txn, event_id, &position);
     if (status == TYCHO_OK) status = tycho__event_load(txn, position, &event);
     if (status == TYCHO_OK) status = tycho__entry_find(txn, &list, &event, &entry);
@@ -207,12 +213,13 @@ int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes s
                        (const char *)event_id.data);
 }
 
-int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision) {
+int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
+                         int64_t *revision) {
     tycho__txn *txn;
     tycho__list list;
     if (revision == NULL) return no_place();
     int status = begin(store, &txn);
-    if (status == TYCHO_OK) status = open_stream(txn, stream, &list);
+    if (status == TYCHO_OK) status = open_stream(txn, stream, flags, &list);
     if (status == TYCHO_OK) *revision = (int64_t)list.next - 1;
     tycho__txn_done(txn);
     return status;
@@ -239,7 +246,7 @@ int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64
     for (;;) {
         int status = tycho__store_check(store);
         if (status != TYCHO_OK) return status;
-        uint32_t announced = tycho__gate_announced(&store->env->gate);
+        tycho__mark mark = tycho__watch_mark(store->env);
         status = tycho_head(store, head);
         if (status != TYCHO_OK || *head > position) return status;
         int64_t left = deadline - tycho__monotonic_ms();
@@ -247,7 +254,7 @@ int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64
             return tycho__fail(TYCHO_TIMEOUT, "no event beyond position %llu in %lld ms",
                                (unsigned long long)position, (long long)timeout_ms);
         }
-        tycho__gate_sleep(&store->env->gate, announced, left < WAKE_MS ? left : WAKE_MS);
+        tycho__watch_sleep(store->env, mark, left);
     }
 }
 

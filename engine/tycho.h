@@ -21,8 +21,8 @@
 **     "before the first". `revision` is the place of an entry in a stream: 0, 1, 2, never used
 **     twice while the stream exists; -1 means "before the first".
 **   - A tycho_store may be used by any number of threads at once. A batch, cursor, listing,
-**     snapshot, follower, lock or verification is used by one thread at a time; cursors and listings
-**     that read in one snapshot count as one handle with it.
+**     snapshot, follower, lock or verification is used by one thread at a time; cursors and
+**     listings that read in one snapshot count as one handle with it.
 **   - After fork() the child may not use any handle of the parent: every call answers
 **     TYCHO_FORKED. It may open the store itself. Closers accept NULL and never fail.
 **   - The library never prints, exits or installs a signal handler, and starts no thread, but for
@@ -209,8 +209,8 @@ typedef struct tycho_options {
 ** NO_MEMORY, IO. `*store` is NULL on error. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
-/* Closes the handle. Cursors, snapshots, listings and verifications of it must be closed before
-** (asserted). The environment goes with the last handle of the process. */
+/* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed
+** before (asserted). The environment goes with the last handle of the process. */
 TYCHO_API void tycho_store_close(tycho_store *store);
 
 /* The absolute path of the store; good until it is closed. */
@@ -238,7 +238,7 @@ enum {
 enum { /* flags of operations */
     TYCHO_RAW = 1,             /* the name is a stream's own, even where a route has that name */
     TYCHO_SKIP_DUPLICATES = 2, /* an event that the stream has already is left out, no error */
-    TYCHO_KEEP_REVISIONS = 4,  /* link_range: each link gets the revision that it has in the source */
+    TYCHO_KEEP_REVISIONS = 4,  /* link_range: each link has the revision of its source */
     TYCHO_CLOSED = 8           /* set_route: who writes to the route is refused (DENIED) */
 };
 
@@ -317,13 +317,18 @@ TYCHO_API int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int
                                      int64_t last, tycho_bytes target, int64_t expected,
                                      uint32_t flags);
 
-/* Links all that the sources have, each from its revision in `first` on, into `target`, in the order
-** of their positions, in C at apply time. At most TYCHO_SOURCES_MAX sources, each named once, none of
-** them the target (MISUSE), and TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An
-** event that several of them have is a duplicate. RAW applies to all names. */
-TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_bytes *sources,
-                                      const int64_t *first, size_t count, tycho_bytes target,
-                                      int64_t expected, uint32_t flags);
+/* What is linked from one stream: its entries from the revision `first` on. */
+typedef struct tycho_source {
+    tycho_bytes stream;
+    int64_t first;
+} tycho_source;
+
+/* Links all that the sources have into `target`, in the order of their positions, in C at apply
+** time. At most TYCHO_SOURCES_MAX sources, each named once, none of them the target (MISUSE), and
+** TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An event that several of them have
+** is a duplicate. RAW applies to all names. */
+TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_source *sources, size_t count,
+                                      tycho_bytes target, int64_t expected, uint32_t flags);
 
 /* Removes entries from a stream, its home events too: their revisions stay unused, the events
 ** stay in the log and in other streams. At commit: EVENT_NOT_FOUND, ENTRY_NOT_FOUND. */
@@ -494,14 +499,15 @@ TYCHO_API int tycho_head(tycho_store *store, uint64_t *position);
 /* Position of an event: EVENT_NOT_FOUND when there is none. */
 TYCHO_API int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *position);
 
-/* Revision of an event in a stream (resolved through routes): ENTRY_NOT_FOUND when the stream does
-** not have it, EVENT_NOT_FOUND when nobody does. */
+/* Revision of an event in a stream (resolved through routes unless `flags` has TYCHO_RAW):
+** ENTRY_NOT_FOUND when the stream does not have it, EVENT_NOT_FOUND when nobody does. */
 TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
-                                   int64_t *revision);
+                                   uint32_t flags, int64_t *revision);
 
 /* The last revision that the stream ever gave, also when that entry is gone; -1 when it never had
 ** any (deleting a stream begins anew). */
-TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision);
+TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
+                                   int64_t *revision);
 
 /* The stream that a name leads to: itself when it is no route. A view good until the thread's next
 ** call. */
@@ -511,7 +517,7 @@ enum tycho_list {
     TYCHO_LIST_STREAMS = 0,    /* with entries or metadata, by name: count, revision, value */
     TYCHO_LIST_TYPES = 1,      /* with events, by name: count */
     TYCHO_LIST_TAGS = 2,       /* with events, by name: count */
-    TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream */
+    TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream; is_closed */
     TYCHO_LIST_CHECKPOINTS = 4, /* by name: position */
     TYCHO_LIST_ROWS = 5,       /* of `subject`, a table, by key: value, version */
     TYCHO_LIST_STREAMS_OF = 6  /* of `subject`, an event id, in link order: name, revision */
@@ -526,6 +532,7 @@ typedef struct tycho_item {
     int64_t revision;   /* last of the stream, or of the event in that stream; else -1 */
     uint64_t version;   /* of a row */
     uint64_t position;  /* of a checkpoint */
+    uint32_t is_closed; /* of a route: 1 when writers are refused */
 } tycho_item;
 
 typedef struct tycho_list_options {
@@ -548,8 +555,8 @@ TYCHO_API void tycho_listing_close(tycho_listing *listing);
 /* ---------------------------------------------------------------- 9. waiting and following */
 
 /* Waits until the head is beyond `position` and gives the head: TYCHO_OK, or TIMEOUT after
-** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a killed
-** committer costs at most 250 ms). No CPU while waiting. Holds no snapshot. */
+** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a committer
+** that was killed before it told costs 250 ms at most). No CPU while waiting. Holds no snapshot. */
 TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms,
                          uint64_t *head);
 
@@ -558,11 +565,13 @@ TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_
 ** are served like events that are written to it.
 **   - `read` is as for a cursor, forward, by position or (in a stream) by revision. What has an end
 **     or another order is MISUSE: BACKWARD, FIRST, LAST, BY_IDS, `to` bounds, until_time, AS_AT,
-**     AS_OF, a snapshot. `limit` is good: after so many events comes END.
+**     AS_OF, a snapshot. `limit` is good: after so many events comes END. from_id and from_revision
+**     say where it starts; from_position and from_time hold all the time.
 **   - The name of a stream is resolved anew each time, so that a renamed stream is followed to its
 **     target: behind the event that was served last, or, where the target does not have it, with
 **     the events of higher positions. A stream that is deleted and written to again is served from
-**     its new beginning. Events that are unlinked or truncated before they were served are not.
+**     its new beginning. Events that are unlinked or truncated before they were read are not
+**     served; it reads up to 1,024 ahead.
 **   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
 typedef struct tycho_follower tycho_follower;
 
@@ -576,15 +585,17 @@ TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
 ** some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). */
+/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). NULL when
+** the last call of next() gave none. */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
-/* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT, and
-** 0 again from the next event on that was there already when it was looked for. */
+/* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
+** and 0 again from the next event on that was there already when it was looked for. */
 TYCHO_API int tycho_follower_is_caught_up(const tycho_follower *follower);
 
-/* A key behind the event that was served last, good for tycho_read.resume of the same read, also in
-** another process and after the followed stream was renamed (TYCHO_CURSOR_KEY_MAX bytes at most). */
+/* A key behind the event that was served last, or, before that, where it starts. Good for
+** tycho_read.resume of the same read, of a follower or a cursor, also in another process and after
+** the followed stream was renamed (TYCHO_CURSOR_KEY_MAX bytes at most). */
 TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 
 /* A descriptor that is readable when tycho_follower_next(follower, 0, ...) may have something: for
@@ -593,14 +604,15 @@ TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 ** the last one. IO, NO_MEMORY. Good until the follower is closed. */
 TYCHO_API int tycho_follower_descriptor(tycho_follower *follower, int *descriptor);
 
-/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread. */
+/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread; not behind
+** tycho_follower_close(). */
 TYCHO_API void tycho_follower_cancel(tycho_follower *follower);
 TYCHO_API void tycho_follower_close(tycho_follower *follower);
 
 /* ---------------------------------------------------------------- 10. locks */
 
-/* A named exclusive right, across the threads and processes of one machine. The name is any
-** (CONVENTIONS above); it has nothing to do with streams. The kernel takes it back when the process
+/* A named exclusive right, across the threads and processes of one machine. The name is a name like
+** that of a stream, but has nothing to do with one. The kernel takes the lock back when the process
 ** that holds it ends, however it ends, kill -9 included. Waiters are served in the order of their
 ** coming; one that is killed or stopped loses its turn (it may count for 150 ms).
 **
@@ -609,8 +621,8 @@ TYCHO_API void tycho_follower_close(tycho_follower *follower);
 **
 ** A lock belongs to its handle, not to a thread: any thread may release it. It cannot be taken
 ** twice: the thread that took it is answered BUSY at once when it asks again, any other waits. Two
-** that wait for each other both wait until the first time-out, whose sentence says what the owner
-** waits for. */
+** that wait for each other do so until the first time-out, whose sentence says what the owner waits
+** for. */
 typedef struct tycho_lock tycho_lock;
 
 typedef struct tycho_lock_info {
@@ -626,9 +638,9 @@ typedef struct tycho_lock_info {
 
 /* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
-** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY, and those
-** of a commit, which the first lock of a store needs and one in a million later. `*lock` is NULL
-** on error. Cost: 2 to 4 us with the release. */
+** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY, and
+** those of a commit, which the first lock of a store needs and one in a million later. `*lock` is
+** NULL on error. Cost: 2 to 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);

@@ -10,12 +10,15 @@ local FILE_LINES, FUNCTION_LINES, COLUMNS, PARAMETERS = 600, 60, 100, 6
 local LAYERS = {
   { "tycho.h", "base.h", "commit.h", "lock.h" },
   { "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h" },
-  { "table.h", "env.h", "list.h", "recent.h", "lock_table.h" },
+  { "table.h", "env.h", "list.h", "recent.h", "watch.h", "lock_table.h" },
   { "query.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h" },
 }
 local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c", "lock_table.c" }
+
+-- One public header is promised, and most of it is prose.
+local MORE_LINES = { ["engine/tycho.h"] = 750 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {
@@ -149,7 +152,7 @@ describe("every file", function()
         local columns = utf8.len(line) or #line
         if columns > COLUMNS then say("line %d has %d columns", count, columns) end
       end
-      if count > FILE_LINES then say("%d lines", count) end
+      if count > (MORE_LINES[file.path] or FILE_LINES) then say("%d lines", count) end
     end)
   end)
 

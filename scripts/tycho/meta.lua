@@ -287,8 +287,9 @@ function Store:has_event(id) end
 function Store:position(id) end
 ---@param id string
 ---@param stream string
+---@param options? { raw?: boolean }
 ---@return integer?   nil when the stream does not have it
-function Store:revision(id, stream) end
+function Store:revision(id, stream, options) end
 ---@param id string
 ---@return string[]   in link order; empty when unknown
 function Store:streams_of(id) end
@@ -296,8 +297,9 @@ function Store:streams_of(id) end
 ---@return tycho.Event?
 function Store:last_event(stream) end
 ---@param stream string
----@return integer   -1 when it is empty
-function Store:stream_version(stream) end
+---@param options? { raw?: boolean }
+---@return integer   -1 when it never had entries
+function Store:stream_version(stream, options) end
 ---@return integer
 function Store:head() end
 ---@class tycho.ListOptions
@@ -342,7 +344,7 @@ function Store:wait(position, timeout) end
 ---@field stream? string
 ---@field types? string|string[]
 ---@field tags? string|string[]
----@field from_position? integer     exclusive; "end" follows only what comes
+---@field from_position? integer|"end"   exclusive; "end": only what comes
 ---@field resume? string             a key of an earlier follower
 ---@field caught_up? fun(follower: tycho.Follower)   called each time all there was has been served
 ---@class tycho.Follower

@@ -7,6 +7,7 @@ local Batch = require "tycho.batch"
 local check = require "tycho.check"
 local context = require "tycho.context"
 local core = require "tycho.core"
+local follower = require "tycho.follower"
 local lock = require "tycho.lock"
 local snapshot = require "tycho.snapshot"
 local specification = require "tycho.specification"
@@ -141,9 +142,9 @@ end
 
 function Store:set_route(route, stream, options)
   local batch = borrow(self)
-  options = check.options(options, { "expected" })
+  options = check.options(options, { "expected", "closed" })
   if options.expected ~= nil then batch:expect_route(route, options.expected or nil) end
-  return batch:set_route(route, stream):commit()
+  return batch:set_route(route, stream, { closed = options.closed }):commit()
 end
 
 function Store:set_stream_metadata(stream, metadata, options)
@@ -177,8 +178,15 @@ end
 
 function Store:has_event(id) return box_of(self):position(id) ~= nil end
 function Store:position(id) return box_of(self):position(id) end
-function Store:revision(id, stream) return box_of(self):revision(id, stream) end
-function Store:stream_version(stream) return box_of(self):stream_version(stream) end
+
+function Store:revision(id, stream, options)
+  return box_of(self):revision(id, stream, check.flags(check.options(options, { "raw" })))
+end
+
+function Store:stream_version(stream, options)
+  return box_of(self):stream_version(stream, check.flags(check.options(options, { "raw" })))
+end
+
 function Store:head() return box_of(self):head() end
 
 function Store:last_event(stream)
@@ -227,7 +235,7 @@ function Store:streams_of(id)
 end
 
 function Store:route(name)
-  return (find(self, "routes", check.name(name, "name")))
+  return find(self, "routes", check.name(name, "name"))
 end
 
 function Store:stream_metadata(stream)
@@ -257,6 +265,10 @@ function Store:wait(position, timeout)
     if head then return head end
     left_ms = left_ms and left_ms - slice_ms
   until left_ms == 0
+end
+
+function Store:follow(options)
+  return follower.new(box_of(self), options)
 end
 
 -- ---------------------------------------------------------------- locks
