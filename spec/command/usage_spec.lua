@@ -47,7 +47,8 @@ describe("tycho", function()
   it("ends with 4 for verbs that read when there is no store, and makes none", function()
     for _, words in ipairs {
       "read", "event x", "streams", "types", "export", "verify", "stats",
-      "route list", "locks", "lock a -- true", "link s x", "unlink s x", "delete s", "backup " .. tycho:path("copy"),
+      "route list", "locks", "lock a -- true", "link s x", "unlink s x", "delete s",
+      "backup " .. tycho:path("copy"),
     } do
       refuses(words, 4, "there is no store at " .. tycho.store, "--store")
     end
