@@ -118,6 +118,7 @@ tycho.msgpack = {}
 ---@field event_id? string
 ---@field operation? integer     1-based index in the batch
 ---@field condition? integer
+---@field owner? tycho.LockInfo   of a lock (without name and waiters), when it is known
 
 ---@class tycho.NewEvent
 ---@field type string
@@ -362,7 +363,8 @@ function Store:follow(options) end
 
 --- Takes a named lock across threads and processes (tycho.h, section 10): local guard <close> =
 --- store:lock("name"). After `timeout` seconds (default 30; 0: at once) it raises timeout with the
---- facts owner = {pid, thread, host, since, token}. A lock of this thread raises busy.
+--- facts owner = {pid, thread, host, since, token}. A lock of this thread raises busy. Waiting
+--- blocks the thread with all its coroutines, and interrupts are noticed when it is over.
 ---@class tycho.Lock
 ---@field name fun(self): string
 ---@field token fun(self): integer     rises with each grant of the store
