@@ -24,6 +24,7 @@ function read.define(command)
   command:option("--since", "From this time on (RFC 3339, a date, or microseconds)")
     :argname "TIME":convert(shared.time("--since"))
   command:option("--until", "Before this time"):argname "TIME":convert(shared.time("--until"))
+  command:flag("--raw", "Take the name as the stream's own, even where a route has it")
   command:flag("-f --follow", "Go on with events as they are written; end with Ctrl-C")
 end
 
@@ -61,6 +62,7 @@ end
 local function specification(store, arguments)
   local spec = store:read()
   if arguments.stream then spec = spec:stream(arguments.stream) end
+  if arguments.raw then spec = spec:raw() end
   if #arguments.type > 0 then spec = spec:of_type(arguments.type) end
   if #arguments.tag > 0 then spec = spec:tagged(arguments.tag) end
   if arguments.backward then spec = spec:backward() end
@@ -97,6 +99,9 @@ local function follow(store, spec, arguments, rows)
 end
 
 function read.run(arguments, output)
+  if arguments.raw and not arguments.stream then
+    failure.usage("--raw needs a stream", "name the stream whose own entries are wanted")
+  end
   if arguments.follow then check_follow(arguments) end
   local store <close> = shared.open(arguments, "read_only")
   local rows = output:rows(columns(arguments.stream))
