@@ -198,9 +198,12 @@ static int judge_commit(tycho__env *env, uint64_t sequence, int status) {
                        why);
 }
 
-static int commit_group(tycho__env *env, struct request *group, uint64_t *applied) {
+/* `*sequence` is that of the last batch when something was committed, else 0. */
+static int commit_group(tycho__env *env, struct request *group, uint64_t *applied,
+                        uint64_t *sequence) {
     tycho__txn txn;
     int status;
+    *sequence = 0;
     do {
         status = tycho__txn_write(env, strictest_sync(group), &txn);
         if (status != TYCHO_OK) return status;
@@ -218,10 +221,11 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
         bool must_flush = is_replay && strictest_sync(group) == TYCHO_SYNC_FULL;
         return must_flush ? tycho__env_sync(env) : status;
     }
-    uint64_t sequence = txn.state.sequence;
+    uint64_t last = txn.state.sequence;
     status = tycho__txn_commit(&txn);
-    if (status == TYCHO_OK) return TYCHO_OK;
-    return judge_commit(env, sequence, status);
+    if (status != TYCHO_OK) return judge_commit(env, last, status);
+    *sequence = last;
+    return TYCHO_OK;
 }
 
 /* Takes a group off the queue: the leader's own request first, then, unless it is to be alone, what
@@ -258,7 +262,7 @@ static void finish_group(struct tycho__writer *writer, struct request *group,
 
 static void lead(struct tycho__writer *writer, struct request *own) {
     tycho__env *env = own->store->env;
-    uint64_t applied = 0;
+    uint64_t applied = 0, sequence = 0;
     int status = tycho__gate_enter(&env->gate, own->store->options.write_timeout_ms);
     bool is_inside = status == TYCHO_OK;
     pthread_mutex_lock(&writer->mutex);
@@ -267,13 +271,10 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     struct request *group = take_group(writer, !is_inside);
     pthread_mutex_unlock(&writer->mutex);
     if (is_inside) status = check_space(writer, env, group);
-    if (status == TYCHO_OK) status = commit_group(env, group, &applied);
+    if (status == TYCHO_OK) status = commit_group(env, group, &applied, &sequence);
     if (is_inside) tycho__gate_leave(&env->gate);
-    if (status != TYCHO_OK) {
-        refuse_group(group, status);
-    } else if (applied > 0) {
-        tycho__gate_announce(&env->gate);
-    }
+    if (status != TYCHO_OK) refuse_group(group, status);
+    if (sequence > 0) tycho__gate_announce(&env->gate, sequence);
     pthread_mutex_lock(&writer->mutex);
     if (status == TYCHO_OK && applied > 0) writer->commits++;
     if (status == TYCHO_OK) writer->batches += applied;

@@ -20,6 +20,7 @@
 #include "list.h"
 #include "recent.h"
 #include "text.h"
+#include "watch.h"
 
 enum { FIRST_SLOTS = 256, DEFAULT_READERS = 1022, LOCK_SLOT = 64, LOCK_HEAD = 128 };
 #define DEFAULT_MAP ((uint64_t)1 << 40)
@@ -120,6 +121,7 @@ static int open_tables(tycho__env *env, bool is_new) {
 static void free_env(tycho__env *env) {
     tycho__pool_clear(env);
     tycho__writer_destroy(env->writer);
+    tycho__watch_destroy(env->watch);
     if (env->mdb != NULL) mdb_env_close(env->mdb);
     for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
     tycho__lists_free(env->kept_lists);
@@ -141,7 +143,8 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
     pthread_mutex_init(&env->recent_mutex, NULL);
     env->path = strdup(path);
     env->writer = tycho__writer_create();
-    if (env->path == NULL || env->writer == NULL) {
+    env->watch = tycho__watch_create();
+    if (env->path == NULL || env->writer == NULL || env->watch == NULL) {
         free_env(env);
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
     }

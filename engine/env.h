@@ -56,6 +56,7 @@ typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
 struct tycho__recent; /* recent.c */
+struct tycho__watch;  /* watch.c */
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -81,6 +82,7 @@ struct tycho__env {
     unsigned pool_count;
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
+    struct tycho__watch *watch;
     struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointer */

@@ -23,7 +23,7 @@ enum { OPENING = 0, WRITING = 1, PAGE_SIZE = 4096, PROBE_MS = 20, OPEN_MS = 1000
 /* A change of layout takes another file name: processes of both versions may be running. */
 struct notify_page {
     _Atomic uint64_t magic;
-    _Atomic uint32_t commits;
+    _Atomic uint32_t commits; /* sequence announced last << 1 | turned by each disturbance */
     _Atomic uint32_t commit_waiters;
     _Atomic uint32_t leavings; /* of the gate */
     _Atomic uint32_t gate_waiters;
@@ -73,8 +73,11 @@ int tycho__gate_open(tycho__gate *gate, int directory, bool can_write) {
         return status;
     }
     bool is_refused = errno == EACCES || errno == EPERM || errno == EROFS;
-    if (is_refused && !can_write) return TYCHO_OK;
-    return fail_file("locks");
+    if (!is_refused || can_write) return fail_file("locks");
+    void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return fail_file("notify");
+    gate->page = page;
+    return TYCHO_OK;
 }
 
 void tycho__gate_close(tycho__gate *gate) {
@@ -97,7 +100,6 @@ static void futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_
 }
 
 static void futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters) {
-    atomic_fetch_add(word, 1);
     if (atomic_load(waiters) != 0) syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
@@ -141,6 +143,7 @@ static void unlock(tycho__gate *gate, int byte) {
     bool done = set_lock(gate, byte, F_UNLCK);
     assert(done);
     struct notify_page *notify = gate->page;
+    atomic_fetch_add(&notify->leavings, 1);
     futex_wake_all(&notify->leavings, &notify->gate_waiters);
 }
 
@@ -169,26 +172,47 @@ void tycho__gate_leave(tycho__gate *gate) {
 
 /* ---------------------------------------------------------------- wake-ups */
 
-void tycho__gate_announce(tycho__gate *gate) {
+static uint32_t word_of(uint64_t sequence, uint32_t before) {
+    return (uint32_t)sequence << 1 | (before & 1);
+}
+
+bool tycho__gate_is_news(uint32_t announced, uint32_t before) {
+    return announced >> 1 != before >> 1;
+}
+
+/* Committers announce after they left the gate, so in any order: the word never goes back. */
+void tycho__gate_announce(tycho__gate *gate, uint64_t sequence) {
     struct notify_page *notify = gate->page;
-    if (notify != NULL) futex_wake_all(&notify->commits, &notify->commit_waiters);
+    uint32_t before = atomic_load(&notify->commits);
+    do {
+        if ((int32_t)(word_of(sequence, before) - before) <= 0) return; /* a later one was */
+    } while (!atomic_compare_exchange_weak(&notify->commits, &before, word_of(sequence, before)));
+    futex_wake_all(&notify->commits, &notify->commit_waiters);
 }
 
 uint32_t tycho__gate_announced(const tycho__gate *gate) {
     struct notify_page *notify = gate->page;
-    return notify == NULL ? 0 : atomic_load(&notify->commits);
+    return atomic_load(&notify->commits);
 }
 
-int tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms) {
+void tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms) {
     struct notify_page *notify = gate->page;
-    if (timeout_ms <= 0) return TYCHO_TIMEOUT;
-    if (notify == NULL) { /* a store on read-only media: nothing new will come */
-        struct timespec pause = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
-        nanosleep(&pause, NULL);
-        return TYCHO_TIMEOUT;
-    }
     atomic_fetch_add(&notify->commit_waiters, 1);
     futex_sleep(&notify->commits, announced, timeout_ms);
     atomic_fetch_sub(&notify->commit_waiters, 1);
-    return atomic_load(&notify->commits) == announced ? TYCHO_TIMEOUT : TYCHO_OK;
+}
+
+void tycho__gate_disturb(tycho__gate *gate) {
+    struct notify_page *notify = gate->page;
+    atomic_fetch_xor(&notify->commits, 1);
+    futex_wake_all(&notify->commits, &notify->commit_waiters);
+}
+
+/* A word that is ahead of the state belongs to another life of the file, as after a restore. */
+void tycho__gate_catch_up(tycho__gate *gate, uint32_t announced, uint64_t sequence) {
+    struct notify_page *notify = gate->page;
+    uint32_t word = word_of(sequence, announced);
+    if (word == announced) return;
+    if (!atomic_compare_exchange_strong(&notify->commits, &announced, word)) return;
+    futex_wake_all(&notify->commits, &notify->commit_waiters);
 }

@@ -6,6 +6,8 @@
 **                    2 to 15 are kept free; named locks will use the bytes from 16 on.
 **   <store>/notify   one mapped page of counters (struct notify_page in gate.c). Disposable: it is
 **                    made anew when it is missing. Threads of other processes sleep on its words.
+**                    Who cannot write it has a page of its own, on which nobody announces: its
+**                    watcher (watch.h) finds out what is new by looking.
 **
 ** The gate stands in front of LMDB's own write lock, which strands its waiters when one of them is
 ** killed. Only one thread of a process asks for it at a time (the leader of the commit group), so
@@ -18,7 +20,7 @@
 
 typedef struct tycho__gate {
     int locks_fd; /* -1 when the directory cannot be written: then nobody writes here either */
-    void *page;   /* mapped `notify`, or NULL */
+    void *page;   /* mapped `notify`; memory of this process alone when it cannot be written */
 } tycho__gate;
 
 /* Opens (making them when `can_write`) the two files in the directory. IO, DENIED, FULL. */
@@ -36,13 +38,25 @@ void tycho__gate_unlock_opening(tycho__gate *gate);
 int tycho__gate_enter(tycho__gate *gate, uint32_t timeout_ms);
 void tycho__gate_leave(tycho__gate *gate);
 
-/* Tells all processes that there is something new. Costs nothing when nobody waits. */
-void tycho__gate_announce(tycho__gate *gate);
+/* Tells all processes that the batch with this sequence is committed. No system call when nobody
+** waits. */
+void tycho__gate_announce(tycho__gate *gate, uint64_t sequence);
 
-/* The number of announcements so far: ask for it, then look for what is new, then sleep until it
-** is another one or the time is over (TYCHO_TIMEOUT, a plain answer). */
+/* What was announced last: the low bits of a sequence, and one bit that tycho__gate_disturb()
+** turns. Ask for it, then look for what is new, then sleep until it is another or the time is over.
+** Wakes up without a reason, too. */
 uint32_t tycho__gate_announced(const tycho__gate *gate);
-int tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms);
+void tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms);
+
+/* Wakes all sleepers of all processes, though there is nothing new. */
+void tycho__gate_disturb(tycho__gate *gate);
+
+/* Makes up for a committer that was killed before it announced: `sequence` is that of a state that
+** was read after `announced`. */
+void tycho__gate_catch_up(tycho__gate *gate, uint32_t announced, uint64_t sequence);
+
+/* Whether what was announced is another sequence. */
+bool tycho__gate_is_news(uint32_t announced, uint32_t before);
 
 /* CLOCK_MONOTONIC in milliseconds. */
 int64_t tycho__monotonic_ms(void);

@@ -11,8 +11,9 @@
 
 #include "commit.h"
 #include "stream.h"
+#include "watch.h"
 
-enum { WRITE_TIMEOUT_MS = 30000, WAKE_MS = 250 };
+enum { WRITE_TIMEOUT_MS = 30000 };
 #define RESERVE_SIZE ((uint64_t)64 << 20)
 
 int tycho__store_check(const tycho_store *store) {
@@ -245,7 +246,7 @@ int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64
     for (;;) {
         int status = tycho__store_check(store);
         if (status != TYCHO_OK) return status;
-        uint32_t announced = tycho__gate_announced(&store->env->gate);
+        tycho__mark mark = tycho__watch_mark(store->env);
         status = tycho_head(store, head);
         if (status != TYCHO_OK || *head > position) return status;
         int64_t left = deadline - tycho__monotonic_ms();
@@ -253,7 +254,7 @@ int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64
             return tycho__fail(TYCHO_TIMEOUT, "no event beyond position %llu in %lld ms",
                                (unsigned long long)position, (long long)timeout_ms);
         }
-        tycho__gate_sleep(&store->env->gate, announced, left < WAKE_MS ? left : WAKE_MS);
+        tycho__watch_sleep(store->env, mark, left);
     }
 }
 

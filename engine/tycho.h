@@ -209,8 +209,8 @@ typedef struct tycho_options {
 ** NO_MEMORY, IO. `*store` is NULL on error. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
-/* Closes the handle. Cursors, snapshots, listings and verifications of it must be closed before
-** (asserted). The environment goes with the last handle of the process. */
+/* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed
+** before (asserted). The environment goes with the last handle of the process. */
 TYCHO_API void tycho_store_close(tycho_store *store);
 
 /* The absolute path of the store; good until it is closed. */
@@ -555,8 +555,8 @@ TYCHO_API void tycho_listing_close(tycho_listing *listing);
 /* ---------------------------------------------------------------- 9. waiting and following */
 
 /* Waits until the head is beyond `position` and gives the head: TYCHO_OK, or TIMEOUT after
-** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a killed
-** committer costs at most 250 ms). No CPU while waiting. Holds no snapshot. */
+** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a committer
+** that was killed before it told costs 250 ms at most). No CPU while waiting. Holds no snapshot. */
 TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms,
                          uint64_t *head);
 
@@ -565,11 +565,13 @@ TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_
 ** are served like events that are written to it.
 **   - `read` is as for a cursor, forward, by position or (in a stream) by revision. What has an end
 **     or another order is MISUSE: BACKWARD, FIRST, LAST, BY_IDS, `to` bounds, until_time, AS_AT,
-**     AS_OF, a snapshot. `limit` is good: after so many events comes END.
+**     AS_OF, a snapshot. `limit` is good: after so many events comes END. from_id and from_revision
+**     say where it starts; from_position and from_time hold all the time.
 **   - The name of a stream is resolved anew each time, so that a renamed stream is followed to its
 **     target: behind the event that was served last, or, where the target does not have it, with
 **     the events of higher positions. A stream that is deleted and written to again is served from
-**     its new beginning. Events that are unlinked or truncated before they were served are not.
+**     its new beginning. Events that are unlinked or truncated before they were read are not
+**     served; it reads up to 1,024 ahead.
 **   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
 typedef struct tycho_follower tycho_follower;
 
@@ -583,15 +585,17 @@ TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
 ** some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). */
+/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). NULL when
+** the last call of next() gave none. */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
 ** and 0 again from the next event on that was there already when it was looked for. */
 TYCHO_API int tycho_follower_is_caught_up(const tycho_follower *follower);
 
-/* A key behind the event that was served last, good for tycho_read.resume of the same read, also
-** in another process and after the followed stream was renamed (at most TYCHO_CURSOR_KEY_MAX). */
+/* A key behind the event that was served last, or, before that, where it starts. Good for
+** tycho_read.resume of the same read, of a follower or a cursor, also in another process and after
+** the followed stream was renamed (TYCHO_CURSOR_KEY_MAX bytes at most). */
 TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 
 /* A descriptor that is readable when tycho_follower_next(follower, 0, ...) may have something: for
@@ -600,7 +604,8 @@ TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 ** the last one. IO, NO_MEMORY. Good until the follower is closed. */
 TYCHO_API int tycho_follower_descriptor(tycho_follower *follower, int *descriptor);
 
-/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread. */
+/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread; not behind
+** tycho_follower_close(). */
 TYCHO_API void tycho_follower_cancel(tycho_follower *follower);
 TYCHO_API void tycho_follower_close(tycho_follower *follower);
 

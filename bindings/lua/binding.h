@@ -8,7 +8,7 @@
 **
 **     store --+-- snapshot --+-- cursor          batch (stands alone)
 **             |              +-- listing
-**             +-- cursor, listing, verification
+**             +-- cursor, follower, listing, verification
 **
 **   - The empty box is created first and the engine fills it then, so that running out of memory
 **     in between leaves a harmless object.
@@ -103,6 +103,7 @@ void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
 #define TYCHO__LUA_STORE "tycho.core.Store"
 #define TYCHO__LUA_SNAPSHOT "tycho.core.Snapshot"
 #define TYCHO__LUA_CURSOR "tycho.core.Cursor"
+#define TYCHO__LUA_FOLLOWER "tycho.core.Follower"
 #define TYCHO__LUA_LISTING "tycho.core.Listing"
 #define TYCHO__LUA_VERIFICATION "tycho.core.Verification"
 #define TYCHO__LUA_BATCH "tycho.core.Batch"
@@ -111,6 +112,7 @@ void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
 void tycho__lua_store_register(lua_State *L);
 void tycho__lua_snapshot_register(lua_State *L);
 void tycho__lua_cursor_register(lua_State *L);
+void tycho__lua_follower_register(lua_State *L);
 void tycho__lua_listing_register(lua_State *L);
 void tycho__lua_verification_register(lua_State *L);
 void tycho__lua_batch_register(lua_State *L);
@@ -119,6 +121,7 @@ void tycho__lua_event_register(lua_State *L);
 int tycho__lua_store_open(lua_State *L);
 int tycho__lua_store_snapshot(lua_State *L);
 int tycho__lua_store_cursor(lua_State *L);
+int tycho__lua_store_follower(lua_State *L);
 int tycho__lua_store_count(lua_State *L);
 int tycho__lua_store_listing(lua_State *L);
 int tycho__lua_store_verification(lua_State *L);
@@ -162,7 +165,14 @@ typedef struct tycho__lua_origin {
 int tycho__lua_event_push(lua_State *L, const tycho_event *event,
                           const tycho__lua_origin *origin);
 
-/* The handle of the cursor at `index` when it still stands where `step` took it, else NULL. */
+/* What gives lazy events: the box of a cursor or a follower. */
+typedef struct tycho__lua_reader {
+    tycho__lua_box box;
+    uint64_t step;        /* how often it was moved */
+    tycho_cursor *cursor; /* that gave the last event */
+} tycho__lua_reader;
+
+/* The cursor of the reader at `index` when it still stands where `step` took it, else NULL. */
 tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step);
 
 /* ---------------------------------------------------------------- new events (new_event.c) */

@@ -41,6 +41,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_error_register(L);
     tycho__lua_event_register(L);
     tycho__lua_cursor_register(L);
+    tycho__lua_follower_register(L);
     tycho__lua_listing_register(L);
     tycho__lua_snapshot_register(L);
     tycho__lua_verification_register(L);

@@ -175,6 +175,7 @@ void tycho__lua_store_register(lua_State *L) {
         {"backup", store_backup},
         {"stats", store_stats},
         {"cursor", tycho__lua_store_cursor},
+        {"follower", tycho__lua_store_follower},
         {"count", tycho__lua_store_count},
         {"listing", tycho__lua_store_listing},
         {"snapshot", tycho__lua_store_snapshot},

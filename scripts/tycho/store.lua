@@ -7,6 +7,7 @@ local Batch = require "tycho.batch"
 local check = require "tycho.check"
 local context = require "tycho.context"
 local core = require "tycho.core"
+local follower = require "tycho.follower"
 local snapshot = require "tycho.snapshot"
 local specification = require "tycho.specification"
 local stream_switch = require "tycho.stream_switch"
@@ -276,6 +277,10 @@ function Store:wait(position, timeout)
     if head then return head end
     left_ms = left_ms and left_ms - slice_ms
   until left_ms == 0
+end
+
+function Store:follow(options)
+  return follower.new(box_of(self), options)
 end
 
 function Store:subscribe(handler, types)

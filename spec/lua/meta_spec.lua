@@ -91,6 +91,8 @@ describe("meta.lua", function()
     same("tycho.Within", methods(store:within(print)))
     local snapshot <close> = store:snapshot()
     same("tycho.Snapshot", methods(snapshot))
+    local follower <close> = store:follow()
+    same("tycho.Follower", methods(follower))
   end)
 
   it("has the fields of an event", function()
