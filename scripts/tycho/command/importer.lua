@@ -178,7 +178,9 @@ function Importer:flush()
   while #self.pending > 0 do
     local ok, err = pcall(self.try, self)
     if ok then break end
-    if failure.code(err) == "duplicate_event" and self:drop_existing() then
+    local code = failure.code(err)
+    -- Events that exist may name a stream whose name was closed since.
+    if (code == "duplicate_event" or code == "denied") and self:drop_existing() then
       self.is_repeating = true
     else
       refusal = self:drop_refused(err) or refusal
