@@ -461,6 +461,24 @@ function Store:split(options) end
 ---@field rate? number       entries a second
 ---@field eta? number        seconds
 
+--- require "tycho.stream_switch": the same for hosts that drive it, and the switcher, the pattern with
+--- pattern with a lock and a pointer of one's own (scripts/tycho/stream_switch/switcher.lua).
+---@class tycho.stream_switch
+---@field prepare fun(store: tycho.Store, kind: string, options: table): tycho.Switch
+---@field run fun(store: tycho.Store, kind: string, options: table): tycho.SwitchStatus
+---@field switcher fun(options: table): tycho.Switcher
+--- A rename, merge or split that holds its lock. Between two steps anything may happen.
+---@class tycho.Switch
+---@field step fun(self): tycho.SwitchStatus   one batch: a chunk, the switch, or the deletion
+---@field run fun(self): tycho.SwitchStatus    all that is left
+---@field status fun(self): tycho.SwitchStatus
+---@field is_done fun(self): boolean
+---@field close fun(self)                      the next call goes on from here
+---@class tycho.Switcher
+---@field publish fun(self, event: tycho.NewEvent|tycho.NewEvent[], options?: table): tycho.Receipt
+---@field catchup fun(self, processed?: string): string?, boolean   id of the last; is it switched
+---@field link fun(self, event: tycho.Event)
+
 --- Calls handler(event) after each publish of one of the types, in this process and handle.
 ---@param handler fun(event: tycho.Event)
 ---@param types string|string[]

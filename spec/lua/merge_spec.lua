@@ -17,6 +17,7 @@ describe("store:merge", function()
   --- e1 to e20 in the order of positions, in turn in a, b and c.
   before_each(function()
     store = fresh()
+    store:lock("the first, for which tokens are reserved"):release()
     for index = 1, 20 do fill(store, ({ "a", "b", "c" })[index % 3 + 1], "e", index, index) end
     store:set_route("r", "b")
   end)

@@ -18,6 +18,7 @@ describe("store:rename", function()
 
   before_each(function()
     store = fresh()
+    store:lock("the first, for which tokens are reserved"):release()
     fill(store, "a", "e", 12)
   end)
 

@@ -131,8 +131,8 @@ local function copy(row)
   return result
 end
 
---- For plans whose cancel takes several batches.
-function Switch:commit(row, fill)
+--- The same for what is done apart from linking and the switch, by plans too: their cancel.
+function machine.commit(self, row, fill)
   local ok, err = pcall(commit, self, row, fill)
   if ok then return end
   check_refused(self, err)
@@ -210,7 +210,7 @@ end
 local function delete_sources(self)
   local row = copy(self.row)
   row.phase, row.linked = "deleted", row.linked or count_entries(self)
-  self:commit(row, function(batch)
+  machine.commit(self, row, function(batch)
     for _, source in ipairs(self.plan.sources) do
       batch:expect_route(source, self.store:route(source))
       batch:delete_stream(source, { raw = true })

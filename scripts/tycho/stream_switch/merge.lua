@@ -9,6 +9,7 @@
 --- in the target.
 local check = require "tycho.check"
 local core = require "tycho.core"
+local machine = require "tycho.stream_switch.machine"
 local names = require "tycho.stream_switch.names"
 
 core.own()
@@ -159,11 +160,11 @@ function Merge:cancel(switch, row)
   end
   for first = 1, #ids, UNLINK_MAX do
     local part = table.move(ids, first, math.min(first + UNLINK_MAX - 1, #ids), 1, {})
-    switch:commit(row, function(batch) batch:unlink(self.target, part, { raw = true }) end)
+    machine.commit(switch, row, function(batch) batch:unlink(self.target, part, { raw = true }) end)
   end
   local count, version = names.facts(self.store, self.target)
   local metadata = self.store:stream_metadata(self.target, { raw = true })
-  switch:commit(nil, function(batch)
+  machine.commit(switch, nil, function(batch)
     if count > 0 or row.base ~= -1 or version == -1 or metadata ~= nil then return end
     batch:delete_stream(self.target, { raw = true, expected_version = version })
   end)

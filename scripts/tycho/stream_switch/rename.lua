@@ -9,6 +9,7 @@
 --- linked. That is what undo does.
 local check = require "tycho.check"
 local core = require "tycho.core"
+local machine = require "tycho.stream_switch.machine"
 local names = require "tycho.stream_switch.names"
 
 core.own()
@@ -146,7 +147,7 @@ end
 function Rename:cancel(switch, row)
   local count, version = names.facts(self.store, self.target)
   local metadata = self.store:stream_metadata(self.target, { raw = true })
-  switch:commit(nil, function(batch)
+  machine.commit(switch, nil, function(batch)
     if row.base ~= -1 or count == 0 then return end
     if version ~= row.reached then
       batch:truncate(self.target, row.reached + 1, { raw = true })

@@ -8,6 +8,7 @@
 --- between is linked into the default stream, where all that is published later goes anyway.
 local check = require "tycho.check"
 local core = require "tycho.core"
+local machine = require "tycho.stream_switch.machine"
 local names = require "tycho.stream_switch.names"
 
 core.own()
@@ -151,11 +152,11 @@ function Split:cancel(switch, row)
       end
     end
     row.first = from
-    switch:commit(row, function(batch)
+    machine.commit(switch, row, function(batch)
       for _, stream in ipairs(order) do batch:unlink(stream, ids[stream]) end
     end)
   end
-  switch:commit(nil, function() end)
+  machine.commit(switch, nil, function() end)
 end
 
 return { new = new }
