@@ -42,7 +42,8 @@ void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent) {
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch) {
     tycho__batch_mark mark = {batch->conditions.size, batch->operations.size, batch->element_count,
-                              batch->condition_count, batch->operation_count, batch->route_count};
+                              batch->condition_count, batch->operation_count, batch->route_count,
+                              batch->lock_count};
     return mark;
 }
 
@@ -55,6 +56,7 @@ void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark
     batch->condition_count = mark->condition_count;
     batch->operation_count = mark->operation_count;
     batch->route_count = mark->route_count;
+    batch->lock_count = mark->lock_count;
 }
 
 /* ---------------------------------------------------------------- one step */
@@ -106,8 +108,10 @@ static int add_condition(tycho_batch *batch, const tycho__step *step, const elem
                            TYCHO_BATCH_STEPS_MAX);
     }
     int status = write_step(batch, step, list, true);
-    if (status == TYCHO_OK) batch->condition_count++;
-    return status;
+    if (status != TYCHO_OK) return status;
+    batch->condition_count++;
+    if (step->kind == TYCHO__LOCK_IS) batch->lock_count++;
+    return TYCHO_OK;
 }
 
 static int add_operation(tycho_batch *batch, tycho__step *step, const elements *list) {
@@ -168,6 +172,11 @@ int tycho_batch_expect_route(tycho_batch *batch, tycho_bytes route, tycho_bytes 
 int tycho_batch_expect_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
                            uint64_t version) {
     tycho__step step = {.kind = TYCHO__ROW_IS, .name = table, .key = key, .number = version};
+    return add_condition(batch, &step, NULL);
+}
+
+int tycho_batch_expect_lock(tycho_batch *batch, tycho_bytes name, uint64_t token) {
+    tycho__step step = {.kind = TYCHO__LOCK_IS, .name = name, .number = token};
     return add_condition(batch, &step, NULL);
 }
 
@@ -307,6 +316,11 @@ int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *events, siz
     return add_operation(batch, &step, &list);
 }
 
+int tycho__batch_reserve_tokens(tycho_batch *batch, uint64_t tokens) {
+    tycho__step step = {.kind = TYCHO__RESERVE_TOKENS, .number = tokens};
+    return add_operation(batch, &step, NULL);
+}
+
 /* ---------------------------------------------------------------- the whole batch */
 
 int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes) {
@@ -339,6 +353,7 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         }
         if (status != TYCHO_OK) return status;
         if (!is_condition && step.kind == TYCHO__SET_ROUTE) batch->route_count++;
+        if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
         if (batch->element_count > TYCHO_BATCH_EVENTS_MAX) {
             return tycho__fail(TYCHO_TOO_LARGE, "the batch names over %d events",
                                TYCHO_BATCH_EVENTS_MAX);

@@ -11,6 +11,7 @@ struct tycho_batch {
     uint32_t condition_count;
     uint32_t operation_count;
     uint32_t route_count; /* operations that set a route: each answers with a name */
+    uint32_t lock_count;  /* conditions on locks, which commit.c checks, too */
     size_t element_count; /* events and ids named */
     bool is_idempotent;
 
@@ -25,7 +26,7 @@ struct tycho_batch {
 /* What a batch was before a hook added to it. */
 typedef struct tycho__batch_mark {
     size_t conditions_size, operations_size, element_count;
-    uint32_t condition_count, operation_count, route_count;
+    uint32_t condition_count, operation_count, route_count, lock_count;
 } tycho__batch_mark;
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch);
@@ -33,6 +34,9 @@ void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark
 
 /* Empties the receipt and makes room for it, so that apply itself cannot run out of memory. */
 int tycho__batch_begin_receipt(tycho_batch *batch);
+
+/* The operation by which tokens of locks up to this one may be given. */
+int tycho__batch_reserve_tokens(tycho_batch *batch, uint64_t tokens);
 
 /* Put a fact into the receipt. */
 void tycho__batch_set_event(tycho_batch *batch, tycho_bytes packed, bool is_uuid);

@@ -21,6 +21,7 @@
 #include <sys/statvfs.h>
 
 #include "apply.h"
+#include "lock.h"
 #include "settle.h"
 #include "store.h"
 
@@ -37,6 +38,7 @@ enum request_state { QUEUED, LEADING, DONE };
 struct request {
     tycho_batch *batch;
     tycho_store *store;
+    bool is_own; /* of the engine: flushed, and no rule is asked */
     enum request_state state;
     int status;
     char sentence[256]; /* of the failure: sentences belong to threads */
@@ -106,7 +108,7 @@ static void refuse_group(struct request *group, int status) {
 static uint32_t strictest_sync(const struct request *group) {
     uint32_t sync = TYCHO_SYNC_NONE;
     for (const struct request *request = group; request != NULL; request = request->next) {
-        uint32_t wanted = request->store->options.sync;
+        uint32_t wanted = request->is_own ? TYCHO_SYNC_FULL : request->store->options.sync;
         if (wanted < sync) sync = wanted; /* refused ones too: a settlement may go with them */
     }
     return sync;
@@ -150,11 +152,22 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, struct req
     return TYCHO_OK;
 }
 
-static int check_rules(const tycho__txn *txn, const tycho_store *store) {
-    if (txn->state.rules == 0 || store->hooks.expand != NULL) return TYCHO_OK;
+static int check_rules(const tycho__txn *txn, const struct request *request) {
+    if (txn->state.rules == 0 || request->store->hooks.expand != NULL) return TYCHO_OK;
+    if (request->is_own) return TYCHO_OK;
     return tycho__fail(TYCHO_DENIED,
                        "the store has deployed scripts and this host cannot run them: "
                        "link the script host, or only read");
+}
+
+/* The locks that a batch demands are looked at here and not in apply, whose result depends on state
+** and bytes alone. A replay is answered without. */
+static int check_locks(tycho__txn *txn, tycho_batch *batch) {
+    if (batch->lock_count == 0) return TYCHO_OK;
+    int status = tycho__batch_begin_receipt(batch);
+    if (status != TYCHO_OK) return status;
+    if (batch->is_idempotent && tycho__replay(txn, batch) == TYCHO_OK) return TYCHO_OK;
+    return tycho__locks_check(txn->env, batch);
 }
 
 /* Applies the batches that have no verdict yet. TYCHO_OK: the transaction can be committed, with
@@ -165,7 +178,8 @@ static int apply_group(tycho__txn *txn, struct request *group, uint64_t *applied
         if (request->status != TYCHO_OK) continue;
         bool was_changed = txn->is_changed;
         txn->is_changed = false;
-        int status = check_rules(txn, request->store);
+        int status = check_rules(txn, request);
+        if (status == TYCHO_OK) status = check_locks(txn, request->batch);
         if (status == TYCHO_OK) status = tycho__apply(txn, request->batch);
         if (status != TYCHO_OK) {
             set_verdict(request, status);
@@ -282,9 +296,9 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     pthread_mutex_unlock(&writer->mutex);
 }
 
-static int submit(tycho_store *store, tycho_batch *batch) {
+static int submit(tycho_store *store, tycho_batch *batch, bool is_own) {
     struct tycho__writer *writer = store->env->writer;
-    struct request request = {.batch = batch, .store = store, .state = QUEUED};
+    struct request request = {.batch = batch, .store = store, .is_own = is_own, .state = QUEUED};
     if (pthread_cond_init(&request.wake, NULL) != 0) {
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a commit");
     }
@@ -355,6 +369,11 @@ static int check_commit(tycho_store *store, const tycho_batch *batch) {
     return TYCHO_OK;
 }
 
+int tycho__commit_own(tycho_store *store, tycho_batch *batch) {
+    int status = check_commit(store, batch);
+    return status == TYCHO_OK ? submit(store, batch, true) : status;
+}
+
 int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt) {
     if (receipt != NULL) *receipt = NULL;
     int status = check_commit(store, batch);
@@ -367,7 +386,7 @@ int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **r
     if (store->hooks.expand != NULL) {
         status = store->hooks.expand(store->hooks.context, store, batch);
     }
-    if (status == TYCHO_OK) status = submit(store, batch);
+    if (status == TYCHO_OK) status = submit(store, batch, false);
     tycho__batch_mark_restore(batch, &mark);
     if (batch->receipt.result_count > mark.operation_count) {
         batch->receipt.result_count = mark.operation_count;

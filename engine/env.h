@@ -19,6 +19,8 @@
 #include "gate.h"
 #include "table.h"
 
+#define TYCHO__NO_TABLE UINT32_MAX /* of an older store that cannot be written */
+
 enum tycho__kind { /* of names and lists; stored */
                    TYCHO__STREAM = 1,
                    TYCHO__TYPE = 2,
@@ -48,7 +50,8 @@ typedef struct tycho__state {
     uint64_t links_settled;       /* links up to this number are */
     uint64_t settlements;         /* how often that was moved */
     uint64_t recent_size;         /* bytes of the records behind `settled` */
-    uint64_t spare[8];
+    uint64_t tokens;              /* of locks, reserved so far: none above was ever given */
+    uint64_t spare[7];
     uint64_t checksum;
 } tycho__state;
 
@@ -56,6 +59,7 @@ typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
 struct tycho__recent; /* recent.c */
+struct tycho__locks;  /* lock.c */
 struct tycho__watch;  /* watch.c */
 
 typedef struct tycho__type_name {
@@ -67,7 +71,7 @@ enum { TYCHO__TYPE_CACHE = 4096, TYCHO__POOL = 8 };
 
 struct tycho__env {
     struct MDB_env *mdb;
-    unsigned tables[TYCHO__TABLES];
+    unsigned tables[TYCHO__TABLES]; /* or TYCHO__NO_TABLE, which reads as an empty one */
     tycho__gate gate;
     char *path; /* absolute */
     uint64_t device, inode; /* of data.mdb */
@@ -82,6 +86,7 @@ struct tycho__env {
     unsigned pool_count;
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
+    struct tycho__locks *locks;
     struct tycho__watch *watch;
     struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */

@@ -287,6 +287,10 @@ int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__ste
         return apply_delete_row(txn, step, result);
     case TYCHO__SET_CHECKPOINT:
         return apply_checkpoint(txn, step, result);
+    case TYCHO__RESERVE_TOKENS:
+        if (step->number > txn->state.tokens) txn->state.tokens = step->number;
+        result->count = 1;
+        return TYCHO_OK;
     default:
         assert(step->kind == TYCHO__OVERWRITE);
         return tycho__overwrite_apply(txn, batch, step, result);

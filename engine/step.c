@@ -7,7 +7,7 @@ enum { HEAD = 6 };
 ** i first, j last, n number, c count with the list behind it (always last). */
 static const char *const condition_layout[TYCHO__CONDITIONS] = {
     [TYCHO__STREAM_IS] = "ae", [TYCHO__NONE_MATCH] = "nc",    [TYCHO__ROUTE_IS] = "aB",
-    [TYCHO__ROW_IS] = "akn",   [TYCHO__CHECKPOINT_IS] = "an",
+    [TYCHO__ROW_IS] = "akn",   [TYCHO__CHECKPOINT_IS] = "an", [TYCHO__LOCK_IS] = "an",
 };
 
 static const char *const operation_layout[TYCHO__OPERATIONS] = {
@@ -23,6 +23,7 @@ static const char *const operation_layout[TYCHO__OPERATIONS] = {
     [TYCHO__DELETE_ROW] = "ak",
     [TYCHO__SET_CHECKPOINT] = "an",
     [TYCHO__OVERWRITE] = "c",
+    [TYCHO__RESERVE_TOKENS] = "n",
     [TYCHO__LINK_MERGED] = "aec",
 };
 
@@ -95,7 +96,7 @@ static int check_field(char field, const tycho__step *step) {
         if (step->name.size == 0) return TYCHO_OK;
         /* fall through */
     case 'a':
-        return tycho__check_name(step->name, "stream, route, table or checkpoint");
+        return tycho__check_name(step->name, "stream, route, table, checkpoint or lock");
     case 'B':
         if (step->second.size == 0) return TYCHO_OK;
         /* fall through */
@@ -130,6 +131,11 @@ static int check_whole(const tycho__step *step, bool is_condition) {
     for (const char *field = layout; *field != '\0'; field++) {
         int status = check_field(*field, step);
         if (status != TYCHO_OK) return status;
+    }
+    bool is_token = step->kind == (is_condition ? (int)TYCHO__LOCK_IS : (int)TYCHO__RESERVE_TOKENS);
+    if (is_token && (step->number == 0 || step->number > TYCHO__TOKEN_MAX)) {
+        return tycho__fail(TYCHO_MISUSE, "%llu is no token of a lock",
+                           (unsigned long long)step->number);
     }
     if (is_condition) return TYCHO_OK;
     if (step->kind == TYCHO__APPEND && step->name.size == 0 && step->expected != TYCHO_EXPECT_ANY) {

@@ -18,8 +18,8 @@
 **      6       payload: the fields that `layout` in step.c lists for the kind, in that order
 **
 ** One table describes all kinds, and both directions walk it, so that they cannot differ. Kinds are
-** never reused: 6 (lock token) and 7 (version of the rules) among the conditions, and 13 and 15 to
-** 17 (lock tokens, deploy script, redact, erase) among the operations are kept free.
+** never reused: 7 (version of the rules) among the conditions, and 15 to 17 (deploy script, redact,
+** erase) among the operations are kept free.
 */
 #ifndef TYCHO__STEP_H
 #define TYCHO__STEP_H
@@ -32,7 +32,8 @@ enum tycho__condition {
     TYCHO__ROUTE_IS = 3,
     TYCHO__ROW_IS = 4,
     TYCHO__CHECKPOINT_IS = 5,
-    TYCHO__CONDITIONS = 6
+    TYCHO__LOCK_IS = 6,
+    TYCHO__CONDITIONS = 7
 };
 
 enum tycho__operation {
@@ -48,22 +49,26 @@ enum tycho__operation {
     TYCHO__DELETE_ROW = 10,
     TYCHO__SET_CHECKPOINT = 11,
     TYCHO__OVERWRITE = 12,
+    TYCHO__RESERVE_TOKENS = 13, /* the engine's own, see lock.c */
     TYCHO__LINK_MERGED = 14,
     TYCHO__OPERATIONS = 15
 };
+
+/* Tokens of locks are 1 to this: what bounds the ones that are reserved by foreign bytes. */
+#define TYCHO__TOKEN_MAX ((uint64_t)1 << 62)
 
 /* Fields that a kind does not have are zero, `expected` TYCHO_EXPECT_ANY. */
 typedef struct tycho__step {
     uint8_t kind;
     uint8_t flags;
-    tycho_bytes name;   /* stream, route, table or checkpoint */
+    tycho_bytes name;   /* stream, route, table, checkpoint or lock */
     tycho_bytes second; /* target, or stream of a route */
     tycho_bytes key;
     tycho_bytes value;
     int64_t expected;
     int64_t first;
     int64_t last;
-    uint64_t number;  /* position or version */
+    uint64_t number;  /* position, version or token */
     uint32_t count;   /* of the elements in `list` */
     tycho_bytes list; /* events, ids, sources or query items */
 } tycho__step;

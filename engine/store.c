@@ -64,7 +64,7 @@ static int make_temporary(char **directory) {
 }
 
 static void remove_temporary(char *directory) {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify", "lock_table"};
     char file[PATH_MAX];
     if (directory == NULL) return;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

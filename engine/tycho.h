@@ -614,7 +614,7 @@ TYCHO_API void tycho_follower_close(tycho_follower *follower);
 /* A named exclusive right, across the threads and processes of one machine. The name is a name like
 ** that of a stream, but has nothing to do with one. The kernel takes the lock back when the process
 ** that holds it ends, however it ends, kill -9 included. Waiters are served in the order of their
-** coming; one that is killed or stopped loses its turn.
+** coming; one that is killed or stopped loses its turn (it may count for 150 ms).
 **
 ** Each grant has a token, higher than all before in the store. What a lock protects outside of the
 ** store must check the token; in the store tycho_batch_expect_lock() does.
@@ -638,8 +638,9 @@ typedef struct tycho_lock_info {
 
 /* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
-** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY. `*lock`
-** is NULL on error. Cost: 2 to 4 us with the release; one commit in a million grants. */
+** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY, and
+** those of a commit, which the first lock of a store needs and one in a million later. `*lock` is
+** NULL on error. Cost: 2 to 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);

@@ -5,7 +5,8 @@
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are
 **            counted, in order, and each names a record that belongs to it; links have their rows
 **   LINKS    every row of a link names an entry that is there
-**   ROWS     checksums; then ROUTES end somewhere, and the counts of the state row are right
+**   ROWS     checksums; then ROUTES end somewhere, the tokens of FENCES were given, and the counts
+**            of the state row are right
 **
 ** Together these leave no index entry unproved: the lists of types have as many entries as there
 ** are events, and those of tags as many as records have tags, so none is missing or too many.
@@ -19,7 +20,7 @@
 
 enum { STEP_EVENTS = 1000, FINDINGS_MAX = 1000 };
 
-enum phase { EVENTS, LISTS, LINKS, ROWS, ROUTES, COUNTS, FINISHED };
+enum phase { EVENTS, LISTS, LINKS, ROWS, ROUTES, FENCES, COUNTS, FINISHED };
 
 struct tycho_verification {
     tycho_store *store;
@@ -347,6 +348,30 @@ static int check_route(tycho_verification *v, tycho_bytes key) {
     return is_damage(v, status) ? TYCHO_OK : status;
 }
 
+static void check_fence(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+    uint64_t token = value.size == 8 ? tycho__load64(value.data) : 0;
+    if (token > 0 && token <= v->txn->state.tokens) return;
+    find(v, "the lock \"%.*s\" was demanded with token %llu, but %llu are the most that were given",
+         (int)key.size, (const char *)key.data, (unsigned long long)token,
+         (unsigned long long)v->txn->state.tokens);
+}
+
+static int check_in_table(tycho_verification *v, tycho__table table, tycho_bytes key,
+                          tycho_bytes value) {
+    switch (table) {
+    case TYCHO__LINKS:
+        return check_link(v, key, value);
+    case TYCHO__ROWS:
+        return check_row(v, key, value);
+    case TYCHO__ROUTES:
+        return check_route(v, key);
+    default:
+        assert(table == TYCHO__FENCES);
+        check_fence(v, key, value);
+        return TYCHO_OK;
+    }
+}
+
 static int step_table(tycho_verification *v, tycho__table table) {
     for (int i = 0; i < STEP_EVENTS && !v->has_text; i++) {
         tycho_bytes key, value;
@@ -355,11 +380,7 @@ static int step_table(tycho_verification *v, tycho__table table) {
             next_phase(v);
             return TYCHO_OK;
         }
-        if (status == TYCHO_OK) {
-            status = table == TYCHO__LINKS  ? check_link(v, key, value)
-                     : table == TYCHO__ROWS ? check_row(v, key, value)
-                                            : check_route(v, key);
-        }
+        if (status == TYCHO_OK) status = check_in_table(v, table, key, value);
         if (status != TYCHO_OK) return status;
     }
     return TYCHO_OK;
@@ -405,6 +426,8 @@ static int step(tycho_verification *v) {
         return step_table(v, TYCHO__ROWS);
     case ROUTES:
         return step_table(v, TYCHO__ROUTES);
+    case FENCES:
+        return step_table(v, TYCHO__FENCES);
     case COUNTS:
         return step_counts(v);
     default:

@@ -97,6 +97,15 @@ int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt) {
     return lua_error(L);
 }
 
+int tycho__lua_refuse_lock(lua_State *L, int status, const tycho_lock_info *owner) {
+    push_error(L, status, tycho_error());
+    if (owner->token != 0) {
+        tycho__lua_lock_info_push(L, owner);
+        lua_setfield(L, -2, "owner");
+    }
+    return lua_error(L);
+}
+
 int tycho__lua_refuse_value(lua_State *L, int status) {
     const char *sentence = lua_tostring(L, -1);
     if (status == TYCHO_MISUSE) return tycho__lua_misuse(L, "%s", sentence);

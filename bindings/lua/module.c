@@ -45,6 +45,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_listing_register(L);
     tycho__lua_snapshot_register(L);
     tycho__lua_verification_register(L);
+    tycho__lua_lock_register(L);
     tycho__lua_batch_register(L);
     tycho__lua_store_register(L);
     luaL_newlib(L, functions);

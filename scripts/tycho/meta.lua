@@ -118,6 +118,7 @@ tycho.msgpack = {}
 ---@field event_id? string
 ---@field operation? integer     1-based index in the batch
 ---@field condition? integer
+---@field owner? tycho.LockInfo   of a lock (without name and waiters), when it is known
 ---@field what? string           of rename, merge and split: the message without advice
 ---@field advice? string
 
@@ -365,7 +366,8 @@ function Store:follow(options) end
 
 --- Takes a named lock across threads and processes (tycho.h, section 10): local guard <close> =
 --- store:lock("name"). After `timeout` seconds (default 30; 0: at once) it raises timeout with the
---- facts owner = {pid, thread, host, since, token}. A lock of this thread raises busy.
+--- facts owner = {pid, thread, host, since, token}. A lock of this thread raises busy. Waiting
+--- blocks the thread with all its coroutines, and interrupts are noticed when it is over.
 ---@class tycho.Lock
 ---@field name fun(self): string
 ---@field token fun(self): integer     rises with each grant of the store
@@ -461,8 +463,8 @@ function Store:split(options) end
 ---@field rate? number       entries a second
 ---@field eta? number        seconds
 
---- require "tycho.stream_switch": the same for hosts that drive it, and the switcher, the pattern with
---- pattern with a lock and a pointer of one's own (scripts/tycho/stream_switch/switcher.lua).
+--- require "tycho.stream_switch": the same for hosts that drive it themselves, and the switcher,
+--- the pattern with a lock and a pointer of one's own (scripts/tycho/stream_switch/switcher.lua).
 ---@class tycho.stream_switch
 ---@field prepare fun(store: tycho.Store, kind: string, options: table): tycho.Switch
 ---@field run fun(store: tycho.Store, kind: string, options: table): tycho.SwitchStatus

@@ -8,6 +8,7 @@ local check = require "tycho.check"
 local context = require "tycho.context"
 local core = require "tycho.core"
 local follower = require "tycho.follower"
+local lock = require "tycho.lock"
 local snapshot = require "tycho.snapshot"
 local specification = require "tycho.specification"
 local stream_switch = require "tycho.stream_switch"
@@ -26,6 +27,7 @@ Store.__index = Store
 local OPEN_OPTIONS = { "mode", "sync", "map_size", "readers_max", "write_timeout", "reserve_size" }
 local WRITE_OPTIONS = { "expected_version", "on_duplicate", "raw", "idempotent" }
 local WAIT_SLICE_MS = 500
+local LOCK_TIMEOUT = 30
 local FINDINGS_MAX = 1000
 
 local function open(path, mode, options)
@@ -264,7 +266,7 @@ function Store:rename(options) return run_switch(self, "rename", options) end
 function Store:merge(options) return run_switch(self, "merge", options) end
 function Store:split(options) return run_switch(self, "split", options) end
 
--- ---------------------------------------------------------------- waiting, subscribers
+-- ---------------------------------------------------------------- waiting
 
 --- Waits in slices, so that an interrupt from the keyboard is noticed.
 function Store:wait(position, timeout)
@@ -282,6 +284,26 @@ end
 function Store:follow(options)
   return follower.new(box_of(self), options)
 end
+
+-- ---------------------------------------------------------------- locks
+
+--- One wait, not slices: who waits anew comes behind the others.
+function Store:lock(name, options)
+  local box = box_of(self)
+  local timeout = check.options(options, { "timeout" }).timeout or LOCK_TIMEOUT
+  return lock.take(box, check.name(name, "name"), check.seconds(timeout, "timeout"))
+end
+
+function Store:with_lock(name, fn, options)
+  check.self(self, Store)
+  check.callable(fn, "fn")
+  local held <close> = self:lock(name, options)
+  return fn(held)
+end
+
+function Store:locks() return box_of(self):locks() end
+
+-- ---------------------------------------------------------------- subscribers
 
 function Store:subscribe(handler, types)
   return check.self(self, Store).subscriptions:subscribe(handler, types)
