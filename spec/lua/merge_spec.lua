@@ -4,7 +4,6 @@ local between = require "support.between"
 local plain = require "support.plain"
 local refusal = require "support.refusal"
 local switching = require "support.switching"
-local unchanged = require "support.unchanged"
 
 local fill, ids, read, raw = switching.fill, switching.ids, switching.read, switching.raw
 local routes = switching.routes
@@ -16,35 +15,13 @@ describe("store:merge", function()
 
   --- e1 to e20 in the order of positions, in turn in a, b and c.
   before_each(function()
-    store = fresh()
-    store:lock("the first, for which tokens are reserved"):release()
+    store = switching.prepare(fresh())
     for index = 1, 20 do fill(store, ({ "a", "b", "c" })[index % 3 + 1], "e", index, index) end
     store:set_route("r", "b")
   end)
 
-  local function merge(options)
-    options = options or {}
-    options.sources, options.target = options.sources or { "a", "b", "c" }, options.target or "all"
-    options.pause, options.chunk = 0, options.chunk or 4
-    local status = store:merge(options)
-    switching.check(store)
-    return status
-  end
-
-  local function refuses(code, text, options)
-    local err = unchanged(store, code, function() merge(options) end, TABLES)
-    assert(tostring(err.message):find(text, 1, true), tostring(err.message))
-  end
-
-  local function break_off(count, options)
-    local seen = 0
-    options = options or {}
-    options.progress = function()
-      seen = seen + 1
-      if seen == count then error("broken off", 0) end
-    end
-    assert.is_false((pcall(merge, options)))
-  end
+  local merge, refuses, break_off = switching.calls("merge",
+    { sources = { "a", "b", "c" }, target = "all", chunk = 4 }, function() return store end)
 
   it("links all sources in the order of positions, and leads all names to the target", function()
     for _, chunk in ipairs { 1, 4, 7, 5000 } do

@@ -4,7 +4,6 @@ local between = require "support.between"
 local plain = require "support.plain"
 local refusal = require "support.refusal"
 local switching = require "support.switching"
-local unchanged = require "support.unchanged"
 
 local fill, ids, raw, routes = switching.fill, switching.ids, switching.raw, switching.routes
 local TABLES = { "tycho.switches" }
@@ -29,39 +28,17 @@ describe("store:split", function()
   local store
 
   before_each(function()
-    store = fresh()
-    store:lock("the first, for which tokens are reserved"):release()
+    store = switching.prepare(fresh())
     fill(store, "a", "e", 20)
     store:set_route("r", "a")
   end)
 
-  local function split(options)
-    options = options or {}
-    options.source, options.rule = options.source or "a", options.rule or rule
-    options.pause, options.chunk = 0, options.chunk or 4
-    local status = store:split(options)
-    switching.check(store)
-    return status
-  end
+  local split, refuses, break_off = switching.calls("split",
+    { source = "a", rule = rule, chunk = 4 }, function() return store end)
 
   local function found(here)
     here = here or store
     return { n0 = raw(here, "n0"), n1 = raw(here, "n1"), n2 = raw(here, "n2") }
-  end
-
-  local function refuses(code, text, options)
-    local err = unchanged(store, code, function() split(options) end, TABLES)
-    assert(tostring(err.message):find(text, 1, true), tostring(err.message))
-  end
-
-  local function break_off(count, options)
-    local seen = 0
-    options = options or {}
-    options.progress = function()
-      seen = seen + 1
-      if seen == count then error("broken off", 0) end
-    end
-    assert.is_false((pcall(split, options)))
   end
 
   it("links each event by the rule, once, in order", function()
