@@ -55,6 +55,7 @@ const char *tycho__lua_nearest(const char *word, const char *const *names, size_
 
 /* Functions for Lua: misuse(message), own(), nearest(word, names). */
 int tycho__lua_error_misuse(lua_State *L);
+int tycho__lua_error_refusal(lua_State *L);
 int tycho__lua_error_own(lua_State *L);
 int tycho__lua_error_nearest(lua_State *L);
 void tycho__lua_error_register(lua_State *L);

@@ -55,6 +55,14 @@ int tycho__lua_error_misuse(lua_State *L) {
     return tycho__lua_misuse(L, "%s", luaL_checkstring(L, 1));
 }
 
+/* refusal{code, message, facts...}: the table itself, as an error of the class tycho.Error. */
+int tycho__lua_error_refusal(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    luaL_setmetatable(L, TYCHO__LUA_ERROR);
+    return 1;
+}
+
 int tycho__lua_error_own(lua_State *L) {
     lua_Debug frame;
 

@@ -11,6 +11,7 @@ local follower = require "tycho.follower"
 local lock = require "tycho.lock"
 local snapshot = require "tycho.snapshot"
 local specification = require "tycho.specification"
+local stream_switch = require "tycho.stream_switch"
 local subscriptions = require "tycho.subscriptions"
 
 core.own()
@@ -238,8 +239,10 @@ function Store:route(name)
   return find(self, "routes", check.name(name, "name"))
 end
 
-function Store:stream_metadata(stream)
-  local name = box_of(self):resolve(stream)
+function Store:stream_metadata(stream, options)
+  local box = box_of(self)
+  local is_raw = check.flags(check.options(options, { "raw" })) ~= 0
+  local name = is_raw and check.name(stream, "stream") or box:resolve(stream)
   return (find(self, "stream_metadata", name))
 end
 
@@ -251,6 +254,17 @@ end
 function Store:checkpoint(name)
   return find(self, "checkpoints", check.name(name, "name")) or 0
 end
+
+-- ---------------------------------------------------------------- moving streams
+
+local function run_switch(self, kind, options)
+  if not box_of(self):is_open() then core.misuse("store is closed") end
+  return stream_switch.run(self, kind, options)
+end
+
+function Store:rename(options) return run_switch(self, "rename", options) end
+function Store:merge(options) return run_switch(self, "merge", options) end
+function Store:split(options) return run_switch(self, "split", options) end
 
 -- ---------------------------------------------------------------- waiting
 

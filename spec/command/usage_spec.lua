@@ -3,7 +3,8 @@ local command = require "support.command"
 
 local verbs = {
   "import", "export", "publish", "read", "event", "streams", "types", "link", "unlink", "delete",
-  "route", "lock", "locks", "verify", "backup", "stats", "repl", "rpc", "completion", "help",
+  "route", "rename", "merge", "split", "lock", "locks", "verify", "backup", "stats", "repl", "rpc",
+  "completion", "help",
 }
 
 describe("tycho", function()

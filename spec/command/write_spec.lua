@@ -256,7 +256,7 @@ describe("tycho", function()
     fails("route set orders orders-3 --expected orders-2", 3, "orders")
     assert.equal("orders leads to orders-2\n",
       tycho:must("route set orders orders-2 --expected orders-1"))
-    assert.equal("orders\torders-2\n", tycho:must("route"))
+    assert.equal("orders\torders-2\topen\n", tycho:must("route"))
     assert.same({ { route = "orders", stream = "orders-2" } }, tycho:objects("route list"))
     tycho:must("route remove orders")
     fails("route remove orders", 4, '"orders"')

@@ -25,6 +25,7 @@ function read.define(command)
   command:option("--since", "From this time on (RFC 3339, a date, or microseconds)")
     :argname "TIME":convert(shared.time("--since"))
   command:option("--until", "Before this time"):argname "TIME":convert(shared.time("--until"))
+  command:flag("--raw", "Take the name as the stream's own, even where a route has it")
   command:flag("-f --follow", "Go on with events as they are written; end with Ctrl-C")
   command:option("--timeout", "With --follow: end when nothing came for so long")
     :argname "SECONDS":convert(shared.seconds("--timeout"))
@@ -69,6 +70,7 @@ end
 local function specification(store, arguments)
   local spec = store:read()
   if arguments.stream then spec = spec:stream(arguments.stream) end
+  if arguments.raw then spec = spec:raw() end
   if #arguments.type > 0 then spec = spec:of_type(arguments.type) end
   if #arguments.tag > 0 then spec = spec:tagged(arguments.tag) end
   if arguments.backward then spec = spec:backward() end
@@ -98,6 +100,9 @@ end
 
 function read.run(arguments, output)
   check_follow(arguments)
+  if arguments.raw and not arguments.stream then
+    failure.usage("--raw needs a stream", "name the stream whose own entries are wanted")
+  end
   local store <close> = shared.open(arguments, "read_only")
   local rows = output:rows(columns(arguments.stream))
   local spec = specification(store, arguments)
