@@ -207,8 +207,8 @@ TYCHO_API int tycho_rpc_task_facts(tycho_rpc_task *task, tycho_bytes json);
 ** tycho_rpc_open(); IO when a descriptor fails; NO_MEMORY. Leaves both descriptors open. */
 TYCHO_API int tycho_rpc_serve(int in, int out, const char *path);
 
-/* The same as one of any number of connections of a dispatcher, each in a thread of its own. A
-** listener that is slow makes it wait; a descriptor that fails ends it. */
+/* The same as one of any number of connections of a dispatcher, each in a thread of its own. `in`
+** and `out` may be one socket. Whose peer hangs up gets SIGPIPE, unless the host ignores it. */
 TYCHO_API int tycho_rpc_serve_connection(tycho_rpc *rpc, int in, int out);
 
 #ifdef __cplusplus
