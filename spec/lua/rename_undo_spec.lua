@@ -125,6 +125,15 @@ describe("A rename", function()
       assert.same(ids("e", 12), raw(store, "a"))
     end)
 
+    it("does not delete the entries of a name that was taken back in that moment", function()
+      local remove = between(store, { before = function()
+        if store:route("a") then store:set_route("a", nil) end
+      end })
+      refusal.with("condition_failed", rename, { delete_source = true })
+      remove()
+      assert.same(ids("e", 12), read(store, "a"))
+    end)
+
     it("leaves no chains behind when it is done again", function()
       store:set_route("r", "a")
       rename {}
@@ -235,6 +244,13 @@ describe("A rename", function()
       undo()
       assert.same(entries(store, "b"), entries(store, "a"))
       assert.equal(11, #raw(store, "a"))
+    end)
+
+    it("is refused when they lost as many, but others", function()
+      rename {}
+      store:unlink("b", "e3")
+      store:unlink("a", "e4", { raw = true })
+      refuses("wrong_expected_version", "are not those with which", { undo = true })
     end)
 
     it("is refused when somebody wrote to the old entries", function()
