@@ -94,29 +94,6 @@ describe("store:merge", function()
     assert.same(ids("e", count), read(store, "c"))
   end)
 
-  it("reads its sources at one instant", function()
-    local class, count = getmetatable(store).__index, 20
-    local function publish()
-      count = count + 1
-      fill(store, ({ "c", "b", "a" })[count % 3 + 1], "e", count, count)
-    end
-    rawset(store, "snapshot", function(self)
-      local snapshot = class.snapshot(self)
-      local function read_late()
-        publish()
-        return snapshot:read()
-      end
-      return setmetatable({ read = read_late }, { __close = function() snapshot:close() end })
-    end)
-    rawset(store, "read", function(self)
-      publish()
-      return class.read(self)
-    end)
-    merge()
-    store.read = nil
-    assert.same(ids("e", count), raw(store, "all"))
-  end)
-
   it("is continued after an error before or after any batch", function()
     for _, moment in ipairs { "before", "after" } do
       for number = 1, 7 do
