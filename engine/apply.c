@@ -161,6 +161,13 @@ static int raise_fences(tycho__txn *txn, const tycho_batch *batch) {
     return status;
 }
 
+static int check_rules(const tycho__txn *txn, tycho_batch *batch, uint64_t version) {
+    if (txn->state.rules == version) return TYCHO_OK;
+    batch->receipt.actual = (int64_t)txn->state.rules;
+    return tycho__fail(TYCHO_CONDITION_FAILED, "the rules have version %llu, not %llu",
+                       (unsigned long long)txn->state.rules, (unsigned long long)version);
+}
+
 static int check_condition(tycho__txn *txn, tycho_batch *batch, const tycho__step *step) {
     switch (step->kind) {
     case TYCHO__STREAM_IS:
@@ -173,6 +180,8 @@ static int check_condition(tycho__txn *txn, tycho_batch *batch, const tycho__ste
         return check_row(txn, batch, step);
     case TYCHO__LOCK_IS:
         return check_fence(txn, batch, step);
+    case TYCHO__RULES_ARE:
+        return check_rules(txn, batch, step->number);
     default:
         assert(step->kind == TYCHO__CHECKPOINT_IS);
         return check_checkpoint(txn, batch, step);
@@ -215,7 +224,7 @@ static int check_expectations(tycho__txn *txn, tycho_batch *batch) {
 
 static int apply_operations(tycho__txn *txn, tycho_batch *batch) {
     tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&batch->operations));
-    uint64_t before = txn->state.head;
+    uint64_t before = batch->head_before = txn->state.head;
     for (uint32_t i = 0; i < batch->operation_count; i++) {
         tycho__step step;
         tycho_result *result = &batch->results[i];

@@ -22,6 +22,7 @@ void tycho_batch_destroy(tycho_batch *batch) {
     if (batch == NULL) return;
     tycho__buffer_free(&batch->conditions);
     tycho__buffer_free(&batch->operations);
+    tycho__buffer_free(&batch->other);
     tycho__buffer_free(&batch->encoded);
     tycho__buffer_free(&batch->names);
     free(batch->results);
@@ -41,18 +42,27 @@ void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent) {
 }
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch) {
-    tycho__batch_mark mark = {batch->conditions.size, batch->operations.size, batch->element_count,
-                              batch->condition_count, batch->operation_count, batch->route_count,
-                              batch->lock_count};
+    tycho__batch_mark mark = {
+        batch->conditions.size, batch->operations.size, batch->element_count, batch->link_count,
+        batch->condition_count, batch->operation_count, batch->route_count,   batch->lock_count};
     return mark;
 }
 
+void tycho__batch_exchange(tycho_batch *batch) {
+    tycho__buffer operations = batch->operations;
+    batch->operations = batch->other;
+    batch->other = operations;
+    batch->is_exchanged = !batch->is_exchanged;
+}
+
 void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark) {
+    if (batch->is_exchanged) tycho__batch_exchange(batch);
     assert(mark->conditions_size <= batch->conditions.size);
     assert(mark->operations_size <= batch->operations.size);
     batch->conditions.size = mark->conditions_size;
     batch->operations.size = mark->operations_size;
     batch->element_count = mark->element_count;
+    batch->link_count = mark->link_count;
     batch->condition_count = mark->condition_count;
     batch->operation_count = mark->operation_count;
     batch->route_count = mark->route_count;
@@ -185,6 +195,11 @@ int tycho_batch_expect_checkpoint(tycho_batch *batch, tycho_bytes name, uint64_t
     return add_condition(batch, &step, NULL);
 }
 
+int tycho__batch_expect_rules(tycho_batch *batch, uint64_t version) {
+    tycho__step step = {.kind = TYCHO__RULES_ARE, .number = version};
+    return add_condition(batch, &step, NULL);
+}
+
 /* ---------------------------------------------------------------- operations */
 
 static int check_flags(uint32_t flags) {
@@ -308,6 +323,11 @@ int tycho_batch_set_checkpoint(tycho_batch *batch, tycho_bytes name, uint64_t po
     return add_operation(batch, &step, NULL);
 }
 
+int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script) {
+    tycho__step step = {.kind = TYCHO__DEPLOY, .name = name, .value = script};
+    return add_operation(batch, &step, NULL);
+}
+
 int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *events, size_t count) {
     int status = check_list(events, count, "events");
     if (status != TYCHO_OK) return status;
@@ -341,10 +361,15 @@ int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes) {
     return TYCHO_OK;
 }
 
+static int too_many_steps(void) {
+    return tycho__fail(TYCHO_TOO_LARGE, "the batch has over %d steps", TYCHO_BATCH_STEPS_MAX);
+}
+
 /* Checks `count` steps and copies them to `run`. */
 static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t count,
                         bool is_condition) {
     const uint8_t *begin = reader->at;
+    uint32_t plain = 0; /* steps that no hook added */
     for (uint32_t i = 0; i < count; i++) {
         tycho__step step;
         int status = tycho__step_read(reader, &step, is_condition);
@@ -354,6 +379,16 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         if (status != TYCHO_OK) return status;
         if (!is_condition && step.kind == TYCHO__SET_ROUTE) batch->route_count++;
         if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
+        if (is_condition || step.kind != TYCHO__LINK_NEW) {
+            plain++;
+        } else {
+            batch->link_count += step.count;
+        }
+        if (plain > TYCHO_BATCH_STEPS_MAX) return too_many_steps();
+        if (batch->link_count > TYCHO_BATCH_LINKS_MAX) {
+            return tycho__fail(TYCHO_TOO_LARGE, "the batch has over %d links of hooks",
+                               TYCHO_BATCH_LINKS_MAX);
+        }
         if (batch->element_count > TYCHO_BATCH_EVENTS_MAX) {
             return tycho__fail(TYCHO_TOO_LARGE, "the batch names over %d events",
                                TYCHO_BATCH_EVENTS_MAX);
@@ -373,8 +408,8 @@ static int decode_batch(tycho_batch *batch, tycho__reader *reader) {
         return tycho__fail(TYCHO_NEWER_FORMAT, "the batch has unknown flags: 0x%x", flags);
     }
     if (batch->condition_count > TYCHO_BATCH_STEPS_MAX ||
-        batch->operation_count > TYCHO_BATCH_STEPS_MAX) {
-        return tycho__fail(TYCHO_TOO_LARGE, "the batch has over %d steps", TYCHO_BATCH_STEPS_MAX);
+        batch->operation_count > TYCHO_BATCH_LINKS_MAX) {
+        return too_many_steps();
     }
     batch->is_idempotent = flags != 0;
     int status = decode_steps(batch, reader, batch->condition_count, true);

@@ -374,6 +374,25 @@ int tycho__commit_own(tycho_store *store, tycho_batch *batch) {
     return status == TYCHO_OK ? submit(store, batch, true) : status;
 }
 
+/* Expands the batch under the rules that were seen last, on the condition that they still hold.
+** Stale: they do not, and the present ones are known now. */
+static int submit_expanded(tycho_store *store, tycho_batch *batch, bool *is_stale) {
+    uint64_t rules = atomic_load(&store->env->rules);
+    int status = TYCHO_OK;
+    *is_stale = false;
+    if (rules == TYCHO__UNSEEN) status = tycho_rules_version(store, &rules);
+    if (status == TYCHO_OK) {
+        status = store->hooks.expand(store->hooks.context, store, rules, batch);
+    }
+    uint32_t own = batch->condition_count;
+    if (status == TYCHO_OK) status = tycho__batch_expect_rules(batch, rules);
+    if (status != TYCHO_OK) return status;
+    status = submit(store, batch, false);
+    *is_stale = status == TYCHO_CONDITION_FAILED && batch->receipt.condition == (int32_t)own;
+    if (*is_stale) atomic_store(&store->env->rules, (uint64_t)batch->receipt.actual);
+    return status;
+}
+
 int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt) {
     if (receipt != NULL) *receipt = NULL;
     int status = check_commit(store, batch);
@@ -383,11 +402,12 @@ int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **r
     batch->receipt.operation = -1;
     batch->receipt.condition = -1;
     if (receipt != NULL) *receipt = &batch->receipt;
-    if (store->hooks.expand != NULL) {
-        status = store->hooks.expand(store->hooks.context, store, batch);
-    }
-    if (status == TYCHO_OK) status = submit(store, batch, false);
-    tycho__batch_mark_restore(batch, &mark);
+    if (store->hooks.expand == NULL) return submit(store, batch, false);
+    bool is_stale;
+    do {
+        status = submit_expanded(store, batch, &is_stale);
+        tycho__batch_mark_restore(batch, &mark);
+    } while (is_stale);
     if (batch->receipt.result_count > mark.operation_count) {
         batch->receipt.result_count = mark.operation_count;
     }

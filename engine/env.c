@@ -166,15 +166,15 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
     env->gate.locks_fd = env->gate.directory_fd = -1;
     env->can_write = can_write;
     atomic_store(&env->recent_slots, FIRST_SLOTS);
+    atomic_store(&env->rules, TYCHO__UNSEEN);
     env->fork_count = registry.fork_count;
     pthread_mutex_init(&env->pool_mutex, NULL);
     pthread_mutex_init(&env->recent_mutex, NULL);
     env->path = strdup(path);
     env->writer = tycho__writer_create();
-    env->locks = tycho__locks_create();
     env->watch = tycho__watch_create();
-    bool is_whole = env->writer != NULL && env->locks != NULL && env->watch != NULL;
-    if (env->path == NULL || !is_whole) {
+    env->locks = tycho__locks_create();
+    if (env->path == NULL || env->writer == NULL || env->watch == NULL || env->locks == NULL) {
         free_env(env);
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
     }

@@ -51,7 +51,8 @@ typedef struct tycho__state {
     uint64_t settlements;         /* how often that was moved */
     uint64_t recent_size;         /* bytes of the records behind `settled` */
     uint64_t tokens;              /* of locks, reserved so far: none above was ever given */
-    uint64_t spare[7];
+    uint64_t scripts;             /* deployed */
+    uint64_t spare[6];
     uint64_t checksum;
 } tycho__state;
 
@@ -59,8 +60,8 @@ typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
 struct tycho__recent; /* recent.c */
-struct tycho__locks;  /* lock.c */
 struct tycho__watch;  /* watch.c */
+struct tycho__locks;  /* lock.c */
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -68,6 +69,7 @@ typedef struct tycho__type_name {
 } tycho__type_name;
 
 enum { TYCHO__TYPE_CACHE = 4096, TYCHO__POOL = 8 };
+#define TYCHO__UNSEEN UINT64_MAX
 
 struct tycho__env {
     struct MDB_env *mdb;
@@ -86,8 +88,9 @@ struct tycho__env {
     unsigned pool_count;
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
-    struct tycho__locks *locks;
     struct tycho__watch *watch;
+    struct tycho__locks *locks;
+    _Atomic uint64_t rules;                   /* as last seen; TYCHO__UNSEEN: not yet */
     struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointer */

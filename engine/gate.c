@@ -77,20 +77,18 @@ int tycho__gate_open(tycho__gate *gate, int directory, bool can_write) {
     }
     int error = errno;
     bool is_refused = error == EACCES || error == EPERM || error == EROFS;
-    if (!is_refused || can_write) {
-        tycho__gate_close(gate);
-        errno = error;
-        return tycho__gate_fail("locks");
+    void *page = MAP_FAILED;
+    if (is_refused && !can_write) {
+        page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        error = errno;
     }
-    void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page != MAP_FAILED) {
         gate->page = page;
         return TYCHO_OK;
     }
-    error = errno;
     tycho__gate_close(gate);
     errno = error;
-    return tycho__gate_fail("notify");
+    return tycho__gate_fail("locks");
 }
 
 void tycho__gate_close(tycho__gate *gate) {

@@ -74,7 +74,7 @@ void tycho__gate_catch_up(tycho__gate *gate, uint32_t announced, uint64_t sequen
 bool tycho__gate_is_news(uint32_t announced, uint32_t before);
 
 /* Words in shared memory. Sleeps until the word is no longer `value`, somebody wakes it or the time
-** is over; wakes all, which costs nothing when there are no waiters: change the word before. */
+** is over; wakes all who sleep on a word that was changed, which costs nothing without waiters. */
 void tycho__futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms);
 void tycho__futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters);
 

@@ -8,6 +8,7 @@ enum { HEAD = 6 };
 static const char *const condition_layout[TYCHO__CONDITIONS] = {
     [TYCHO__STREAM_IS] = "ae", [TYCHO__NONE_MATCH] = "nc",    [TYCHO__ROUTE_IS] = "aB",
     [TYCHO__ROW_IS] = "akn",   [TYCHO__CHECKPOINT_IS] = "an", [TYCHO__LOCK_IS] = "an",
+    [TYCHO__RULES_ARE] = "n",
 };
 
 static const char *const operation_layout[TYCHO__OPERATIONS] = {
@@ -25,6 +26,8 @@ static const char *const operation_layout[TYCHO__OPERATIONS] = {
     [TYCHO__OVERWRITE] = "c",
     [TYCHO__RESERVE_TOKENS] = "n",
     [TYCHO__LINK_MERGED] = "aec",
+    [TYCHO__DEPLOY] = "av",
+    [TYCHO__LINK_NEW] = "ac",
 };
 
 static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
@@ -147,6 +150,10 @@ static int check_whole(const tycho__step *step, bool is_condition) {
         return tycho__fail(TYCHO_MISUSE, "a range from revision %lld to %lld",
                            (long long)step->first, (long long)step->last);
     }
+    bool is_row = step->kind == TYCHO__PUT_ROW || step->kind == TYCHO__DELETE_ROW;
+    if (is_row && tycho__equal(step->name, tycho__scripts())) {
+        return tycho__fail(TYCHO_MISUSE, "the table \"" TYCHO_SCRIPTS "\" is written by deploying");
+    }
     if (step->kind == TYCHO__SET_ROUTE && (step->flags & TYCHO_CLOSED) != 0 &&
         step->second.size == 0) {
         return tycho__fail(TYCHO_MISUSE, "a closed route needs a stream that it leads to");
@@ -266,6 +273,12 @@ static int check_element(const tycho__step *step, bool is_condition, tycho__read
         tycho_source source;
         return tycho__source_read(list, &source);
     }
+    if (step->kind == TYCHO__LINK_NEW) {
+        uint32_t ordinal = tycho__read32(list);
+        bool is_rising = ordinal >= *names; /* the lowest that may follow */
+        *names = (size_t)ordinal + 1;
+        return is_rising ? TYCHO_OK : corrupt_list();
+    }
     tycho__id id;
     return tycho__id_read(list, &id);
 }
@@ -284,7 +297,7 @@ int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elemen
         if (list.bad) return corrupt_list();
     }
     if (tycho__reader_left(&list) > 0) return corrupt_list();
-    if (!is_condition) *elements += step->count;
+    if (!is_condition && step->kind != TYCHO__LINK_NEW) *elements += step->count;
     return TYCHO_OK;
 }
 

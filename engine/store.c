@@ -129,6 +129,19 @@ int tycho_store_sync(tycho_store *store) {
     return tycho__env_sync(store->env);
 }
 
+int tycho_rules_version(tycho_store *store, uint64_t *version) {
+    tycho__txn *txn;
+    if (version == NULL) return tycho__fail(TYCHO_MISUSE, "no place to put the version");
+    *version = 0;
+    int status = tycho__store_check(store);
+    if (status == TYCHO_OK) status = tycho__txn_read(store->env, &txn);
+    if (status != TYCHO_OK) return status;
+    *version = txn->state.rules;
+    atomic_store(&store->env->rules, *version);
+    tycho__txn_done(txn);
+    return TYCHO_OK;
+}
+
 int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks) {
     int status = tycho__store_check(store);
     if (status != TYCHO_OK) return status;

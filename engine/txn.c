@@ -250,6 +250,7 @@ int tycho__txn_commit(tycho__txn *txn) {
     }
     int error = mdb_txn_commit(txn->mdb);
     if (error == 0) {
+        atomic_store(&txn->env->rules, txn->state.rules);
         tycho__recent_commit(txn);
         tycho__lists_keep(txn);
     } else {

@@ -4,7 +4,7 @@
 **   1 version and limits    5 the batch: conditions      9 waiting and following
 **   2 statuses              6 the batch: operations     10 locks
 **   3 bytes and events      7 commit and receipt        11 verify, backup, stats
-**   4 the store             8 reading                   12 hooks
+**   4 the store             8 reading                   12 scripts and hooks
 **
 ** CONVENTIONS
 **   - Every fallible function returns a status: TYCHO_OK (0), TYCHO_END (1) where a sequence is
@@ -57,6 +57,7 @@ enum {
     TYCHO_QUERY_MAX = 256,              /* names in one query, all items together */
     TYCHO_BATCH_EVENTS_MAX = 10000,     /* events and links named in one batch */
     TYCHO_BATCH_STEPS_MAX = 10000,      /* conditions, and operations, of one batch */
+    TYCHO_BATCH_LINKS_MAX = 100000,     /* links that hooks add to one batch */
     TYCHO_SOURCES_MAX = 64,             /* streams that one operation merges */
     TYCHO_LOCKS_MAX = 1024              /* locks held at one time by all processes */
 };
@@ -265,7 +266,8 @@ TYCHO_API void tycho_batch_clear(tycho_batch *batch);
 /* A batch whose events are all in the store already, with the same content and streams, gets the
 ** original positions and revisions again, without its conditions being checked (the answer to "was
 ** my request carried out?" after a lost connection); the receipt says is_replay, and has sequence
-** 0. Times are not compared, because they are put in where they are left out. */
+** 0. Times are not compared, because they are put in where they are left out; nor are tags in a
+** store that has scripts. */
 TYCHO_API void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent);
 
 /* The stream (or route) is at `expected`. Broken: WRONG_EXPECTED_VERSION, with `actual`. Errors of
@@ -611,8 +613,8 @@ TYCHO_API void tycho_follower_close(tycho_follower *follower);
 
 /* ---------------------------------------------------------------- 10. locks */
 
-/* A named exclusive right, across the threads and processes of one machine. The name is a name like
-** that of a stream, but has nothing to do with one. The kernel takes the lock back when the process
+/* A named exclusive right, across the threads and processes of one machine. The name is any
+** (CONVENTIONS above); it has nothing to do with streams. The kernel takes it back when the process
 ** that holds it ends, however it ends, kill -9 included. Waiters are served in the order of their
 ** coming; one that is killed or stopped loses its turn (it may count for 150 ms).
 **
@@ -621,8 +623,8 @@ TYCHO_API void tycho_follower_close(tycho_follower *follower);
 **
 ** A lock belongs to its handle, not to a thread: any thread may release it. It cannot be taken
 ** twice: the thread that took it is answered BUSY at once when it asks again, any other waits. Two
-** that wait for each other do so until the first time-out, whose sentence says what the owner waits
-** for. */
+** that wait for each other both wait until the first time-out, whose sentence says what the owner
+** waits for. */
 typedef struct tycho_lock tycho_lock;
 
 typedef struct tycho_lock_info {
@@ -698,21 +700,56 @@ typedef struct tycho_stats {
 } tycho_stats;
 TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
-/* ---------------------------------------------------------------- 12. hooks */
+/* ---------------------------------------------------------------- 12. scripts and hooks */
 
-/* What takes part in every batch of this handle (deployed scripts, later). `expand` is called by
-** tycho_commit() in the caller's thread, before any lock is taken; it may add conditions and
-** operations to the batch, and it may read the store. A status other than TYCHO_OK refuses the
-** batch with it; the hook sets the sentence with tycho_set_error(). What it added is taken out
-** again after the commit. A store that has deployed scripts refuses writers without hooks (DENIED).
-** Set it right after opening, before the handle is shared. */
+/* Scripts are deployed into the store, so that all who write to it keep the same rules. To the
+** engine a script is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and
+** nothing but this operation writes. A batch that deploys gives the rules a new version, its own
+** sequence; without scripts it is 0. Empty bytes take a script away. A handle without hooks can
+** only read a store that has scripts (DENIED). */
+#define TYCHO_SCRIPTS "tycho.scripts"
+TYCHO_API int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script);
+TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
+
+/* What takes part in every batch of a handle: deployed scripts. tycho_commit() calls `expand` in
+** the caller's thread, before any lock is taken; it may read the store and add to the batch. A
+** status other than TYCHO_OK refuses the batch with it; the hook sets the sentence with
+** tycho_set_error(). What it added is taken out again after the commit. The batch is committed on
+** the condition that the rules still have the version `rules`; when they have not, it is expanded
+** again. Set hooks right after opening, before the handle is shared. */
 typedef struct tycho_hooks {
     size_t size; /* sizeof(tycho_hooks) */
     void *context;
-    int (*expand)(void *context, tycho_store *store, tycho_batch *batch);
+    int (*expand)(void *context, tycho_store *store, uint64_t rules, tycho_batch *batch);
 } tycho_hooks;
 TYCHO_API int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks);
 TYCHO_API void tycho_set_error(const char *sentence);
+
+/* An event that a batch appends, as a view; id and times are as they will be stored. */
+typedef struct tycho_appended {
+    tycho_event event; /* position 0, revision -1 */
+    tycho_bytes stream; /* as the batch names it; empty: the log alone */
+    const tycho_bytes *tags;
+    uint32_t operation; /* index in the batch */
+} tycho_appended;
+
+/* What a hook adds to an event: tags, and streams that it is linked into as it is appended, where
+** it is not there anyway. Good until the next call of the visitor. */
+typedef struct tycho_additions {
+    const tycho_bytes *tags;
+    size_t tag_count;
+    const tycho_bytes *links;
+    size_t link_count;
+} tycho_additions;
+
+/* Calls visit() for each event that the batch appends, in order, with additions that are nothing;
+** it must not change the batch. Its status, if not TYCHO_OK, ends the walk and is returned, and the
+** batch stays as it was. Errors: those of visit(), MISUSE (names), TOO_LARGE (over TYCHO_TAGS_MAX
+** tags of an event, over TYCHO_BATCH_LINKS_MAX links), NO_MEMORY. */
+TYCHO_API int tycho_batch_expand(tycho_batch *batch,
+                                 int (*visit)(void *context, const tycho_appended *appended,
+                                              tycho_additions *additions),
+                                 void *context);
 
 #ifdef __cplusplus
 }

@@ -35,7 +35,8 @@ struct tycho_verification {
     uint64_t walked;  /* entries of it so far */
     uint64_t tags;    /* on all records */
     uint64_t type_entries, tag_entries, stream_entries, link_entries, streams, garbage_links;
-    uint64_t rows, links, routes;
+    uint64_t rows, links, routes, scripts;
+    uint32_t scripts_table; /* 0: there is none */
     uint64_t findings, done, total;
     char text[512];
     bool has_text;
@@ -334,6 +335,8 @@ static int check_row(tycho_verification *v, tycho_bytes key, tycho_bytes value) 
     uint64_t version;
     tycho_bytes data;
     v->rows++;
+    bool has_table = key.size >= 4 && v->scripts_table != 0;
+    if (has_table && tycho__unkey32(key.data) == v->scripts_table) v->scripts++;
     int status = tycho__row_parse(key, value, &version, &data);
     if (status == TYCHO_OK && version > v->txn->state.sequence) {
         find(v, "a row has version %llu, which is in the future", (unsigned long long)version);
@@ -410,6 +413,11 @@ static int step_counts(tycho_verification *v) {
              (unsigned long long)state->garbage, (unsigned long long)v->rows,
              (unsigned long long)v->routes, (unsigned long long)garbage);
     }
+    if (v->scripts != state->scripts || (state->scripts == 0) != (state->rules == 0)) {
+        find(v, "%llu scripts are counted, with rules of version %llu, but there are %llu",
+             (unsigned long long)state->scripts, (unsigned long long)state->rules,
+             (unsigned long long)v->scripts);
+    }
     v->phase = FINISHED;
     return TYCHO_OK;
 }
@@ -445,7 +453,11 @@ int tycho_verification_open(tycho_store *store, tycho_verification **out) {
     tycho_verification *v = calloc(1, sizeof *v);
     if (v == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a verification");
     status = tycho__txn_read(store->env, &v->txn);
-    if (status != TYCHO_OK) {
+    if (status == TYCHO_OK) {
+        status = tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(), &v->scripts_table);
+    }
+    if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) {
+        tycho__txn_done(v->txn);
         free(v);
         return status;
     }

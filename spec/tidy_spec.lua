@@ -18,7 +18,7 @@ local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c", "lock_table.c" }
 
 -- One public header is promised, and most of it is prose.
-local MORE_LINES = { ["engine/tycho.h"] = 750 }
+local MORE_LINES = { ["engine/tycho.h"] = 800 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {

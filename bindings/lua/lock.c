@@ -21,8 +21,8 @@ int tycho__lua_store_lock(lua_State *L) {
 
     self->noun = "lock";
     self->close = lock_close;
-    const int status = tycho_lock_take(store->handle, name, timeout_ms,
-                                       (tycho_lock **)(void *)&handle, &owner);
+    const int status =
+        tycho_lock_take(store->handle, name, timeout_ms, (tycho_lock **)(void *)&handle, &owner);
     self->handle = handle;
 
     if (status != TYCHO_OK) return tycho__lua_refuse_lock(L, status, &owner);
@@ -48,8 +48,7 @@ void tycho__lua_lock_info_push(lua_State *L, const tycho_lock_info *info) {
 /* store:locks(): a list */
 int tycho__lua_store_locks(lua_State *L) {
     tycho__lua_box *store = tycho__lua_self_open(L);
-    tycho_lock_info *info =
-        lua_newuserdatauv(L, TYCHO_LOCKS_MAX * sizeof(tycho_lock_info), 0);
+    tycho_lock_info *info = lua_newuserdatauv(L, TYCHO_LOCKS_MAX * sizeof(tycho_lock_info), 0);
     size_t count = 0;
 
     const int status = tycho_lock_list(store->handle, info, TYCHO_LOCKS_MAX, &count);

@@ -182,7 +182,8 @@ static void the_places_of_the_fields_of_the_state(void **state) {
     assert_int_equal(offsetof(tycho__state, settlements), 160);
     assert_int_equal(offsetof(tycho__state, recent_size), 168);
     assert_int_equal(offsetof(tycho__state, tokens), 176);
-    assert_int_equal(offsetof(tycho__state, spare), 184);
+    assert_int_equal(offsetof(tycho__state, scripts), 184);
+    assert_int_equal(offsetof(tycho__state, spare), 192);
     assert_int_equal(offsetof(tycho__state, checksum), 240);
 }
 

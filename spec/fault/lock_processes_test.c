@@ -22,7 +22,7 @@
 
 #include "store_values.h"
 
-enum { LONG_MS = 20000, WORKERS = 8, NAMES = 3, KILLS = 300 };
+enum { LONG_MS = 20000, WORKERS = 8, NAMES = 3, KILLS = 300, LIFE = 60 };
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -517,6 +517,24 @@ static pid_t start_worker(const fixture *f, int worker, uint64_t seed) {
     return pid;
 }
 
+/* Gives whether it was killed, and not ended by a check of its own. */
+static bool kill_worker(pid_t worker) {
+    int status;
+    kill(worker, SIGKILL);
+    assert_int_equal(waitpid(worker, &status, 0), worker);
+    return WIFSIGNALED(status);
+}
+
+/* As when the machine goes down: everybody is dead, and the table is from another boot. */
+static int end_all(const fixture *f, pid_t workers[WORKERS]) {
+    char table[sizeof f->path + 16];
+    int ended = 0;
+    for (int i = 0; i < WORKERS; i++) ended += kill_worker(workers[i]) ? 0 : 1;
+    snprintf(table, sizeof table, "%s/lock_table", f->path);
+    unlink(table);
+    return ended;
+}
+
 static void exclusion_and_tokens_survive_kills(void **state) {
     fixture *f = *state;
     const char *wanted = getenv("TYCHO_SEED");
@@ -526,14 +544,15 @@ static void exclusion_and_tokens_survive_kills(void **state) {
     print_message("# TYCHO_SEED=%llu\n", (unsigned long long)seed);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(shared, MAP_FAILED);
-    for (int i = 0; i < WORKERS; i++) workers[i] = start_worker(f, i, random_of(&seed) | 1);
-    for (int i = 0; i < KILLS + WORKERS; i++) {
-        int status, worker = i < KILLS ? (int)(random_of(&seed) % WORKERS) : i - KILLS;
-        if (i < KILLS) pause_ms((long)(random_of(&seed) % 15));
-        kill(workers[worker], SIGKILL);
-        assert_int_equal(waitpid(workers[worker], &status, 0), workers[worker]);
-        if (!WIFSIGNALED(status)) ended++;
-        if (i < KILLS) workers[worker] = start_worker(f, worker, random_of(&seed) | 1);
+    for (int kills = 0; kills < KILLS; kills += LIFE) {
+        for (int i = 0; i < WORKERS; i++) workers[i] = start_worker(f, i, random_of(&seed) | 1);
+        for (int i = 0; i < LIFE; i++) {
+            int worker = (int)(random_of(&seed) % WORKERS);
+            pause_ms((long)(random_of(&seed) % 15));
+            if (!kill_worker(workers[worker])) ended++;
+            workers[worker] = start_worker(f, worker, random_of(&seed) | 1);
+        }
+        ended += end_all(f, workers);
     }
     uint64_t grants = 0, commits = atomic_load(&shared->commits), head;
     for (int i = 0; i < WORKERS; i++) grants += atomic_load(&shared->grants[i]);
