@@ -53,6 +53,14 @@ describe("A rename", function()
       end
     end)
 
+    it("is continued when what was left is taken out of the source", function()
+      break_off(3)
+      store:unlink("a", ids("e", 12, 7))
+      rename {}
+      assert.same(ids("e", 6), raw(store, "b"))
+      assert.equal(11, store:stream_version("b"))
+    end)
+
     it("is continued with another chunk, and with the options of the last call", function()
       break_off(2)
       rename { chunk = 5000, forward = false }
