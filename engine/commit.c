@@ -198,18 +198,28 @@ static int judge_commit(tycho__env *env, uint64_t sequence, int status) {
                        why);
 }
 
+/* Events and links ever made. */
+static uint64_t entries_made(const tycho__txn *txn) {
+    return txn->state.head + txn->state.links_made;
+}
+
 static int commit_group(tycho__env *env, struct request *group, uint64_t *applied) {
     tycho__txn txn;
+    uint64_t added;
     int status;
     do {
         status = tycho__txn_write(env, strictest_sync(group), &txn);
         if (status != TYCHO_OK) return status;
-        status = tycho__settle_when_due(&txn);
+        added = entries_made(&txn);
+        status = tycho__settle_begin_when_due(&txn);
         if (status == TYCHO_OK) status = apply_group(&txn, group, applied);
         if (status == TYCHO_BUSY) tycho__txn_abort(&txn);
     } while (status == TYCHO_BUSY);
     if (status == TYCHO_OK && txn.is_changed && txn.state.garbage > 0) {
         status = tycho__sweep(&txn, SWEEP_ENTRIES);
+    }
+    if (status == TYCHO_OK && txn.is_changed) {
+        status = tycho__settle_along(&txn, entries_made(&txn) - added);
     }
     if (status != TYCHO_OK || !txn.is_changed) {
         tycho__txn_abort(&txn);

@@ -359,7 +359,6 @@ int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list 
 }
 
 int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list) {
-    tycho__recent *recent;
     tycho__list *kept = find_number(txn->lists, kind, number);
     if (kept != NULL && !lacks_tail(kept)) {
         *list = *kept;
@@ -367,9 +366,9 @@ int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list
     }
     int status = tycho__list_row(txn, kind, number, list);
     if (status != TYCHO_OK || kind > TYCHO__TAG) return status;
-    status = tycho__recent_of(txn, &recent);
+    status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;
-    list->recent = tycho__recent_count(recent, &txn->state, kind, number);
+    list->recent = tycho__recent_count(txn, kind, number);
     list->count += list->recent;
     if (kind == TYCHO__STREAM) list->next += list->recent;
     return TYCHO_OK;
@@ -456,15 +455,11 @@ static int spill_tail(tycho__txn *txn, tycho__list *list) {
     return TYCHO_OK;
 }
 
-void tycho__list_append(tycho__list *list, uint64_t position, uint64_t link,
-                        tycho__recent_item *item) {
+void tycho__list_append(tycho__list *list, uint64_t position, tycho__recent_item *item) {
     bool is_stream = list->kind == TYCHO__STREAM;
     item->list = list;
-    item->kind = list->kind;
-    item->number = list->number;
-    item->entry.ordinal = is_stream ? list->next : position;
-    item->entry.value = position << 1 | (link != 0 ? 1 : 0);
-    item->entry.link = link;
+    item->ordinal = is_stream ? list->next : position;
+    item->position = position;
     if (is_stream) list->next++;
     list->count++;
     list->recent++;

@@ -47,8 +47,8 @@ typedef struct tycho__list {
     size_t tail_capacity; /* of a tail that may be changed; 0: a view, or not loaded (in memory) */
     bool is_dirty;        /* in memory: to be written at commit */
     bool is_scratch;      /* not in memory: its changer writes it */
-    struct tycho__recent_list *recent_list; /* in memory: where its recent entries are, in */
-    uint64_t recent_serial;                 /* the object of this number (recent.c) */
+    struct tycho__recent_list *recent_list; /* in memory: where its newest entries are, in */
+    uint64_t recent_serial;                 /* the generation of this number */
 } tycho__list;
 
 typedef struct tycho__entry {
@@ -72,11 +72,9 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
 int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list);
 int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
 
-/* Describes and counts an entry behind the last, which the caller then puts (recent.h). `link` is
-** the number of the link, 0 for an appended event. */
+/* Describes and counts an entry behind the last, which the caller then puts (recent.h). */
 struct tycho__recent_item;
-void tycho__list_append(tycho__list *list, uint64_t position, uint64_t link,
-                        struct tycho__recent_item *item);
+void tycho__list_append(tycho__list *list, uint64_t position, struct tycho__recent_item *item);
 
 /* Adds an entry to the row; for settle.c. */
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);

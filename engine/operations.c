@@ -52,17 +52,14 @@ static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, 
     uint64_t revision = stream->next, link = ++txn->state.links_made;
     if (result->count == 0) result->first_revision = (int64_t)revision;
     if (stream->count == 0) txn->state.streams++;
-    tycho__recent_item items[2] = {
-        {0},
-        {.kind = TYCHO__WAY_BACK, .number = position, .entry = {stream->number, revision, link}},
-    };
+    tycho__recent_item item;
     txn->is_changed = true; /* the list in memory counts the link from here on */
-    tycho__list_append(stream, position, link, &items[0]);
+    tycho__list_append(stream, position, &item);
     txn->state.links++;
     txn->state.entries++;
     result->count++;
     status = tycho__pending_put(txn, link, stream->number, revision, position);
-    return status == TYCHO_OK ? tycho__recent_put(txn, items, 2, NULL) : status;
+    return status == TYCHO_OK ? tycho__recent_put_link(txn, &item) : status;
 }
 
 static int apply_link(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,

@@ -118,12 +118,6 @@ static void free_read(tycho__txn *txn) {
     free(txn);
 }
 
-static void forget_recent(tycho__txn *txn) {
-    tycho__recent_release(txn->recent);
-    txn->recent = NULL;
-    txn->is_settled = false;
-}
-
 static tycho__txn *pool_take(tycho__env *env) {
     pthread_mutex_lock(&env->pool_mutex);
     tycho__txn *txn = env->pool_count > 0 ? env->pool[--env->pool_count] : NULL;
@@ -171,7 +165,7 @@ int tycho__txn_renew(tycho__txn *txn) {
     assert(!txn->is_write);
     mdb_txn_reset(txn->mdb);
     txn->stale_cursors = UINT32_MAX;
-    forget_recent(txn);
+    tycho__recent_drop(txn);
     int error = mdb_txn_renew(txn->mdb);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "going on to read");
     return state_read(txn);
@@ -183,7 +177,7 @@ void tycho__txn_done(tycho__txn *txn) {
     tycho__env *env = txn->env;
     mdb_txn_reset(txn->mdb);
     txn->stale_cursors = UINT32_MAX;
-    forget_recent(txn);
+    tycho__recent_drop(txn);
     pthread_mutex_lock(&env->pool_mutex);
     bool is_kept = env->pool_count < TYCHO__POOL;
     if (is_kept) env->pool[env->pool_count++] = txn;
@@ -213,10 +207,10 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     env->is_unsynced = is_unsynced;
     int status = state_read(txn);
     /* Now, while the state is that of the last commit: later it would read too much. */
-    if (status == TYCHO_OK) status = tycho__recent_of(txn, &txn->recent);
+    if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status == TYCHO_OK) {
         tycho__lists_take(txn);
-        tycho__recent_begin(txn);
+        tycho__recent_mark(txn);
     } else {
         txn->is_changed = true; /* what is kept of the last commit stays where it is */
     }
@@ -227,8 +221,8 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
 static void end_write(tycho__txn *txn) {
     tycho__lists_free(txn->lists);
     txn->lists = NULL;
-    forget_recent(txn);
-    tycho__recent_release(txn->shared);
+    tycho__recent_drop(txn);
+    tycho__generation_release(txn->shared);
     txn->shared = NULL;
     txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
 }

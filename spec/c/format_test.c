@@ -177,7 +177,11 @@ static void the_places_of_the_fields_of_the_state(void **state) {
     assert_int_equal(offsetof(tycho__state, links_settled), 152);
     assert_int_equal(offsetof(tycho__state, settlements), 160);
     assert_int_equal(offsetof(tycho__state, recent_size), 168);
-    assert_int_equal(offsetof(tycho__state, spare), 176);
+    assert_int_equal(offsetof(tycho__state, settling), 176);
+    assert_int_equal(offsetof(tycho__state, links_settling), 184);
+    assert_int_equal(offsetof(tycho__state, moved_kind), 192);
+    assert_int_equal(offsetof(tycho__state, moved_number), 200);
+    assert_int_equal(offsetof(tycho__state, spare), 208);
     assert_int_equal(offsetof(tycho__state, checksum), 240);
 }
 
