@@ -73,12 +73,10 @@ static int check_none_match(tycho__txn *txn, tycho_batch *batch, const tycho__st
 }
 
 static int check_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *step) {
-    tycho_bytes target = {NULL, 0};
-    int status = tycho__get(txn, TYCHO__ROUTES, step->name, &target);
-    if (status == TYCHO_NOT_FOUND) {
-        status = TYCHO_OK;
-        target.size = 0;
-    }
+    tycho_bytes row, target = {NULL, 0};
+    int status = tycho__get(txn, TYCHO__ROUTES, step->name, &row);
+    if (status == TYCHO_OK) tycho__route_parse(row, &target);
+    if (status == TYCHO_NOT_FOUND) status = TYCHO_OK;
     if (status != TYCHO_OK || tycho__equal(target, step->second)) return status;
     tycho__batch_set_stream(batch, target);
     batch->receipt.actual = -1;
@@ -205,6 +203,7 @@ static bool is_verdict(int status) {
     case TYCHO_EVENT_NOT_FOUND:
     case TYCHO_ENTRY_NOT_FOUND:
     case TYCHO_TOO_LARGE:
+    case TYCHO_DENIED:
         return true;
     default:
         return false;

@@ -15,13 +15,25 @@
 ** transaction may still be used. */
 int tycho__apply(tycho__txn *txn, tycho_batch *batch);
 
-/* One operation (operations.c, operations_list.c). `result` was set to nothing done. */
+/* One operation (operations.c, links.c, events.c). `result` was set to nothing done. */
 int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                            tycho_result *result);
 int tycho__append_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                         tycho_result *result);
 int tycho__overwrite_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                            tycho_result *result);
+
+int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                      tycho_result *result);
+int tycho__link_range_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                            tycho_result *result);
+int tycho__link_merged_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                             tycho_result *result);
+
+/* The stream that a name of a step leads to, to be written to; made when it is new, deleted or
+** not. DENIED over a closed route. */
+int tycho__stream_make(tycho__txn *txn, tycho_batch *batch, tycho_bytes name, uint8_t flags,
+                       tycho__list **stream);
 
 /* The answer for an idempotent batch whose events are all there: TYCHO_OK when it is one,
 ** TYCHO_NOT_FOUND when none of its events is there, DUPLICATE_EVENT when some are or differ. */

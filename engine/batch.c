@@ -59,10 +59,11 @@ void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark
 
 /* ---------------------------------------------------------------- one step */
 
-/* The list of a step, in one of its three forms. */
+/* The list of a step, in one of its forms. */
 typedef struct elements {
     const tycho_new_event *events;
     const tycho_bytes *ids;
+    const tycho_source *sources;
     const tycho_query *query;
     size_t count;
 } elements;
@@ -71,7 +72,9 @@ static int write_list(tycho__buffer *buffer, const elements *list, bool take_def
     if (list->query != NULL) return tycho__query_encode(buffer, list->query);
     if (list->ids != NULL) return tycho__ids_encode(buffer, list->ids, list->count);
     for (size_t i = 0; i < list->count; i++) {
-        int status = tycho__event_encode(buffer, &list->events[i], take_defaults);
+        int status = list->sources != NULL
+                         ? tycho__source_encode(buffer, &list->sources[i])
+                         : tycho__event_encode(buffer, &list->events[i], take_defaults);
         if (status != TYCHO_OK) return status;
     }
     return TYCHO_OK;
@@ -217,6 +220,30 @@ int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int64_t first
                         .last = last};
     int status = check_flags(flags);
     return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
+}
+
+int tycho_batch_link_merged(tycho_batch *batch, const tycho_source *sources, size_t count,
+                            tycho_bytes target, int64_t expected, uint32_t flags) {
+    tycho__step step = {
+        .kind = TYCHO__LINK_MERGED, .flags = (uint8_t)flags, .name = target, .expected = expected};
+    int status = check_list(sources, count, "streams to be merged");
+    if (status == TYCHO_OK) status = check_flags(flags);
+    if (status != TYCHO_OK) return status;
+    if (count > TYCHO_SOURCES_MAX) {
+        return tycho__fail(TYCHO_TOO_LARGE, "%zu streams to be merged, at most %d are allowed",
+                           count, TYCHO_SOURCES_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool is_again = tycho__equal(sources[i].stream, target);
+        for (size_t j = 0; j < i; j++) {
+            is_again = is_again || tycho__equal(sources[i].stream, sources[j].stream);
+        }
+        if (!is_again) continue;
+        return tycho__fail(TYCHO_MISUSE, "the stream \"%.*s\" is named twice in a merge",
+                           (int)sources[i].stream.size, (const char *)sources[i].stream.data);
+    }
+    elements list = {.sources = sources, .count = count};
+    return add_operation(batch, &step, &list);
 }
 
 int tycho_batch_unlink(tycho_batch *batch, tycho_bytes stream, const tycho_bytes *event_ids,

@@ -104,13 +104,9 @@ int tycho__append_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *
                         tycho_result *result) {
     tycho__reader events = tycho__reader_of(step->list);
     tycho__list *stream = NULL;
-    tycho__name name;
     int status = TYCHO_OK;
     if (step->name.size > 0) {
-        status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &name);
-        if (status == TYCHO_OK) {
-            status = tycho__list_make(txn, TYCHO__STREAM, tycho__name_bytes(&name), &stream);
-        }
+        status = tycho__stream_make(txn, batch, step->name, step->flags, &stream);
     }
     if (status != TYCHO_OK) return status;
     result->first_position = txn->state.head + 1;
@@ -241,6 +237,17 @@ static int compare_event(tycho__txn *txn, const tycho__event_view *stored,
     return status;
 }
 
+/* TYCHO_OK when the stored event was appended to the stream of this name, or is in it since the
+** stream that it was appended to was renamed. TYCHO_NOT_FOUND. */
+static int is_in(tycho__txn *txn, const tycho__event_view *stored, const tycho__name *name) {
+    tycho__list stream;
+    tycho__entry entry;
+    int status = is_named(txn, TYCHO__STREAM, stored->stream, tycho__name_bytes(name));
+    if (status != TYCHO_NOT_FOUND) return status;
+    status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(name), &stream);
+    return status == TYCHO_OK ? tycho__entry_find(txn, &stream, stored, &entry) : status;
+}
+
 /* What one append operation did when it was applied first. */
 static int replay_append(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                          tycho_result *result, uint64_t *next, uint32_t *missing) {
@@ -271,9 +278,7 @@ static int replay_append(tycho__txn *txn, tycho_batch *batch, const tycho__step 
         *next = position + 1;
         status = is_in_order && stored.revision == revision ? TYCHO_OK : TYCHO_NOT_FOUND;
         if (status == TYCHO_OK) status = compare_event(txn, &stored, &event);
-        if (status == TYCHO_OK) {
-            status = is_named(txn, TYCHO__STREAM, stored.stream, tycho__name_bytes(&name));
-        }
+        if (status == TYCHO_OK) status = is_in(txn, &stored, &name);
         if (status == TYCHO_NOT_FOUND) return refuse_known(txn, batch, &event);
     }
     result->count = step->count;

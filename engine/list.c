@@ -480,6 +480,17 @@ int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uin
     return TYCHO_OK;
 }
 
+int tycho__list_skip(tycho__txn *txn, tycho__list *list, uint64_t next) {
+    assert(list->kind == TYCHO__STREAM && list->recent == 0 && next > list->next);
+    if (list->tail_count > 0) {
+        int status = spill_tail(txn, list);
+        if (status != TYCHO_OK) return status;
+    }
+    list->next = next;
+    tycho__list_touch(txn, list);
+    return TYCHO_OK;
+}
+
 int tycho__list_delete(tycho__txn *txn, tycho__list *list) {
     uint8_t key[1 + TYCHO_NAME_MAX];
     assert(list->kind == TYCHO__STREAM && (list->flags & TYCHO__LIST_DELETED) == 0);

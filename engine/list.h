@@ -84,6 +84,10 @@ tycho__list *tycho__list_kept(tycho__txn *txn, uint8_t kind, uint32_t number);
 /* The row alone, without what is recent. TYCHO_NOT_FOUND without a sentence. */
 int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list);
 
+/* Lets the next entry of a stream, which is edited and wholly settled, have the revision `next`,
+** a later one: those between are used up, as if their entries had been removed. */
+int tycho__list_skip(tycho__txn *txn, tycho__list *list, uint64_t next);
+
 /* Makes a hole of the entry of a stream. The entry is there (asserted by CORRUPT). */
 int tycho__list_hole(tycho__txn *txn, tycho__list *list, uint64_t ordinal);
 

@@ -158,7 +158,7 @@ static int fill_item(tycho_listing *l, tycho__txn *txn, tycho_bytes key, tycho_b
     item->name = tycho__bytes(name + l->head_size, key.size - l->head_size);
     switch (l->list) {
     case TYCHO_LIST_ROUTES:
-        item->value = value;
+        item->is_closed = tycho__route_parse(value, &item->value);
         return TYCHO_OK;
     case TYCHO_LIST_CHECKPOINTS:
         if (value.size != 8) return tycho__fail(TYCHO_CORRUPT, "a checkpoint is damaged");

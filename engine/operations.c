@@ -1,119 +1,43 @@
-/* operations.c - what each operation of a batch does, but for those on event records. */
+/* operations.c - what each operation of a batch does, but for linking (links.c) and for those on
+** event records (events.c). */
 #include "apply.h"
 #include "settle.h"
 
-/* ---------------------------------------------------------------- entries */
+/* ---------------------------------------------------------------- streams */
 
-/* The stream of a step, resolved; made when it is new, deleted or not. */
-static int make_stream(tycho__txn *txn, tycho_bytes name, uint8_t flags, tycho__list **stream) {
+/* A name of a step, resolved, to be written to. */
+static int resolve_open(tycho__txn *txn, tycho_batch *batch, tycho_bytes name, uint8_t flags,
+                        tycho__name *resolved) {
+    int status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, resolved);
+    if (status != TYCHO_OK || !resolved->is_closed) return status;
+    tycho__batch_set_stream(batch, tycho__name_bytes(resolved));
+    return tycho__fail(TYCHO_DENIED, "the name \"%.*s\" is closed: its stream is \"%.*s\" now",
+                       (int)name.size, (const char *)name.data, resolved->size, resolved->bytes);
+}
+
+int tycho__stream_make(tycho__txn *txn, tycho_batch *batch, tycho_bytes name, uint8_t flags,
+                       tycho__list **stream) {
     tycho__name resolved;
-    int status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved);
+    int status = resolve_open(txn, batch, name, flags, &resolved);
     if (status != TYCHO_OK) return status;
     return tycho__list_make(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), stream);
 }
 
 /* The stream of a step, resolved and wholly settled, or NULL when there is none. */
-static int edit_stream(tycho__txn *txn, tycho_bytes name, uint8_t flags, tycho__list **stream) {
+static int edit_stream(tycho__txn *txn, tycho_batch *batch, tycho_bytes name, uint8_t flags,
+                       tycho__list **stream) {
     tycho__name resolved;
     uint32_t number;
     *stream = NULL;
     int status = tycho__settle(txn);
-    if (status != TYCHO_OK) return status;
-    status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved);
+    if (status == TYCHO_OK) status = resolve_open(txn, batch, name, flags, &resolved);
     if (status != TYCHO_OK) return status;
     status = tycho__list_find(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), &number);
     if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
     return status == TYCHO_OK ? tycho__list_edit(txn, TYCHO__STREAM, number, stream) : status;
 }
 
-static int refuse_duplicate(tycho_batch *batch, const tycho__list *stream,
-                            const tycho__event_view *event) {
-    tycho__batch_set_event(batch, event->id, (event->flags & TYCHO__UUID_ID) != 0);
-    tycho__batch_set_stream(batch, stream->name);
-    return tycho__fail(TYCHO_DUPLICATE_ENTRY, "the stream \"%.*s\" has the event %.*s already",
-                       (int)stream->name.size, (const char *)stream->name.data,
-                       (int)batch->receipt.event_id.size,
-                       (const char *)batch->receipt.event_id.data);
-}
-
-/* Links the event at a position behind the last entry of the stream. */
-static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, uint64_t position,
-                      uint8_t flags, tycho_result *result) {
-    tycho__event_view event;
-    tycho__entry entry;
-    int status = tycho__event_load(txn, position, &event);
-    if (status != TYCHO_OK) return status;
-    status = tycho__entry_find(txn, stream, &event, &entry);
-    if (status == TYCHO_OK) {
-        if ((flags & TYCHO_SKIP_DUPLICATES) != 0) return TYCHO_OK;
-        return refuse_duplicate(batch, stream, &event);
-    }
-    if (status != TYCHO_NOT_FOUND) return status;
-    uint64_t revision = stream->next, link = ++txn->state.links_made;
-    if (result->count == 0) result->first_revision = (int64_t)revision;
-    if (stream->count == 0) txn->state.streams++;
-    tycho__recent_item item;
-    txn->is_changed = true; /* the list in memory counts the link from here on */
-    tycho__list_append(stream, position, &item);
-    txn->state.links++;
-    txn->state.entries++;
-    result->count++;
-    status = tycho__pending_put(txn, link, stream->number, revision, position);
-    return status == TYCHO_OK ? tycho__recent_put_link(txn, &item) : status;
-}
-
-static int apply_link(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
-                      tycho_result *result) {
-    tycho__reader ids = tycho__reader_of(step->list);
-    tycho__list *stream;
-    int status = make_stream(txn, step->name, step->flags, &stream);
-    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
-        tycho__id id;
-        uint64_t position = 0;
-        status = tycho__id_read(&ids, &id);
-        if (status == TYCHO_OK) status = tycho__event_find(txn, &id, &position);
-        if (status == TYCHO_EVENT_NOT_FOUND) {
-            tycho__batch_set_event(batch, tycho__bytes(id.bytes, id.size), id.is_uuid);
-        }
-        if (status == TYCHO_OK) {
-            status = link_event(txn, batch, stream, position, step->flags, result);
-        }
-    }
-    return status;
-}
-
-static int apply_link_range(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
-                            tycho_result *result) {
-    tycho__name source_name;
-    tycho__list source, *target;
-    tycho__entries entries;
-    int status = tycho__resolve(txn, step->name, (step->flags & TYCHO_RAW) != 0, &source_name);
-    if (status == TYCHO_OK) {
-        status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&source_name), &source);
-    }
-    if (status == TYCHO_OK) status = make_stream(txn, step->second, step->flags, &target);
-    if (status != TYCHO_OK || source.count == 0) return status;
-    if (source.number == target->number) {
-        return tycho__fail(TYCHO_MISUSE, "a stream cannot be linked into itself");
-    }
-    uint64_t last = step->last < 0 ? source.next : (uint64_t)step->last;
-    tycho__entries_begin(&entries, txn, &source);
-    tycho__entry entry = {.ordinal = 0};
-    uint32_t seen = 0;
-    for (uint64_t at = (uint64_t)step->first; at <= last; at = entry.ordinal + 1) {
-        status = tycho__entries_from(&entries, at, &entry);
-        if (status == TYCHO_END || (status == TYCHO_OK && entry.ordinal > last)) return TYCHO_OK;
-        if (status == TYCHO_OK && ++seen > TYCHO_BATCH_EVENTS_MAX) {
-            status = tycho__fail(TYCHO_TOO_LARGE, "the range has over %d entries: link it in parts",
-                                 TYCHO_BATCH_EVENTS_MAX);
-        }
-        if (status == TYCHO_OK) {
-            status = link_event(txn, batch, target, entry.position, step->flags, result);
-        }
-        if (status != TYCHO_OK) return status;
-    }
-    return TYCHO_OK;
-}
+/* ---------------------------------------------------------------- entries */
 
 /* What the store counts when an entry goes. */
 static int forget_entry(tycho__txn *txn, const tycho__list *stream, const tycho__entry *entry) {
@@ -157,7 +81,7 @@ static int apply_unlink(tycho__txn *txn, tycho_batch *batch, const tycho__step *
                         tycho_result *result) {
     tycho__reader ids = tycho__reader_of(step->list);
     tycho__list *stream;
-    int status = edit_stream(txn, step->name, step->flags, &stream);
+    int status = edit_stream(txn, batch, step->name, step->flags, &stream);
     for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
         tycho__id id;
         status = tycho__id_read(&ids, &id);
@@ -168,11 +92,12 @@ static int apply_unlink(tycho__txn *txn, tycho_batch *batch, const tycho__step *
     return status;
 }
 
-static int apply_truncate(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+static int apply_truncate(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                          tycho_result *result) {
     tycho__list *stream;
     tycho__entries entries;
     tycho__entry entry;
-    int status = edit_stream(txn, step->name, step->flags, &stream);
+    int status = edit_stream(txn, batch, step->name, step->flags, &stream);
     if (status != TYCHO_OK || stream == NULL || stream->count == 0) return status;
     uint64_t before = (uint64_t)step->first < stream->next ? (uint64_t)step->first : stream->next;
     uint64_t count = stream->count;
@@ -200,10 +125,11 @@ static int set_metadata(tycho__txn *txn, uint32_t number, tycho_bytes metadata) 
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-static int apply_delete_stream(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+static int apply_delete_stream(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                               tycho_result *result) {
     tycho__list *stream;
     uint8_t key[4];
-    int status = edit_stream(txn, step->name, step->flags, &stream);
+    int status = edit_stream(txn, batch, step->name, step->flags, &stream);
     if (status != TYCHO_OK || stream == NULL) return status;
     result->count = stream->count;
     if (stream->count > 0) txn->state.streams--;
@@ -217,21 +143,31 @@ static int apply_delete_stream(tycho__txn *txn, const tycho__step *step, tycho_r
     return status == TYCHO_OK ? tycho__list_delete(txn, stream) : status;
 }
 
-static int apply_metadata(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+static int apply_metadata(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                          tycho_result *result) {
     tycho__list *stream;
-    int status = make_stream(txn, step->name, step->flags, &stream);
+    int status = tycho__stream_make(txn, batch, step->name, step->flags, &stream);
     if (status != TYCHO_OK) return status;
     result->count = 1;
     return set_metadata(txn, stream->number, step->value);
 }
 
+static int put_route(tycho__txn *txn, const tycho__step *step) {
+    uint8_t row[1 + TYCHO_NAME_MAX] = {0};
+    bool is_closed = (step->flags & TYCHO_CLOSED) != 0;
+    tycho__copy(row + 1, step->second);
+    return tycho__put(txn, TYCHO__ROUTES, step->name,
+                      is_closed ? tycho__bytes(row, 1 + step->second.size) : step->second);
+}
+
 static int apply_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                        tycho_result *result) {
-    tycho_bytes previous = {NULL, 0};
-    int status = tycho__get(txn, TYCHO__ROUTES, step->name, &previous);
+    tycho_bytes row, previous;
+    int status = tycho__get(txn, TYCHO__ROUTES, step->name, &row);
     bool is_new = status == TYCHO_NOT_FOUND;
     if (status != TYCHO_OK && !is_new) return status;
     if (!is_new) {
+        tycho__route_parse(row, &previous);
         result->previous = tycho__bytes(batch->names.data + batch->names.size, previous.size);
         tycho__write(&batch->names, previous.data, previous.size);
     }
@@ -242,7 +178,7 @@ static int apply_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *s
         return tycho__remove(txn, TYCHO__ROUTES, step->name);
     }
     if (is_new) txn->state.routes++;
-    status = tycho__put(txn, TYCHO__ROUTES, step->name, step->second);
+    status = put_route(txn, step);
     if (status != TYCHO_OK) return status;
     tycho__name end;
     status = tycho__resolve(txn, step->name, false, &end);
@@ -330,17 +266,19 @@ int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__ste
     case TYCHO__APPEND:
         return tycho__append_apply(txn, batch, step, result);
     case TYCHO__LINK:
-        return apply_link(txn, batch, step, result);
+        return tycho__link_apply(txn, batch, step, result);
     case TYCHO__LINK_RANGE:
-        return apply_link_range(txn, batch, step, result);
+        return tycho__link_range_apply(txn, batch, step, result);
+    case TYCHO__LINK_MERGED:
+        return tycho__link_merged_apply(txn, batch, step, result);
     case TYCHO__UNLINK:
         return apply_unlink(txn, batch, step, result);
     case TYCHO__DELETE_STREAM:
-        return apply_delete_stream(txn, step, result);
+        return apply_delete_stream(txn, batch, step, result);
     case TYCHO__TRUNCATE:
-        return apply_truncate(txn, step, result);
+        return apply_truncate(txn, batch, step, result);
     case TYCHO__SET_STREAM_METADATA:
-        return apply_metadata(txn, step, result);
+        return apply_metadata(txn, batch, step, result);
     case TYCHO__SET_ROUTE:
         return apply_route(txn, batch, step, result);
     case TYCHO__PUT_ROW:

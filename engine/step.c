@@ -23,12 +23,15 @@ static const char *const operation_layout[TYCHO__OPERATIONS] = {
     [TYCHO__DELETE_ROW] = "ak",
     [TYCHO__SET_CHECKPOINT] = "an",
     [TYCHO__OVERWRITE] = "c",
+    [TYCHO__LINK_MERGED] = "aec",
 };
 
 static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
     [TYCHO__APPEND] = TYCHO_RAW,
     [TYCHO__LINK] = TYCHO_RAW | TYCHO_SKIP_DUPLICATES,
-    [TYCHO__LINK_RANGE] = TYCHO_RAW | TYCHO_SKIP_DUPLICATES,
+    [TYCHO__LINK_RANGE] = TYCHO_RAW | TYCHO_SKIP_DUPLICATES | TYCHO_KEEP_REVISIONS,
+    [TYCHO__LINK_MERGED] = TYCHO_RAW | TYCHO_SKIP_DUPLICATES,
+    [TYCHO__SET_ROUTE] = TYCHO_CLOSED,
     [TYCHO__UNLINK] = TYCHO_RAW,
     [TYCHO__DELETE_STREAM] = TYCHO_RAW,
     [TYCHO__TRUNCATE] = TYCHO_RAW,
@@ -138,6 +141,14 @@ static int check_whole(const tycho__step *step, bool is_condition) {
         return tycho__fail(TYCHO_MISUSE, "a range from revision %lld to %lld",
                            (long long)step->first, (long long)step->last);
     }
+    if (step->kind == TYCHO__SET_ROUTE && (step->flags & TYCHO_CLOSED) != 0 &&
+        step->second.size == 0) {
+        return tycho__fail(TYCHO_MISUSE, "a closed route needs a stream that it leads to");
+    }
+    if (step->kind == TYCHO__LINK_MERGED && step->count > TYCHO_SOURCES_MAX) {
+        return tycho__fail(TYCHO_TOO_LARGE, "%u streams to be merged, at most %d are allowed",
+                           step->count, TYCHO_SOURCES_MAX);
+    }
     if (step->kind == TYCHO__TRUNCATE && step->first < 0) {
         return tycho__fail(TYCHO_MISUSE, "a stream cannot be truncated before revision %lld",
                            (long long)step->first);
@@ -245,6 +256,10 @@ static int check_element(const tycho__step *step, bool is_condition, tycho__read
         int status = tycho__event_decode(list, &view);
         return status == TYCHO_OK ? tycho__event_check(&view) : status;
     }
+    if (step->kind == TYCHO__LINK_MERGED) {
+        tycho_source source;
+        return tycho__source_read(list, &source);
+    }
     tycho__id id;
     return tycho__id_read(list, &id);
 }
@@ -299,6 +314,28 @@ int tycho__id_read(tycho__reader *reader, tycho__id *id) {
     tycho__copy(id->bytes, bytes);
     id->size = size;
     id->is_uuid = true;
+    return TYCHO_OK;
+}
+
+int tycho__source_encode(tycho__buffer *buffer, const tycho_source *source) {
+    int status = tycho__check_name(source->stream, "stream");
+    if (status == TYCHO_OK && source->first < 0) {
+        status = tycho__fail(TYCHO_MISUSE, "a range from revision %lld", (long long)source->first);
+    }
+    if (status == TYCHO_OK) status = tycho__buffer_reserve(buffer, 10 + source->stream.size);
+    if (status != TYCHO_OK) return status;
+    write_name(buffer, source->stream);
+    tycho__write64(buffer, (uint64_t)source->first);
+    return TYCHO_OK;
+}
+
+int tycho__source_read(tycho__reader *reader, tycho_source *source) {
+    source->stream = tycho__read_bytes(reader, tycho__read16(reader));
+    source->first = (int64_t)tycho__read64(reader);
+    bool is_bad = reader->bad || source->first < 0;
+    if (is_bad || tycho__check_name(source->stream, "stream") != TYCHO_OK) {
+        return tycho__fail(TYCHO_CORRUPT, "the batch has a bad stream to be merged");
+    }
     return TYCHO_OK;
 }
 

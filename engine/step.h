@@ -13,13 +13,13 @@
 ** A step:
 **
 **      0  u8   kind
-**      1  u8   flags (TYCHO_RAW, TYCHO_SKIP_DUPLICATES)
+**      1  u8   flags (TYCHO_RAW, TYCHO_SKIP_DUPLICATES ...)
 **      2  u32  size of the payload
 **      6       payload: the fields that `layout` in step.c lists for the kind, in that order
 **
 ** One table describes all kinds, and both directions walk it, so that they cannot differ. Kinds are
-** never reused: 6 (lock token) and 7 (version of the rules) among the conditions, and 13 to 17
-** (take and release lock, deploy script, redact, erase) among the operations are kept free.
+** never reused: 6 (lock token) and 7 (version of the rules) among the conditions, and 13 and 15 to
+** 17 (lock tokens, deploy script, redact, erase) among the operations are kept free.
 */
 #ifndef TYCHO__STEP_H
 #define TYCHO__STEP_H
@@ -48,7 +48,8 @@ enum tycho__operation {
     TYCHO__DELETE_ROW = 10,
     TYCHO__SET_CHECKPOINT = 11,
     TYCHO__OVERWRITE = 12,
-    TYCHO__OPERATIONS = 13
+    TYCHO__LINK_MERGED = 14,
+    TYCHO__OPERATIONS = 15
 };
 
 /* Fields that a kind does not have are zero, `expected` TYCHO_EXPECT_ANY. */
@@ -64,7 +65,7 @@ typedef struct tycho__step {
     int64_t last;
     uint64_t number;  /* position or version */
     uint32_t count;   /* of the elements in `list` */
-    tycho_bytes list; /* events, ids or query items */
+    tycho_bytes list; /* events, ids, sources or query items */
 } tycho__step;
 
 /* Appends the step; its list is not copied but written by the caller right behind, between
@@ -83,6 +84,10 @@ int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elemen
 /* Element lists. Ids are u8 is_uuid, u8 size, bytes. */
 int tycho__ids_encode(tycho__buffer *buffer, const tycho_bytes *ids, size_t count);
 int tycho__id_read(tycho__reader *reader, tycho__id *id);
+
+/* Sources are u16 size, name, u64 first revision. */
+int tycho__source_encode(tycho__buffer *buffer, const tycho_source *source);
+int tycho__source_read(tycho__reader *reader, tycho_source *source);
 
 /* Query items are u16 counts of types and tags, then the names, each u8 size and bytes. */
 int tycho__query_encode(tycho__buffer *buffer, const tycho_query *query);

@@ -178,16 +178,21 @@ int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *pos
 }
 
 /* The stream that a name leads to, as a list; empty when there is none. */
-static int open_stream(tycho__txn *txn, tycho_bytes name, tycho__list *stream) {
+static int open_stream(tycho__txn *txn, tycho_bytes name, uint32_t flags, tycho__list *stream) {
     tycho__name resolved;
+    if ((flags & ~(uint32_t)TYCHO_RAW) != 0) {
+        return tycho__fail(TYCHO_MISUSE, "a look-up does not know flag 0x%x", flags);
+    }
     int status = tycho__check_name(name, "stream");
-    if (status == TYCHO_OK) status = tycho__resolve(txn, name, false, &resolved);
+    if (status == TYCHO_OK) {
+        status = tycho__resolve(txn, name, (flags & TYCHO_RAW) != 0, &resolved);
+    }
     if (status != TYCHO_OK) return status;
     return tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(&resolved), stream);
 }
 
 int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
-                         int64_t *revision) {
+                         uint32_t flags, int64_t *revision) {
     tycho__txn *txn;
     tycho__list list;
     tycho__event_view event;
@@ -195,7 +200,7 @@ int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes s
     uint64_t position = 0;
     if (revision == NULL) return no_place();
     int status = begin(store, &txn);
-    if (status == TYCHO_OK) status = open_stream(txn, stream, &list);
+    if (status == TYCHO_OK) status = open_stream(txn, stream, flags, &list);
     if (status == TYCHO_OK) status = find_event(txn, event_id, &position);
     if (status == TYCHO_OK) status = tycho__event_load(txn, position, &event);
     if (status == TYCHO_OK) status = tycho__entry_find(txn, &list, &event, &entry);
@@ -207,12 +212,13 @@ int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes s
                        (const char *)event_id.data);
 }
 
-int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision) {
+int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
+                         int64_t *revision) {
     tycho__txn *txn;
     tycho__list list;
     if (revision == NULL) return no_place();
     int status = begin(store, &txn);
-    if (status == TYCHO_OK) status = open_stream(txn, stream, &list);
+    if (status == TYCHO_OK) status = open_stream(txn, stream, flags, &list);
     if (status == TYCHO_OK) *revision = (int64_t)list.next - 1;
     tycho__txn_done(txn);
     return status;

@@ -9,13 +9,15 @@
 int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
     assert(name.size <= TYCHO_NAME_MAX);
     uint64_t hops = 0; /* more than there are routes: a circle */
+    stream->is_closed = false;
     stream->size = (uint8_t)name.size;
     tycho__copy(stream->bytes, name);
     while (!raw && txn->state.routes > 0 && stream->size > 0) {
-        tycho_bytes target;
-        int status = tycho__get(txn, TYCHO__ROUTES, tycho__name_bytes(stream), &target);
+        tycho_bytes row, target;
+        int status = tycho__get(txn, TYCHO__ROUTES, tycho__name_bytes(stream), &row);
         if (status == TYCHO_NOT_FOUND) break;
         if (status != TYCHO_OK) return status;
+        if (tycho__route_parse(row, &target)) stream->is_closed = true;
         if (++hops > txn->state.routes || target.size > TYCHO_NAME_MAX) {
             return tycho__fail(TYCHO_CORRUPT, "the routes from \"%.*s\" do not end", (int)name.size,
                                (const char *)name.data);

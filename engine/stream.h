@@ -9,6 +9,7 @@ enum { TYCHO__LINK_KEY = 12 };
 
 /* A name that was copied, because views die with the next write. */
 typedef struct tycho__name {
+    bool is_closed; /* resolved over a closed route: nobody may write there by this name */
     uint8_t size;
     char bytes[TYCHO_NAME_MAX];
 } tycho__name;
@@ -19,6 +20,14 @@ static inline tycho_bytes tycho__name_bytes(const tycho__name *name) {
 
 /* The stream that a name leads to over routes; with `raw` the name itself. CORRUPT for a circle. */
 int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream);
+
+/* A row of table `routes` is the name it leads to; a closed one has a byte 0 in front of it. */
+static inline bool tycho__route_parse(tycho_bytes row, tycho_bytes *target) {
+    const uint8_t *name = row.data;
+    bool is_closed = row.size > 0 && name[0] == 0;
+    *target = is_closed ? tycho__bytes(name + 1, row.size - 1) : row;
+    return is_closed;
+}
 
 /* The position of a packed id. TYCHO_NOT_FOUND without a sentence. */
 int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position);

@@ -13,7 +13,7 @@
 **   links            u64 position, u32 stream -> u64 revision, u64 number of the link: the way
 **                    back from an event to the streams it is linked into
 **   stream_metadata  u32 stream -> bytes
-**   routes           name -> name of the stream
+**   routes           name -> name of the stream; behind a byte 0 when the route is closed
 **   rows             u32 table, key -> u64 checksum of all else, u64 version, value
 **   checkpoints      name -> u64 position
 **   pending          u64 number of a link -> what recent.c reads of links that are not settled

@@ -21,8 +21,8 @@
 **     "before the first". `revision` is the place of an entry in a stream: 0, 1, 2, never used
 **     twice while the stream exists; -1 means "before the first".
 **   - A tycho_store may be used by any number of threads at once. A batch, cursor, listing,
-**     snapshot, follower, lock or verification is used by one thread at a time; cursors and listings
-**     that read in one snapshot count as one handle with it.
+**     snapshot, follower, lock or verification is used by one thread at a time; cursors and
+**     listings that read in one snapshot count as one handle with it.
 **   - After fork() the child may not use any handle of the parent: every call answers
 **     TYCHO_FORKED. It may open the store itself. Closers accept NULL and never fail.
 **   - The library never prints, exits or installs a signal handler, and starts no thread, but for
@@ -238,7 +238,7 @@ enum {
 enum { /* flags of operations */
     TYCHO_RAW = 1,             /* the name is a stream's own, even where a route has that name */
     TYCHO_SKIP_DUPLICATES = 2, /* an event that the stream has already is left out, no error */
-    TYCHO_KEEP_REVISIONS = 4,  /* link_range: each link gets the revision that it has in the source */
+    TYCHO_KEEP_REVISIONS = 4,  /* link_range: each link has the revision of its source */
     TYCHO_CLOSED = 8           /* set_route: who writes to the route is refused (DENIED) */
 };
 
@@ -317,13 +317,18 @@ TYCHO_API int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int
                                      int64_t last, tycho_bytes target, int64_t expected,
                                      uint32_t flags);
 
-/* Links all that the sources have, each from its revision in `first` on, into `target`, in the order
-** of their positions, in C at apply time. At most TYCHO_SOURCES_MAX sources, each named once, none of
-** them the target (MISUSE), and TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An
-** event that several of them have is a duplicate. RAW applies to all names. */
-TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_bytes *sources,
-                                      const int64_t *first, size_t count, tycho_bytes target,
-                                      int64_t expected, uint32_t flags);
+/* What is linked from one stream: its entries from the revision `first` on. */
+typedef struct tycho_source {
+    tycho_bytes stream;
+    int64_t first;
+} tycho_source;
+
+/* Links all that the sources have into `target`, in the order of their positions, in C at apply
+** time. At most TYCHO_SOURCES_MAX sources, each named once, none of them the target (MISUSE), and
+** TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An event that several of them have
+** is a duplicate. RAW applies to all names. */
+TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_source *sources, size_t count,
+                                      tycho_bytes target, int64_t expected, uint32_t flags);
 
 /* Removes entries from a stream, its home events too: their revisions stay unused, the events
 ** stay in the log and in other streams. At commit: EVENT_NOT_FOUND, ENTRY_NOT_FOUND. */
@@ -494,14 +499,15 @@ TYCHO_API int tycho_head(tycho_store *store, uint64_t *position);
 /* Position of an event: EVENT_NOT_FOUND when there is none. */
 TYCHO_API int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *position);
 
-/* Revision of an event in a stream (resolved through routes): ENTRY_NOT_FOUND when the stream does
-** not have it, EVENT_NOT_FOUND when nobody does. */
+/* Revision of an event in a stream (resolved through routes unless `flags` has TYCHO_RAW):
+** ENTRY_NOT_FOUND when the stream does not have it, EVENT_NOT_FOUND when nobody does. */
 TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
-                                   int64_t *revision);
+                                   uint32_t flags, int64_t *revision);
 
 /* The last revision that the stream ever gave, also when that entry is gone; -1 when it never had
 ** any (deleting a stream begins anew). */
-TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, int64_t *revision);
+TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
+                                   int64_t *revision);
 
 /* The stream that a name leads to: itself when it is no route. A view good until the thread's next
 ** call. */
@@ -511,7 +517,7 @@ enum tycho_list {
     TYCHO_LIST_STREAMS = 0,    /* with entries or metadata, by name: count, revision, value */
     TYCHO_LIST_TYPES = 1,      /* with events, by name: count */
     TYCHO_LIST_TAGS = 2,       /* with events, by name: count */
-    TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream */
+    TYCHO_LIST_ROUTES = 3,     /* by name: value is the stream; is_closed */
     TYCHO_LIST_CHECKPOINTS = 4, /* by name: position */
     TYCHO_LIST_ROWS = 5,       /* of `subject`, a table, by key: value, version */
     TYCHO_LIST_STREAMS_OF = 6  /* of `subject`, an event id, in link order: name, revision */
@@ -526,6 +532,7 @@ typedef struct tycho_item {
     int64_t revision;   /* last of the stream, or of the event in that stream; else -1 */
     uint64_t version;   /* of a row */
     uint64_t position;  /* of a checkpoint */
+    uint32_t is_closed; /* of a route: 1 when writers are refused */
 } tycho_item;
 
 typedef struct tycho_list_options {
@@ -579,12 +586,12 @@ TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, 
 /* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
-/* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT, and
-** 0 again from the next event on that was there already when it was looked for. */
+/* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
+** and 0 again from the next event on that was there already when it was looked for. */
 TYCHO_API int tycho_follower_is_caught_up(const tycho_follower *follower);
 
-/* A key behind the event that was served last, good for tycho_read.resume of the same read, also in
-** another process and after the followed stream was renamed (TYCHO_CURSOR_KEY_MAX bytes at most). */
+/* A key behind the event that was served last, good for tycho_read.resume of the same read, also
+** in another process and after the followed stream was renamed (at most TYCHO_CURSOR_KEY_MAX). */
 TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 
 /* A descriptor that is readable when tycho_follower_next(follower, 0, ...) may have something: for
@@ -599,17 +606,18 @@ TYCHO_API void tycho_follower_close(tycho_follower *follower);
 
 /* ---------------------------------------------------------------- 10. locks */
 
-/* A named exclusive right, across the threads and processes of one machine. The name is any (section
-** CONVENTIONS); it has nothing to do with streams. The kernel takes it back when the process that
-** holds it ends, however it ends, kill -9 included. Waiters are served in the order of their coming;
-** one that is killed or stopped loses its turn.
+/* A named exclusive right, across the threads and processes of one machine. The name is a name like
+** that of a stream, but has nothing to do with one. The kernel takes the lock back when the process
+** that holds it ends, however it ends, kill -9 included. Waiters are served in the order of their
+** coming; one that is killed or stopped loses its turn.
 **
 ** Each grant has a token, higher than all before in the store. What a lock protects outside of the
 ** store must check the token; in the store tycho_batch_expect_lock() does.
 **
-** A lock belongs to its handle, not to a thread: any thread may release it. It cannot be taken twice:
-** the thread that took it is answered BUSY at once when it asks again, any other waits. Two that wait
-** for each other both wait until the first time-out, whose sentence says what the owner waits for. */
+** A lock belongs to its handle, not to a thread: any thread may release it. It cannot be taken
+** twice: the thread that took it is answered BUSY at once when it asks again, any other waits. Two
+** that wait for each other do so until the first time-out, whose sentence says what the owner waits
+** for. */
 typedef struct tycho_lock tycho_lock;
 
 typedef struct tycho_lock_info {
@@ -623,8 +631,8 @@ typedef struct tycho_lock_info {
     char host[65];                 /* name of the owner's machine or container */
 } tycho_lock_info;
 
-/* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT and
-** BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
+/* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT
+** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
 ** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY. `*lock`
 ** is NULL on error. Cost: 2 to 4 us with the release; one commit in a million grants. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,

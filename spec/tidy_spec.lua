@@ -15,6 +15,9 @@ local LAYERS = {
 }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c" }
 
+-- One public header is promised, and most of it is prose.
+local MORE_LINES = { ["engine/tycho.h"] = 750 }
+
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {
   ["engine/env.h"] = true, ["engine/env.c"] = true, ["engine/txn.c"] = true,
@@ -147,7 +150,7 @@ describe("every file", function()
         local columns = utf8.len(line) or #line
         if columns > COLUMNS then say("line %d has %d columns", count, columns) end
       end
-      if count > FILE_LINES then say("%d lines", count) end
+      if count > (MORE_LINES[file.path] or FILE_LINES) then say("%d lines", count) end
     end)
   end)
 

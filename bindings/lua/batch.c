@@ -197,6 +197,28 @@ static int batch_link_range(lua_State *L) {
         tycho_batch_link_range(self->box.handle, source, first, last, target, expected, flags));
 }
 
+/* batch:link_merged(names, first, target, expected, flags) */
+static int batch_link_merged(lua_State *L) {
+    batch *self = tycho__lua_self_open(L);
+    tycho_source sources[TYCHO_SOURCES_MAX];
+    tycho__lua_names(L, &self->scratch, 2, "sources");
+    luaL_checktype(L, 3, LUA_TTABLE);
+    const tycho_bytes target = tycho__lua_bytes(L, 4, "target");
+    const int64_t expected = tycho__lua_integer(L, 5, "expected_version");
+    const uint32_t flags = flags_at(L, 6);
+    const size_t count = self->scratch.name_count;
+    for (size_t i = 0; i < count && i < TYCHO_SOURCES_MAX; i++) {
+        lua_rawgeti(L, 3, (lua_Integer)i + 1);
+        sources[i].stream = self->scratch.names[i];
+        sources[i].first = tycho__lua_integer(L, -1, "first");
+        lua_pop(L, 1);
+    }
+
+    return done(
+        L, self,
+        tycho_batch_link_merged(self->box.handle, sources, count, target, expected, flags));
+}
+
 static int batch_unlink(lua_State *L) {
     batch *self = tycho__lua_self_open(L);
     const tycho_bytes stream = tycho__lua_bytes(L, 2, "stream");
@@ -253,8 +275,9 @@ static int batch_set_route(lua_State *L) {
     batch *self = tycho__lua_self_open(L);
     const tycho_bytes route = tycho__lua_bytes(L, 2, "route");
     const tycho_bytes stream = tycho__lua_optional_bytes(L, 3, "stream");
+    const uint32_t flags = flags_at(L, 4);
 
-    return done(L, self, tycho_batch_set_route(self->box.handle, route, stream, 0));
+    return done(L, self, tycho_batch_set_route(self->box.handle, route, stream, flags));
 }
 
 /* batch:put_row(table_name, key, value) */
@@ -369,6 +392,7 @@ void tycho__lua_batch_register(lua_State *L) {
         {"overwrite", batch_overwrite},
         {"link", batch_link},
         {"link_range", batch_link_range},
+        {"link_merged", batch_link_merged},
         {"unlink", batch_unlink},
         {"delete_stream", batch_delete_stream},
         {"truncate", batch_truncate},

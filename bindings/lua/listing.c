@@ -35,7 +35,9 @@ static int push_count(lua_State *L, const tycho_item *item) {
 static int push_route(lua_State *L, const tycho_item *item) {
     tycho__lua_push_bytes(L, item->name);
     tycho__lua_push_bytes(L, item->value);
-    return 2;
+    if (item->is_closed == 0) return 2;
+    lua_pushboolean(L, 1);
+    return 3;
 }
 
 static int push_checkpoint(lua_State *L, const tycho_item *item) {

@@ -73,9 +73,10 @@ static int store_revision(lua_State *L) {
     tycho__lua_box *self = tycho__lua_self_open(L);
     const tycho_bytes id = tycho__lua_bytes(L, 2, "id");
     const tycho_bytes stream = tycho__lua_bytes(L, 3, "stream");
+    const uint32_t flags = (uint32_t)luaL_optinteger(L, 4, 0);
     int64_t revision = -1;
 
-    const int status = tycho_event_revision(self->handle, id, stream, &revision);
+    const int status = tycho_event_revision(self->handle, id, stream, flags, &revision);
 
     if (status == TYCHO_EVENT_NOT_FOUND || status == TYCHO_ENTRY_NOT_FOUND)
         return lua_pushnil(L), 1;
@@ -87,9 +88,10 @@ static int store_revision(lua_State *L) {
 static int store_stream_version(lua_State *L) {
     tycho__lua_box *self = tycho__lua_self_open(L);
     const tycho_bytes stream = tycho__lua_bytes(L, 2, "stream");
+    const uint32_t flags = (uint32_t)luaL_optinteger(L, 3, 0);
     int64_t revision = -1;
 
-    const int status = tycho_stream_version(self->handle, stream, &revision);
+    const int status = tycho_stream_version(self->handle, stream, flags, &revision);
 
     if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     lua_pushinteger(L, revision);

@@ -31,7 +31,7 @@ static int find_place(struct rpc_call *call, tycho_bytes id, tycho_bytes stream,
         *place = (int64_t)position;
         return status;
     }
-    status = tycho_event_revision(call->store, id, stream, place);
+    status = tycho_event_revision(call->store, id, stream, 0, place);
     *is_found = status == TYCHO_OK;
     if (status == TYCHO_OK || status == TYCHO_EVENT_NOT_FOUND) return TYCHO_OK;
     return status == TYCHO_ENTRY_NOT_FOUND ? TYCHO_OK : tycho__rpc_engine(call, status);
@@ -143,7 +143,7 @@ int tycho__rpc_last_version(struct rpc_call *call) {
     int status = take_stream(call, &stream);
     if (status != TYCHO_OK) return status;
     if (stream.size > 0) {
-        status = tycho_stream_version(call->store, stream, &version);
+        status = tycho_stream_version(call->store, stream, 0, &version);
     } else {
         status = tycho_head(call->store, &head);
         if (head > 0) version = (int64_t)head;

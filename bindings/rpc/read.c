@@ -185,7 +185,7 @@ static bool has_bound(struct rpc_call *call, const tycho_read *read, tycho_bytes
     if (read->stream.size == 0) {
         return tycho_event_position(call->store, id, &position) == TYCHO_OK;
     }
-    return tycho_event_revision(call->store, id, read->stream, &revision) == TYCHO_OK;
+    return tycho_event_revision(call->store, id, read->stream, 0, &revision) == TYCHO_OK;
 }
 
 static int open_cursor(struct rpc_call *call, const tycho_read *read, tycho_cursor **cursor) {

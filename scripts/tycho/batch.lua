@@ -14,6 +14,7 @@ Batch.__index = Batch
 -- The options that a method knows.
 local RAW, EXPECTED = { "raw" }, { "expected_version", "raw" }
 local LINK = { "expected_version", "on_duplicate", "raw" }
+local RANGE = { "expected_version", "on_duplicate", "keep_revisions", "raw" }
 
 local function new(store)
   return setmetatable({ box = core.batch(), store = store }, Batch)
@@ -73,9 +74,23 @@ end
 
 function Batch:link_range(source, first, last, target, options)
   local box = box_of(self)
-  options = check.options(options, LINK)
+  options = check.options(options, RANGE)
   box:link_range(source, check.integer(first, "first", 0), check.integer(last or -1, "last", -1),
     target, check.expected_version(options.expected_version), check.flags(options))
+  return self
+end
+
+function Batch:link_merged(sources, target, options)
+  local box = box_of(self)
+  options = check.options(options, LINK)
+  local names, first = {}, {}
+  for i, source in ipairs(check.table(sources, "sources")) do
+    local place = ("sources[%d]"):format(i)
+    names[i] = check.name(check.table(source, place)[1], place .. "[1]")
+    first[i] = check.integer(source[2] or 0, place .. "[2]", 0)
+  end
+  box:link_merged(names, first, target, check.expected_version(options.expected_version),
+    check.flags(options))
   return self
 end
 
@@ -108,8 +123,9 @@ function Batch:set_stream_metadata(stream, metadata, options)
   return self
 end
 
-function Batch:set_route(route, stream)
-  box_of(self):set_route(route, stream)
+function Batch:set_route(route, stream, options)
+  local box = box_of(self)
+  box:set_route(route, stream, check.flags(check.options(options, { "closed" })))
   return self
 end
 

@@ -7,7 +7,7 @@ core.own()
 local check = {}
 
 local EXPECTED = { none = -1, any = -2, auto = -2, exists = -3 }
-local RAW, SKIP_DUPLICATES = 1, 2
+local RAW, SKIP_DUPLICATES, KEEP_REVISIONS, CLOSED = 1, 2, 4, 8
 local ON_DUPLICATE = { "error", "skip" }
 local NO_OPTIONS = {}
 local SHOWN_MAX = 60
@@ -150,6 +150,8 @@ function check.flags(options)
   local flags = check.boolean(options.raw, "raw") and RAW or 0
   local on_duplicate = check.choice(options.on_duplicate, "on_duplicate", ON_DUPLICATE)
   if on_duplicate == "skip" then flags = flags | SKIP_DUPLICATES end
+  if check.boolean(options.keep_revisions, "keep_revisions") then flags = flags | KEEP_REVISIONS end
+  if check.boolean(options.closed, "closed") then flags = flags | CLOSED end
   return flags
 end
 

@@ -286,8 +286,9 @@ function Store:has_event(id) end
 function Store:position(id) end
 ---@param id string
 ---@param stream string
+---@param options? { raw?: boolean }
 ---@return integer?   nil when the stream does not have it
-function Store:revision(id, stream) end
+function Store:revision(id, stream, options) end
 ---@param id string
 ---@return string[]   in link order; empty when unknown
 function Store:streams_of(id) end
@@ -295,8 +296,9 @@ function Store:streams_of(id) end
 ---@return tycho.Event?
 function Store:last_event(stream) end
 ---@param stream string
----@return integer   -1 when it is empty
-function Store:stream_version(stream) end
+---@param options? { raw?: boolean }
+---@return integer   -1 when it never had entries
+function Store:stream_version(stream, options) end
 ---@return integer
 function Store:head() end
 ---@class tycho.ListOptions

@@ -139,9 +139,9 @@ end
 
 function Store:set_route(route, stream, options)
   local batch = borrow(self)
-  options = check.options(options, { "expected" })
+  options = check.options(options, { "expected", "closed" })
   if options.expected ~= nil then batch:expect_route(route, options.expected or nil) end
-  return batch:set_route(route, stream):commit()
+  return batch:set_route(route, stream, { closed = options.closed }):commit()
 end
 
 function Store:set_stream_metadata(stream, metadata, options)
@@ -175,8 +175,15 @@ end
 
 function Store:has_event(id) return box_of(self):position(id) ~= nil end
 function Store:position(id) return box_of(self):position(id) end
-function Store:revision(id, stream) return box_of(self):revision(id, stream) end
-function Store:stream_version(stream) return box_of(self):stream_version(stream) end
+
+function Store:revision(id, stream, options)
+  return box_of(self):revision(id, stream, check.flags(check.options(options, { "raw" })))
+end
+
+function Store:stream_version(stream, options)
+  return box_of(self):stream_version(stream, check.flags(check.options(options, { "raw" })))
+end
+
 function Store:head() return box_of(self):head() end
 
 function Store:last_event(stream)
@@ -225,7 +232,7 @@ function Store:streams_of(id)
 end
 
 function Store:route(name)
-  return (find(self, "routes", check.name(name, "name")))
+  return find(self, "routes", check.name(name, "name"))
 end
 
 function Store:stream_metadata(stream)

@@ -49,7 +49,8 @@ static double one_request(single *to, kind what) {
     size_t i = to->next++ % BATCH;
     int64_t expected = TYCHO_EXPECT_ANY;
     if (what == EXPECTED) {
-        bench_need(tycho_stream_version(to->store, to->events->streams[i], &expected), "version");
+        int status = tycho_stream_version(to->store, to->events->streams[i], 0, &expected);
+        bench_need(status, "version");
     }
     tycho_batch_clear(to->batch);
     bench_need(tycho_batch_append(to->batch, to->events->streams[i], expected,

@@ -136,7 +136,7 @@ static uint64_t versions(reading *to) {
         int64_t revision;
         snprintf(name, sizeof name, "cart-%llu",
                  (unsigned long long)(bench_random(&to->random) % to->short_streams));
-        bench_need(tycho_stream_version(to->store, workload_text(name), &revision), "version");
+        bench_need(tycho_stream_version(to->store, workload_text(name), 0, &revision), "version");
     }
     return IDS;
 }

@@ -110,6 +110,7 @@ static void versions_ranges_and_flags_are_checked(void **state) {
     tycho_batch *b = *state;
     const tycho_new_event event = {.type = text("t")};
     const tycho_bytes s = text("s"), t = text("t"), none = text("");
+    const tycho_source source = {s, 0};
     int invalid = TYCHO_INVALID_EXPECTED_VERSION;
     REFUSED(b, tycho_batch_expect(b, s, -4, 0), invalid);
     REFUSED(b, tycho_batch_expect(b, s, INT64_MIN, 0), invalid);
@@ -129,10 +130,43 @@ static void versions_ranges_and_flags_are_checked(void **state) {
         REFUSED(b, tycho_batch_delete_stream(b, s, flag), TYCHO_MISUSE);
         REFUSED(b, tycho_batch_truncate(b, s, 0, flag), TYCHO_MISUSE);
         REFUSED(b, tycho_batch_set_stream_metadata(b, s, s, flag), TYCHO_MISUSE);
+        if (flag != TYCHO_CLOSED) {
+            REFUSED(b, tycho_batch_set_route(b, s, t, flag), TYCHO_MISUSE);
+        }
         if (flag == TYCHO_SKIP_DUPLICATES) continue;
         REFUSED(b, tycho_batch_link(b, s, any, &s, 1, flag), TYCHO_MISUSE);
+        REFUSED(b, tycho_batch_link_merged(b, &source, 1, t, any, flag), TYCHO_MISUSE);
+        if (flag == TYCHO_KEEP_REVISIONS) continue;
         REFUSED(b, tycho_batch_link_range(b, s, 0, 0, t, any, flag), TYCHO_MISUSE);
     }
+}
+
+static void streams_to_be_merged_are_checked(void **state) {
+    tycho_batch *b = *state;
+    tycho_source sources[TYCHO_SOURCES_MAX + 1];
+    char names[TYCHO_SOURCES_MAX + 1][8];
+    for (size_t i = 0; i <= TYCHO_SOURCES_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "s%zu", i);
+        sources[i].stream = text(names[i]);
+        sources[i].first = 0;
+    }
+    REFUSED(b, tycho_batch_link_merged(b, sources, TYCHO_SOURCES_MAX + 1, text("t"), any, 0),
+            TYCHO_TOO_LARGE);
+    REFUSED(b, tycho_batch_link_merged(b, sources, 0, text("t"), any, 0), TYCHO_MISUSE);
+    REFUSED(b, tycho_batch_link_merged(b, NULL, 1, text("t"), any, 0), TYCHO_MISUSE);
+    REFUSED(b, tycho_batch_link_merged(b, sources, 3, text("s2"), any, 0), TYCHO_MISUSE);
+    REFUSED(b, tycho_batch_link_merged(b, sources, 3, text("t"), -9, 0),
+            TYCHO_INVALID_EXPECTED_VERSION);
+    REFUSED(b, tycho_batch_link_merged(b, sources, 3, text(""), any, 0), TYCHO_MISUSE);
+    sources[1].first = -1;
+    REFUSED(b, tycho_batch_link_merged(b, sources, 3, text("t"), any, 0), TYCHO_MISUSE);
+    sources[1] = sources[0];
+    REFUSED(b, tycho_batch_link_merged(b, sources, 3, text("t"), any, 0), TYCHO_MISUSE);
+    sources[1].stream = text("");
+    REFUSED(b, tycho_batch_link_merged(b, sources, 3, text("t"), any, 0), TYCHO_MISUSE);
+    sources[1].stream = text(names[1]);
+    ASSERT_STATUS(tycho_batch_link_merged(b, sources, TYCHO_SOURCES_MAX, text("t"), any, 0),
+                  TYCHO_OK);
 }
 
 static void null_is_refused(void **state) {
@@ -304,6 +338,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_are_checked_by_every_builder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_longest_names_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(versions_ranges_and_flags_are_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(streams_to_be_merged_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(null_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(null_with_a_size_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_in_the_middle_leaves_the_batch_as_it_was, set_up,

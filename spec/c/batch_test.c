@@ -94,6 +94,14 @@ static int add_link(tycho_batch *batch) {
 static int add_link_range(tycho_batch *batch) {
     return tycho_batch_link_range(batch, text("a"), 0, -1, text("b"), INT64_MAX, 0);
 }
+static int add_image(tycho_batch *batch) {
+    return tycho_batch_link_range(batch, text("a"), 7, 9, text("b"), 6,
+                                  TYCHO_RAW | TYCHO_KEEP_REVISIONS);
+}
+static int add_link_merged(tycho_batch *batch) {
+    const tycho_source sources[] = {{text("a"), 0}, {text("b"), INT64_MAX}};
+    return tycho_batch_link_merged(batch, sources, 2, text("c"), -1, TYCHO_SKIP_DUPLICATES);
+}
 static int add_unlink(tycho_batch *batch) {
     return tycho_batch_unlink(batch, text("links"), ids, 2, 0);
 }
@@ -108,6 +116,9 @@ static int add_metadata(tycho_batch *batch) {
 }
 static int add_set_route(tycho_batch *batch) {
     return tycho_batch_set_route(batch, text("route"), text("orders"), 0);
+}
+static int add_closed_route(tycho_batch *batch) {
+    return tycho_batch_set_route(batch, text("route"), text("orders"), TYCHO_CLOSED);
 }
 static int add_remove_route(tycho_batch *batch) {
     return tycho_batch_set_route(batch, text("route"), text(""), 0);
@@ -131,7 +142,7 @@ static int (*const steps[])(tycho_batch *) = {
     add_row,        add_checkpoint,   add_append,      add_append_to_log, add_link,
     add_link_range, add_unlink,       add_delete,      add_truncate,      add_metadata,
     add_set_route,  add_remove_route, add_put_row,     add_delete_row,    add_set_checkpoint,
-    add_overwrite,
+    add_overwrite,  add_image,        add_link_merged, add_closed_route,
 };
 enum { STEPS = sizeof steps / sizeof *steps };
 
@@ -382,12 +393,16 @@ static void what_is_unknown_is_of_a_newer_format(void **state) {
 static void flags_that_a_step_does_not_know_are_corrupt(void **state) {
     tycho_batch *batch = *state;
     for (size_t i = 0; i < STEPS; i++) {
-        ASSERT_STATUS(decode_changed(batch, steps[i], HEAD + 1, 4), TYCHO_CORRUPT);
+        ASSERT_STATUS(decode_changed(batch, steps[i], HEAD + 1, 0x10), TYCHO_CORRUPT);
         ASSERT_STATUS(decode_changed(batch, steps[i], HEAD + 1, 0x81), TYCHO_CORRUPT);
     }
     ASSERT_STATUS(decode_changed(batch, add_append, HEAD + 1, TYCHO_SKIP_DUPLICATES),
                   TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_set_route, HEAD + 1, TYCHO_RAW), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_remove_route, HEAD + 1, TYCHO_CLOSED), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_link, HEAD + 1, TYCHO_KEEP_REVISIONS), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_link_merged, HEAD + 1, TYCHO_KEEP_REVISIONS),
+                  TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_route, HEAD + 1, TYCHO_RAW), TYCHO_CORRUPT);
 }
 
@@ -399,10 +414,8 @@ static void values_that_a_builder_refuses_are_corrupt(void **state) {
     ASSERT_STATUS(decode_changed(batch, add_append, AFTER_NAME, 0xfc), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_append_to_log, NAME, 0xff), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_truncate, AFTER_NAME + 7, 0xff), TYCHO_CORRUPT);
-    ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 7, 0xff),
-                  TYCHO_CORRUPT);
-    ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 8, 0xfe),
-                  TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 7, 0xff), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 8, 0xfe), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_delete, NAME, '\n'), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_set_route, NAME, 0xff), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_delete, NAME, 'j'), TYCHO_OK);

@@ -141,6 +141,30 @@ static int link_events(life *l) {
     return commit(l, build_link, TYCHO_OK);
 }
 
+/* An image that has a gap, as its source has since it was edited, and a merge. */
+static int build_images(tycho_batch *b) {
+    const tycho_source sources[] = {{text("a"), 0}, {text("many"), 60}};
+    int status = tycho_batch_link_range(b, text("a"), 0, -1, text("image"), TYCHO_EXPECT_NONE,
+                                        TYCHO_KEEP_REVISIONS);
+    if (status != TYCHO_OK) return status;
+    status = tycho_batch_link_merged(b, sources, 2, text("merged"), TYCHO_EXPECT_NONE, 0);
+    if (status != TYCHO_OK) return status;
+    return tycho_batch_set_route(b, text("closed"), text("image"), TYCHO_CLOSED);
+}
+
+static int link_images(life *l) {
+    return commit(l, build_images, TYCHO_OK);
+}
+
+static int build_to_closed(tycho_batch *b) {
+    const tycho_bytes ids[] = {{"a3", 2}};
+    return tycho_batch_link(b, text("closed"), TYCHO_EXPECT_ANY, ids, 1, 0);
+}
+
+static int write_to_closed(life *l) {
+    return commit(l, build_to_closed, TYCHO_DENIED);
+}
+
 static int build_settings(tycho_batch *b) {
     int status = tycho_batch_set_route(b, text("route"), text("a"), 0);
     if (status == TYCHO_OK) status = tycho_batch_put_row(b, text("t"), text("k1"), text("v1"));
@@ -292,7 +316,8 @@ static int read_on(life *l) {
 }
 
 static int read_streams(life *l) {
-    static const char *const names[] = {"a", "many", "linked", "route", "one-1", "nowhere"};
+    static const char *const names[] = {"a", "many", "linked", "route", "one-1", "image",
+                                        "merged", "closed", "nowhere"};
     int status = TYCHO_OK;
     for (size_t i = 0; i < sizeof names / sizeof *names && status == TYCHO_OK; i++) {
         tycho_read read = {.size = sizeof read, .stream = text(names[i])};
@@ -358,10 +383,10 @@ static int look_up(life *l) {
     int status = tycho_event_position(l->store, text("a3"), &number);
     hash_number(&l->hash, number);
     if (status == TYCHO_OK) {
-        status = tycho_event_revision(l->store, text("a3"), text("a"), &revision);
+        status = tycho_event_revision(l->store, text("a3"), text("a"), 0, &revision);
     }
     hash_number(&l->hash, (uint64_t)revision);
-    if (status == TYCHO_OK) status = tycho_stream_version(l->store, text("linked"), &revision);
+    if (status == TYCHO_OK) status = tycho_stream_version(l->store, text("linked"), 0, &revision);
     hash_number(&l->hash, (uint64_t)revision);
     if (status == TYCHO_OK) status = tycho_route_resolve(l->store, text("route"), &name);
     if (status == TYCHO_OK) hash_bytes(&l->hash, name);
@@ -504,6 +529,8 @@ const step STEPS[] = {
     {"read sorted", read_sorted, false},
     {"read in parts", read_in_parts, false},
     {"edit", edit, true},
+    {"link images", link_images, true},
+    {"write to a closed name", write_to_closed, false},
     {"be refused", be_refused, false},
     {"list", list_directories, false},
     {"open again", open_again, false},

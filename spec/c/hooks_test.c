@@ -47,7 +47,7 @@ static int expand(void *context, tycho_store *store, tycho_batch *batch) {
         tycho_set_error("the hook says no");
         return f->answer;
     }
-    int status = tycho_stream_version(store, text("orders"), &f->seen);
+    int status = tycho_stream_version(store, text("orders"), 0, &f->seen);
     snprintf(calls, sizeof calls, "%d", f->calls);
     if (status == TYCHO_OK) {
         status = tycho_batch_put_row(batch, text("hook"), text("calls"), text(calls));
@@ -78,7 +78,7 @@ static void add_order(fixture *f) {
 
 static void assert_version(fixture *f, const char *stream, int64_t expected) {
     int64_t version = -2;
-    ASSERT_STATUS(tycho_stream_version(f->store, text(stream), &version), TYCHO_OK);
+    ASSERT_STATUS(tycho_stream_version(f->store, text(stream), 0, &version), TYCHO_OK);
     assert_int_equal(version, expected);
 }
 

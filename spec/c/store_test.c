@@ -250,8 +250,8 @@ static void no_store_is_refused_everywhere(void **state) {
     ASSERT_STATUS(tycho_count(NULL, &read, &number), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_wait(NULL, 0, 0, &number), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_event_position(NULL, name, &number), TYCHO_MISUSE);
-    ASSERT_STATUS(tycho_event_revision(NULL, name, name, &revision), TYCHO_MISUSE);
-    ASSERT_STATUS(tycho_stream_version(NULL, name, &revision), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_event_revision(NULL, name, name, 0, &revision), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_stream_version(NULL, name, 0, &revision), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_route_resolve(NULL, name, &bytes), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_snapshot_open(NULL, &snapshot), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_cursor_open(NULL, &read, &cursor), TYCHO_MISUSE);
@@ -312,8 +312,8 @@ static void no_place_for_a_number_is_refused(void **state) {
     ASSERT_STATUS(tycho_head(store, NULL), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_wait(store, 0, 0, NULL), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_event_position(store, text("id"), NULL), TYCHO_MISUSE);
-    ASSERT_STATUS(tycho_event_revision(store, text("id"), text("s"), NULL), TYCHO_MISUSE);
-    ASSERT_STATUS(tycho_stream_version(store, text("s"), NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_event_revision(store, text("id"), text("s"), 0, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_stream_version(store, text("s"), 0, NULL), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_route_resolve(store, text("s"), NULL), TYCHO_MISUSE);
     tycho_store_close(store);
 }

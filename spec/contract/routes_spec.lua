@@ -170,3 +170,78 @@ each_store("A chain of routes", function(fresh)
     assert.same({ { "b", "a" } }, plain.lines(store:routes()))
   end)
 end)
+
+each_store("A closed route", function(fresh)
+  local store
+  before_each(function()
+    store = fresh()
+    store:append("new", events.many("e", 2))
+    store:append("old", events.new "left")
+    store:set_route("old", "new", { closed = true })
+  end)
+
+  it("leads readers on", function()
+    assert.same({ "e1", "e2" }, ids(store, "old"))
+    assert.equal(1, store:stream_version("old"))
+    assert.equal(0, store:stream_version("old", { raw = true }))
+    local target, closed = store:route("old")
+    assert.equal("new", target)
+    assert.is_true(closed)
+    for name, stream, is_closed in store:routes() do
+      assert.same({ "old", "new", true }, { name, stream, is_closed })
+    end
+  end)
+
+  it("refuses every writer, and names where the stream is now", function()
+    local writers = {
+      function() store:append("old", events.new "e3") end,
+      function() store:link("old", "left") end,
+      function() store:unlink("old", "e1") end,
+      function() store:truncate("old", 1) end,
+      function() store:delete_stream("old") end,
+      function() store:set_stream_metadata("old", { n = 1 }) end,
+      function() store:batch(function(batch) batch:link_range("new", 0, nil, "old") end) end,
+      function() store:batch(function(batch) batch:link_merged({ { "x", 0 } }, "old") end) end,
+    }
+    for _, writer in ipairs(writers) do
+      assert.equal("new", unchanged(store, "denied", writer).stream)
+    end
+  end)
+
+  it("refuses also those who come over a further route", function()
+    store:set_route("oldest", "old")
+    unchanged(store, "denied", function() store:append("oldest", events.new "e3") end)
+  end)
+
+  it("is passed by raw writers, and opened by a plain route", function()
+    store:append("old", events.new "raw", { raw = true })
+    store:append("new", events.new "e3")
+    store:set_route("old", "new")
+    store:append("old", events.new "e4")
+    assert.same({ "e1", "e2", "e3", "e4" }, ids(store, "new"))
+  end)
+
+  it("is a route for conditions and results", function()
+    local receipt = store:set_route("old", "other", { expected = "new" })
+    assert.equal("new", receipt.results[1].previous)
+  end)
+
+  it("needs a stream", function()
+    unchanged(store, "invalid_argument", function()
+      store:set_route("old", nil, { closed = true })
+    end)
+  end)
+
+  it("answers a resubmission from before the stream was renamed", function()
+    local again = { events.new "again" }
+    store:append("first", again, { idempotent = true })
+    store:batch(function(batch)
+      batch:link_range("first", 0, nil, "second", { keep_revisions = true })
+      batch:set_route("first", "second", { closed = true })
+    end)
+    local receipt = store:append("first", again, { idempotent = true })
+    assert.is_true(receipt.is_replay)
+    assert.equal(0, receipt.results[1].first_revision)
+    assert.same({ "again" }, ids(store, "second"))
+  end)
+end)

@@ -173,6 +173,144 @@ each_store("A range of a stream", function(fresh)
   end)
 end)
 
+each_store("An image of a stream (keep_revisions)", function(fresh)
+  local store
+  local function image(options)
+    options = options or {}
+    options.keep_revisions = true
+    return store:batch(function(batch)
+      batch:link_range("a", options.first or 0, options.last, "b", {
+        keep_revisions = true, expected_version = options.expected_version,
+        on_duplicate = options.on_duplicate })
+    end)
+  end
+
+  before_each(function()
+    store = fresh()
+    store:append("a", events.many("e", 6))
+  end)
+
+  it("has each event at its revision, and no event where the source has none", function()
+    store:unlink("a", { "e1", "e3", "e6" })
+    assert.equal(3, image().results[1].count)
+    assert.same({ "e2", "e4", "e5" }, ids(store, "b"))
+    assert.same({ 1, 3, 4 }, revisions(store, "b"))
+  end)
+
+  it("takes the version of the source, so that the next event goes on behind it", function()
+    store:unlink("a", { "e5", "e6" })
+    image()
+    assert.equal(5, store:stream_version("b"))
+    store:append("b", events.new "new", { expected_version = 5 })
+    assert.same({ 0, 1, 2, 3, 6 }, revisions(store, "b"))
+    assert.same({ "e1", "e2", "e3", "e4", "new" }, ids(store, "b"))
+    assert.same({ "new", "e4", "e3", "e2", "e1" },
+      store:read():stream("b"):backward():map(function(event) return event.id end))
+  end)
+
+  it("begins where a truncated source begins", function()
+    store:truncate("a", 4)
+    image()
+    assert.same({ 4, 5 }, revisions(store, "b"))
+    assert.equal(1, store:revision("e6", "b") - store:revision("e5", "b"))
+  end)
+
+  it("grows in parts", function()
+    image { last = 1 }
+    image { first = 2, last = 3, expected_version = 1 }
+    image { first = 4, expected_version = 3 }
+    assert.same({ 0, 1, 2, 3, 4, 5 }, revisions(store, "b"))
+  end)
+
+  it("is refused by a target that is beyond it, with its version", function()
+    store:append("b", events.many("b", 3))
+    local err = unchanged(store, "wrong_expected_version", function() image { first = 1 } end)
+    assert.equal(2, err.actual)
+    assert.equal("b", err.stream)
+    image { first = 3 }
+    assert.same({ 0, 1, 2, 3, 4, 5 }, revisions(store, "b"))
+  end)
+
+  it("has wide gaps too, which take no room", function()
+    local million = {}
+    for i = 1, 3 do
+      million[i] = "m" .. i
+      store:append("long", events.new(million[i]))
+    end
+    for _ = 1, 400 do store:append("long", events.many("x" .. _ .. "-", 5)) end
+    store:truncate("long", 2000)
+    store:link("c", "e1")
+    store:batch(function(batch)
+      batch:link_range("long", 0, nil, "c", { keep_revisions = true })
+    end)
+    assert.same({ 0, 2000, 2001, 2002 }, revisions(store, "c"))
+    assert.equal(1, #store:read():stream("c"):from_revision(2001):all())
+    assert.equal(4, store:read():stream("c"):count())
+    assert.equal(2002, store:stream_version("c"))
+  end)
+end)
+
+each_store("Merging streams", function(fresh)
+  local store
+  local function merge(sources, target, options)
+    return store:batch(function(batch) batch:link_merged(sources, target, options) end)
+  end
+
+  before_each(function()
+    store = fresh()
+    for i = 1, 3 do
+      store:append("a", events.new("a" .. i))
+      store:append("b", events.new("b" .. i))
+    end
+  end)
+
+  it("links all of them in the order of their positions", function()
+    local result = merge({ { "b", 0 }, { "a", 0 }, { "unknown", 0 } }, "all").results[1]
+    assert.equal(6, result.count)
+    assert.equal(0, result.first_revision)
+    assert.same({ "a1", "b1", "a2", "b2", "a3", "b3" }, ids(store, "all"))
+  end)
+
+  it("begins at a revision of each", function()
+    merge({ { "a", 2 }, { "b", 1 }, { "b2", 5 } }, "all")
+    assert.same({ "b2", "a3", "b3" }, ids(store, "all"))
+  end)
+
+  it("goes behind what the target has", function()
+    store:append("all", events.new "first")
+    merge({ { "a", 1 }, { "b", 2 } }, "all", { expected_version = 0 })
+    assert.same({ "first", "a2", "a3", "b3" }, ids(store, "all"))
+  end)
+
+  it("sees what the same batch appended", function()
+    store:batch(function(batch)
+      batch:append("a", events.new "new"):link_merged({ { "a", 3 }, { "b", 2 } }, "all")
+    end)
+    assert.same({ "b3", "new" }, ids(store, "all"))
+  end)
+
+  it("refuses an event that two have, or links it once", function()
+    store:link("b", "a1")
+    local err = unchanged(store, "event_duplicated_in_stream", function()
+      merge({ { "a", 0 }, { "b", 0 } }, "all")
+    end)
+    assert.equal("a1", err.event_id)
+    merge({ { "a", 0 }, { "b", 0 } }, "all", { on_duplicate = "skip" })
+    assert.same({ "a1", "b1", "a2", "b2", "a3", "b3" }, ids(store, "all"))
+  end)
+
+  it("refuses a stream that is named twice, also over a route, and the target", function()
+    store:set_route("other", "a")
+    for _, sources in ipairs { { { "a", 0 }, { "a", 1 } }, { { "all", 0 } },
+      { { "a", 0 }, { "other", 0 } } } do
+      unchanged(store, "invalid_argument", function()
+        merge(sources, sources[1][1] == "all" and "all" or "c")
+      end)
+    end
+    unchanged(store, "invalid_argument", function() merge({ { "other", 0 } }, "a") end)
+  end)
+end)
+
 each_store("Unlinking", function(fresh)
   local store
   before_each(function()

@@ -270,9 +270,9 @@ static void check_writers(const writer writers[2], long n) {
     }
     int64_t revision;
     tycho_store *store = writers[0].store;
-    int linked = tycho_event_revision(store, text("old"), text("links"), &revision);
+    int linked = tycho_event_revision(store, text("old"), text("links"), 0, &revision);
     assert_int_equal(linked, writers[0].status == TYCHO_OK ? TYCHO_OK : TYCHO_ENTRY_NOT_FOUND);
-    assert_int_equal(tycho_stream_version(store, text("to be deleted"), &revision), TYCHO_OK);
+    assert_int_equal(tycho_stream_version(store, text("to be deleted"), 0, &revision), TYCHO_OK);
     assert_int_equal(revision, writers[1].status == TYCHO_OK ? -1 : 0);
 }
 

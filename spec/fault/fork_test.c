@@ -44,7 +44,7 @@ static int append(tycho_store *store, tycho_batch *batch, const char *stream) {
 
 static int64_t version_of(tycho_store *store, const char *stream) {
     int64_t version = -2;
-    return tycho_stream_version(store, text(stream), &version) == TYCHO_OK ? version : -2;
+    return tycho_stream_version(store, text(stream), 0, &version) == TYCHO_OK ? version : -2;
 }
 
 static int open_store(const char *path, tycho_store **store) {
@@ -105,7 +105,7 @@ static int refuse_reading(fixture *made) {
     CHECK(tycho_cursor_open(made->store, &read, &cursor) == TYCHO_FORKED);
     CHECK(tycho_listing_open(made->store, &list, &listing) == TYCHO_FORKED);
     CHECK(tycho_snapshot_open(made->store, &snapshot) == TYCHO_FORKED);
-    CHECK(tycho_stream_version(made->store, text("parent"), &revision) == TYCHO_FORKED);
+    CHECK(tycho_stream_version(made->store, text("parent"), 0, &revision) == TYCHO_FORKED);
     CHECK(tycho_event_position(made->store, text("unknown"), &number) == TYCHO_FORKED);
     CHECK(tycho_route_resolve(made->store, text("parent"), &stream) == TYCHO_FORKED);
     CHECK(tycho_wait(made->store, 0, 0, &number) == TYCHO_FORKED);

@@ -74,7 +74,7 @@ static void write_shared(worker *self, tycho_batch *batch, int round) {
     tycho_new_event event = new_event(id);
     while (status == TYCHO_WRONG_EXPECTED_VERSION) {
         const tycho_receipt *receipt;
-        expect(self, tycho_stream_version(self->store, text("shared"), &version) == TYCHO_OK,
+        expect(self, tycho_stream_version(self->store, text("shared"), 0, &version) == TYCHO_OK,
                "the version");
         tycho_batch_clear(batch);
         status = tycho_batch_append(batch, text("shared"), version, &event, 1, 0);

@@ -29,9 +29,9 @@ local run = {}
 
 --- The methods that add operations; true where the count of the result means something.
 local COUNTED = {
-  append = true, link = true, link_range = true, unlink = true, delete_stream = true,
-  truncate = true, put_row = true, delete_row = true, overwrite = true, set_route = false,
-  set_checkpoint = false, set_stream_metadata = false,
+  append = true, link = true, link_range = true, link_merged = true, unlink = true,
+  delete_stream = true, truncate = true, put_row = true, delete_row = true, overwrite = true,
+  set_route = false, set_checkpoint = false, set_stream_metadata = false,
 }
 
 --- A receipt of a batch of these calls. Whether one that is a replay knows its number is left open.

@@ -155,7 +155,21 @@ function writes.link_range(self)
   local source, target = self:stream(), self:stream()
   local last = self.random:chance(50) and self.random:between(0, 12) or nil
   local first = self.random:between(0, last or 6)
-  return call("link_range", source, first, last, target, self:link_options(target))
+  local options = self:link_options(target)
+  if self.random:chance(40) then
+    options = options or {}
+    options.keep_revisions = true
+  end
+  return call("link_range", source, first, last, target, options)
+end
+
+function writes.link_merged(self)
+  local sources = {}
+  for index = 1, self.random:between(1, 3) do
+    sources[index] = { self:stream(), self.random:between(0, 3) }
+  end
+  local target = self:stream()
+  return call("link_merged", sources, target, self:link_options(target))
 end
 
 function writes.unlink(self)
@@ -186,6 +200,8 @@ end
 
 function writes.set_route(self)
   local route = self.random:chance(80) and self:number("r", self.profile.routes) or self:stream()
+  local closed = self.random:chance(15) and { closed = true } or nil
+  if closed then return call("set_route", route, self:stream(), closed) end
   return call("set_route", route, self.random:chance(75) and self:stream() or nil)
 end
 
@@ -241,7 +257,8 @@ function writes.expect_checkpoint(self)
 end
 
 local WRITES = {
-  append = 40, link = 18, link_range = 6, unlink = 8, delete_stream = 4, truncate = 4,
+  append = 40, link = 18, link_range = 6, link_merged = 4, unlink = 8, delete_stream = 4,
+  truncate = 4,
   set_stream_metadata = 3, set_route = 4, put_row = 5, delete_row = 2, set_checkpoint = 3,
   overwrite = 4, expect = 5, expect_none = 4, expect_route = 2, expect_row = 2,
   expect_checkpoint = 2,

@@ -166,7 +166,23 @@ function Batch:link_range(source, first, last, target, options)
     first = rules.check_integer(first, "first", 0), last = rules.check_integer(last, "last", -1),
     stream = rules.check_name(target, "stream"), raw = options.raw,
     expected = rules.check_version(options.expected_version),
+    skip = options.on_duplicate == "skip", keep = options.keep_revisions })
+  return self
+end
+
+function Batch:link_merged(sources, target, options)
+  options = options or {}
+  add(self.operations, "link_merged", { sources = sources, raw = options.raw,
+    stream = rules.check_name(target, "stream"),
+    expected = rules.check_version(options.expected_version),
     skip = options.on_duplicate == "skip" })
+  for index, source in ipairs(sources) do
+    rules.check_integer(source[2], "first", 0)
+    for other = 1, index - 1 do
+      if sources[other][1] == source[1] then rules.misuse("a stream is named twice") end
+    end
+    if source[1] == target then rules.misuse("a stream is named twice") end
+  end
   return self
 end
 
@@ -200,8 +216,10 @@ function Batch:set_stream_metadata(stream, metadata, options)
   return self
 end
 
-function Batch:set_route(route, stream)
-  add(self.operations, "set_route", { route = rules.check_name(route, "route"),
+function Batch:set_route(route, stream, options)
+  local closed = options and options.closed or nil
+  if closed and not stream then rules.misuse("a closed route needs a stream") end
+  add(self.operations, "set_route", { route = rules.check_name(route, "route"), closed = closed,
     stream = stream and rules.check_name(stream, "stream") or nil })
   return self
 end
@@ -315,11 +333,14 @@ local function deep_equal(a, b)
   return true
 end
 
-local function is_same(stored, event, name)
+--- `name` is the stream that the batch names now, where a renamed one has the event as a link.
+local function is_same(s, stored, event, name)
   for _, field in ipairs(SAME) do
     if stored[field] ~= event[field] then return false end
   end
-  return stored.stream == name and deep_equal({ stored.data, stored.metadata, stored.tags },
+  local is_there = stored.stream == name
+    or name and state.find_entry(s, name, stored.position) ~= nil
+  return is_there and deep_equal({ stored.data, stored.metadata, stored.tags },
     { event.data, event.metadata, event.tags })
 end
 
@@ -333,7 +354,9 @@ function Store:replay_of(batch)
       local name = operation.stream and state.resolve(self.state, operation.stream, operation.raw)
       known = known or stored
       missing = missing or not stored
-      if stored and not is_same(stored, event, name) then different = different or stored end
+      if stored and not is_same(self.state, stored, event, name) then
+        different = different or stored
+      end
     end
   end
   if not known then return nil end
@@ -367,7 +390,7 @@ Store.publish = Store.append
 function Store:set_route(route, stream, options)
   local batch, expected = new_batch(self), (options or {}).expected
   if expected ~= nil then batch:expect_route(route, expected or nil) end
-  return batch:set_route(route, stream):commit()
+  return batch:set_route(route, stream, options):commit()
 end
 
 function Store:put_row(table_name, key, value, options)
@@ -416,8 +439,9 @@ end
 
 function Store:last_event(stream) return self:read():stream(stream):last() end
 
-function Store:stream_version(stream)
-  return state.version(self.state, state.resolve(self.state, rules.check_name(stream, "stream")))
+function Store:stream_version(stream, options)
+  rules.check_name(stream, "stream")
+  return state.version(self.state, state.resolve(self.state, stream, options and options.raw))
 end
 
 function Store:stream_metadata(stream)
@@ -425,7 +449,9 @@ function Store:stream_metadata(stream)
   return found and found.metadata
 end
 
-function Store:route(name) return self.state.routes[rules.check_name(name, "route")] end
+function Store:route(name)
+  return self.state.routes[rules.check_name(name, "route")], self.state.closed[name]
+end
 
 function Store:row(table_name, key)
   local rows = self.state.tables[rules.check_name(table_name, "table")] or {}
@@ -489,7 +515,12 @@ function Store:tags(options)
   return directory(tally(self.state.events, function(e) return e.tags end), options)
 end
 
-function Store:routes(options) return directory(lines_of(self.state.routes, identity), options) end
+function Store:routes(options)
+  return directory(lines_of(self.state.routes, function(stream, name)
+    return stream, self.state.closed[name]
+  end), options)
+end
+
 
 function Store:checkpoints(options)
   return directory(lines_of(self.state.checkpoints, identity), options)

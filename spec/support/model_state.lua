@@ -8,6 +8,7 @@
 ---                 an entry is { revision =, position =, is_link =, serial = }, oldest first
 ---   serials       entries ever made: the link order of `streams_of`
 ---   routes        name -> stream or route
+---   closed        name -> true, of routes that refuse writers
 ---   tables        name -> key -> { value =, version = }
 ---   checkpoints   name -> position
 ---
@@ -21,7 +22,7 @@ local state = {}
 function state.empty()
   return {
     sequence = 0, serials = 0, events = {}, position_of = {}, streams = {}, routes = {},
-    tables = {}, checkpoints = {},
+    closed = {}, tables = {}, checkpoints = {},
   }
 end
 
@@ -33,7 +34,7 @@ end
 
 function state.copy(s)
   local result = shallow(s)
-  for _, name in ipairs { "events", "position_of", "routes", "checkpoints" } do
+  for _, name in ipairs { "events", "position_of", "routes", "closed", "checkpoints" } do
     result[name] = shallow(s[name])
   end
   result.streams, result.tables = {}, {}
@@ -54,6 +55,14 @@ function state.resolve(s, name, raw)
     seen[name], name = true, s.routes[name]
   end
   return name
+end
+
+--- The same for who writes there.
+local function resolve_open(s, name, raw)
+  local stream, is_closed = state.resolve(s, name, raw), false
+  while name ~= stream do is_closed, name = is_closed or s.closed[name], s.routes[name] end
+  if is_closed then rules.refuse("denied", "the name is closed", { stream = stream }) end
+  return stream
 end
 
 function state.entries(s, name)
@@ -167,7 +176,7 @@ local operations = {}
 state.operations = operations
 
 function operations.append(s, o)
-  local name = o.stream and state.resolve(s, o.stream, o.raw)
+  local name = o.stream and resolve_open(s, o.stream, o.raw)
   local result = { count = #o.events }
   for _, event in ipairs(o.events) do
     local known = s.events[s.position_of[event.id]]
@@ -199,8 +208,18 @@ local function link_event(s, name, position, skip, result)
   end
 end
 
+--- Uses up the revisions of a stream below `revision`.
+local function skip_to(s, name, revision)
+  local stream = open_stream(s, name)
+  if stream.next > revision then
+    rules.refuse("wrong_expected_version", name .. " is beyond the revision",
+      { actual = stream.next - 1, stream = name })
+  end
+  stream.next = revision
+end
+
 function operations.link(s, o)
-  local name = state.resolve(s, o.stream, o.raw)
+  local name = resolve_open(s, o.stream, o.raw)
   local result = { count = 0 }
   for _, id in ipairs(o.ids) do link_event(s, name, position_of(s, id), o.skip, result) end
   return result
@@ -208,7 +227,7 @@ end
 
 function operations.link_range(s, o)
   local source = state.resolve(s, o.source, o.raw)
-  local target = state.resolve(s, o.stream, o.raw)
+  local target = resolve_open(s, o.stream, o.raw)
   local result, seen = { count = 0 }, 0
   if source == target and #state.entries(s, source) > 0 then
     rules.misuse("a stream cannot be linked into itself")
@@ -217,14 +236,41 @@ function operations.link_range(s, o)
     if entry.revision >= o.first and (o.last == -1 or entry.revision <= o.last) then
       seen = seen + 1
       if seen > rules.EVENTS_MAX then rules.refuse("too_large", "too many entries to link") end
+      if o.keep then skip_to(s, target, entry.revision) end
       link_event(s, target, entry.position, o.skip, result)
     end
+  end
+  local version = state.version(s, source)
+  if o.keep and o.last == -1 and version > state.version(s, target) then
+    skip_to(s, target, version + 1)
   end
   return result
 end
 
+function operations.link_merged(s, o)
+  local target, left, result = resolve_open(s, o.stream, o.raw), {}, { count = 0 }
+  local seen = { [target] = true }
+  for index, source in ipairs(o.sources) do
+    local name = state.resolve(s, source[1], o.raw)
+    left[index] = {}
+    for _, entry in ipairs(state.entries(s, name)) do
+      if seen[name] then rules.misuse("a stream is named twice in a merge") end
+      if entry.revision >= source[2] then table.insert(left[index], entry.position) end
+    end
+    seen[name] = #state.entries(s, name) > 0
+  end
+  for _ = 1, math.huge do
+    local lowest
+    for _, list in ipairs(left) do
+      if list[1] and (not lowest or list[1] < lowest[1]) then lowest = list end
+    end
+    if not lowest then return result end
+    link_event(s, target, table.remove(lowest, 1), o.skip, result)
+  end
+end
+
 function operations.unlink(s, o)
-  local name = state.resolve(s, o.stream, o.raw)
+  local name = resolve_open(s, o.stream, o.raw)
   for _, id in ipairs(o.ids) do
     local _, index = state.find_entry(s, name, position_of(s, id))
     if not index then
@@ -237,14 +283,14 @@ function operations.unlink(s, o)
 end
 
 function operations.delete_stream(s, o)
-  local name = state.resolve(s, o.stream, o.raw)
+  local name = resolve_open(s, o.stream, o.raw)
   local count = #state.entries(s, name)
   s.streams[name] = nil
   return { count = count }
 end
 
 function operations.truncate(s, o)
-  local name = state.resolve(s, o.stream, o.raw)
+  local name = resolve_open(s, o.stream, o.raw)
   local kept, removed = {}, 0
   for _, entry in ipairs(state.entries(s, name)) do
     if entry.revision >= o.before then kept[#kept + 1] = entry else removed = removed + 1 end
@@ -254,7 +300,7 @@ function operations.truncate(s, o)
 end
 
 function operations.set_stream_metadata(s, o)
-  local name = state.resolve(s, o.stream, o.raw)
+  local name = resolve_open(s, o.stream, o.raw)
   open_stream(s, name).metadata = o.metadata
   forget_if_unused(s, name)
   return {}
@@ -262,7 +308,7 @@ end
 
 function operations.set_route(s, o)
   local previous = s.routes[o.route]
-  s.routes[o.route] = o.stream
+  s.routes[o.route], s.closed[o.route] = o.stream, o.closed
   state.resolve(s, o.route)
   return { previous = previous }
 end
