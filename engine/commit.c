@@ -167,6 +167,7 @@ static int apply_group(tycho__txn *txn, struct request *group, uint64_t *applied
         txn->is_changed = false;
         int status = check_rules(txn, request->store);
         if (status == TYCHO_OK) status = tycho__apply(txn, request->batch);
+        tycho__recent_let_go(txn);
         if (status != TYCHO_OK) {
             set_verdict(request, status);
             clear_results(request->batch);

@@ -60,6 +60,7 @@ typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
 struct tycho__generation; /* generation.h */
+struct tycho__pending; /* pending.h */
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -127,6 +128,8 @@ struct tycho__txn {
     struct tycho__generation *generations[2]; /* what is not settled (recent.c) */
     bool has_generations;                     /* they were asked for */
     struct tycho__generation *shared; /* of a write transaction: where an abort has to take out */
+    uint32_t held;                    /* so many additions since that was locked; 0: it is not */
+    struct tycho__pending *pending;   /* links that are not written yet */
 };
 
 /* BUSY when all reader slots are taken. */

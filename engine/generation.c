@@ -156,6 +156,7 @@ int tycho__generation_add(tycho__generation *g, tycho__recent_list *list, uint64
         if (status != TYCHO_OK) return status;
     }
     if (list->count == 0) list->base = ordinal;
+    if (value >> 1 > list->highest) list->highest = value >> 1;
     assert(list->kind != TYCHO__STREAM || ordinal == list->base + list->count);
     list->values[list->count] = value;
     if (has_links) list->links[list->count] = link;

@@ -5,7 +5,7 @@
 ** order of commits, so that each of its parts is one, too, and a snapshot sees a first part of
 ** each. It knows neither tables nor transactions: recent.c fills, shares and locks it.
 **
-**      lists   by kind and number; values of 8 bytes, and numbers of links only where there are links
+**      lists   by kind and number; values of 8 bytes, numbers of links only where there are any
 **      ids     the i-th is that of the event at base_head + 1 + i
 **      ways    the i-th is that of the link base_links + 1 + i, chained by position
 **
@@ -25,6 +25,7 @@ typedef struct tycho__recent_list {
     uint32_t count;
     uint32_t capacity;
     uint64_t base;    /* of a stream: the revision of the first */
+    uint64_t highest; /* position; also of what was taken out again */
     uint64_t *values; /* position << 1 | is_link */
     uint64_t *links;  /* numbers of links, 0 for appended events; NULL: all are */
 } tycho__recent_list;

@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-enum { HEAD = 48, FIRST_SLOTS = 64, KEPT_LISTS = 262144 };
+enum { HEAD = 56, FIRST_SLOTS = 64, KEPT_LISTS = 262144 };
 
 /* The hash beside the pointer saves most visits to lists that are not the one. */
 struct name_slot {
@@ -54,6 +54,7 @@ int tycho__list_parse(tycho__list *list, uint8_t kind, uint32_t number, tycho_by
     list->first = tycho__load64(from + 24);
     list->tail_base = tycho__load64(from + 32);
     list->tail_last = tycho__load64(from + 40);
+    list->highest = tycho__load64(from + 48);
     list->name = tycho__bytes(from + HEAD, from[7]);
     list->tail = from + HEAD + from[7];
     list->tail_size = row.size - HEAD - from[7];
@@ -78,6 +79,7 @@ int tycho__list_write(tycho__txn *txn, const tycho__list *list) {
     tycho__store64(row + 24, list->first);
     tycho__store64(row + 32, list->tail_base);
     tycho__store64(row + 40, list->tail_last);
+    tycho__store64(row + 48, list->highest);
     tycho__copy(row + HEAD, list->name);
     tycho__copy(row + HEAD + list->name.size, tycho__bytes(list->tail, list->tail_size));
     tycho__store32(row,
@@ -369,6 +371,10 @@ int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list
     status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;
     list->recent = tycho__recent_count(txn, kind, number);
+    if (txn->is_write) {
+        uint64_t highest = tycho__recent_highest(txn, kind, number);
+        if (highest > list->highest) list->highest = highest;
+    }
     list->count += list->recent;
     if (kind == TYCHO__STREAM) list->next += list->recent;
     return TYCHO_OK;
@@ -461,6 +467,7 @@ void tycho__list_append(tycho__list *list, uint64_t position, tycho__recent_item
     item->ordinal = is_stream ? list->next : position;
     item->position = position;
     if (is_stream) list->next++;
+    if (position > list->highest) list->highest = position;
     list->count++;
     list->recent++;
 }
@@ -475,6 +482,7 @@ int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uin
     if (list->tail_count == 0) list->tail_base = ordinal;
     list->tail_size += tycho__entry_encode(tail + list->tail_size, value, list->tail_last);
     list->tail_last = value >> 1;
+    if (list->tail_last > list->highest) list->highest = list->tail_last;
     list->tail_count++;
     tycho__list_touch(txn, list);
     return TYCHO_OK;

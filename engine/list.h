@@ -40,6 +40,7 @@ typedef struct tycho__list {
     uint64_t first;
     uint64_t tail_base;
     uint64_t tail_last;
+    uint64_t highest; /* no entry has or had a higher position */
     uint32_t tail_count;
     tycho_bytes name;
     const uint8_t *tail;

@@ -1,15 +1,16 @@
 /* recent.c - entries that are not settled yet: filled from the log, shared, joined; see recent.h.
 **
 ** A write transaction is the only one that changes generations: while it lasts, nobody else commits
-** what a reader could have to catch up with. So it looks without the lock, and takes it to add.
+** what a reader could have to catch up with. So it looks without the lock, and takes it to add; it
+** keeps it for a few additions, and lets go of it at the end of a batch.
 */
 #include "recent.h"
 
 #include <stdlib.h>
 
-#include "list.h"
+#include "pending.h"
 
-enum { FROZEN, NEWEST, LAST_SLOTS = 1 << 18 };
+enum { FROZEN, NEWEST, LAST_SLOTS = 1 << 18, HELD = 64 };
 
 static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for recent entries");
@@ -38,24 +39,11 @@ static int add_record(tycho__generation *g, const tycho__event_view *event) {
     return tycho__generation_add_id(g, event->id, (event->flags & TYCHO__UUID_ID) != 0);
 }
 
-static int add_link(tycho__generation *g, const uint8_t *row) {
-    uint32_t stream = tycho__load32(row + 8);
-    uint64_t revision = tycho__load64(row + 12), position = tycho__load64(row + 20);
-    int status = add(g, TYCHO__STREAM, stream, revision, position, g->links + 1);
-    return status == TYCHO_OK ? tycho__generation_add_way(g, position, stream, revision) : status;
-}
-
-/* The row of the link behind the last. TYCHO_NOT_FOUND when there are `end` already. */
-static int next_link(const tycho__generation *g, tycho__txn *txn, uint64_t end, tycho_bytes *row) {
-    uint8_t wanted[8];
-    if (g->links >= end) return TYCHO_NOT_FOUND;
-    tycho__key64(wanted, g->links + 1);
-    int status = tycho__get(txn, TYCHO__PENDING, tycho__bytes(wanted, sizeof wanted), row);
-    if (status == TYCHO_NOT_FOUND || (status == TYCHO_OK && row->size != TYCHO__PENDING_SIZE)) {
-        return tycho__fail(TYCHO_CORRUPT, "link %llu is not in table pending",
-                           (unsigned long long)(g->links + 1));
-    }
-    return status;
+static int add_link(tycho__generation *g, const tycho__pending *row, uint32_t i) {
+    uint64_t revision = row->revision + i, position = row->values[i] >> 1;
+    int status = add(g, TYCHO__STREAM, row->stream, revision, position, row->link + i);
+    if (status != TYCHO_OK) return status;
+    return tycho__generation_add_way(g, position, row->stream, revision);
 }
 
 static int next_event(tycho__generation *g, tycho__txn *txn, uint64_t end) {
@@ -77,33 +65,17 @@ static int next_event(tycho__generation *g, tycho__txn *txn, uint64_t end) {
 
 /* Reads the log, and links where they were made, up to a position and the number of a link. */
 static int catch_up(tycho__generation *g, tycho__txn *txn, uint64_t head, uint64_t links) {
-    tycho_bytes row = {NULL, 0};
-    int link_status = next_link(g, txn, links, &row);
-    while (g->head < head || link_status == TYCHO_OK) {
-        int status;
-        if (link_status == TYCHO_OK && tycho__load64(row.data) <= g->head) {
-            status = add_link(g, row.data);
-            link_status = next_link(g, txn, links, &row);
-        } else if (link_status != TYCHO_OK && link_status != TYCHO_NOT_FOUND) {
-            return link_status;
-        } else {
-            status = next_event(g, txn, head);
+    tycho__pending row;
+    int status = TYCHO_OK;
+    while (g->links < links && status == TYCHO_OK) {
+        status = tycho__pending_read(txn, g->links + 1, &row);
+        while (status == TYCHO_OK && g->head < row.head) status = next_event(g, txn, head);
+        for (uint32_t i = 0; i < row.count && status == TYCHO_OK; i++) {
+            status = add_link(g, &row, i);
         }
-        if (status != TYCHO_OK) return status;
     }
-    return link_status == TYCHO_NOT_FOUND ? TYCHO_OK : link_status;
-}
-
-int tycho__pending_put(tycho__txn *txn, uint64_t link, uint32_t stream, uint64_t revision,
-                       uint64_t position) {
-    uint8_t key[8], row[TYCHO__PENDING_SIZE];
-    tycho__key64(key, link);
-    tycho__store64(row, txn->state.head);
-    tycho__store32(row + 8, stream);
-    tycho__store64(row + 12, revision);
-    tycho__store64(row + 20, position);
-    return tycho__put(txn, TYCHO__PENDING, tycho__bytes(key, sizeof key),
-                      tycho__bytes(row, sizeof row));
+    while (g->head < head && status == TYCHO_OK) status = next_event(g, txn, head);
+    return status;
 }
 
 /* ---------------------------------------------------------------- sharing */
@@ -239,6 +211,17 @@ uint64_t tycho__recent_count(tycho__txn *txn, uint8_t kind, uint32_t number) {
     return count;
 }
 
+uint64_t tycho__recent_highest(tycho__txn *txn, uint8_t kind, uint32_t number) {
+    uint64_t highest = 0;
+    assert(txn->is_write);
+    for (int i = FROZEN; i <= NEWEST; i++) {
+        const tycho__generation *g = txn->generations[i];
+        const tycho__recent_list *list = g == NULL ? NULL : tycho__generation_find(g, kind, number);
+        if (list != NULL && list->highest > highest) highest = list->highest;
+    }
+    return highest;
+}
+
 uint64_t tycho__recent_begin(const tycho__txn *txn, uint8_t kind, uint32_t number) {
     uint64_t settled = txn->state.settled;
     return (is_moved(txn, kind, number) ? settled + txn->state.settling : settled) + 1;
@@ -348,6 +331,19 @@ static tycho__generation *newest(tycho__txn *txn) {
     return txn->generations[NEWEST];
 }
 
+/* Keeps readers out of the generation, for up to HELD additions: taking a lock for each would cost
+** more than the addition. What the transaction began itself has no readers. */
+static void hold(tycho__txn *txn, tycho__generation *g) {
+    if (g != txn->shared) return;
+    if (txn->held == HELD) tycho__recent_let_go(txn);
+    if (txn->held++ == 0) pthread_rwlock_wrlock(&g->lock);
+}
+
+void tycho__recent_let_go(tycho__txn *txn) {
+    if (txn->held > 0) pthread_rwlock_unlock(&txn->shared->lock);
+    txn->held = 0;
+}
+
 static int put_item(tycho__txn *txn, tycho__generation *g, const tycho__recent_item *item,
                     uint64_t link) {
     tycho__list *list = item->list;
@@ -372,7 +368,7 @@ int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, ui
     txn->is_changed = true;
     if (g == NULL) return no_memory();
     assert(event->position == g->head + 1);
-    pthread_rwlock_wrlock(&g->lock);
+    hold(txn, g);
     for (uint32_t i = 0; i < count && status == TYCHO_OK; i++) {
         status = put_item(txn, g, &items[i], 0);
     }
@@ -380,7 +376,6 @@ int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, ui
         bool is_uuid = (event->flags & TYCHO__UUID_ID) != 0;
         status = tycho__generation_add_id(g, event->id, is_uuid);
     }
-    pthread_rwlock_unlock(&g->lock);
     return status;
 }
 
@@ -390,17 +385,17 @@ int tycho__recent_put_link(tycho__txn *txn, const tycho__recent_item *item) {
     txn->is_changed = true;
     if (g == NULL) return no_memory();
     assert(link == g->links + 1);
-    pthread_rwlock_wrlock(&g->lock);
+    hold(txn, g);
     int status = put_item(txn, g, item, link);
     if (status == TYCHO_OK) {
         status = tycho__generation_add_way(g, item->position, item->list->number, item->ordinal);
     }
-    pthread_rwlock_unlock(&g->lock);
     return status;
 }
 
 void tycho__recent_freeze(tycho__txn *txn) {
     assert(txn->is_write && txn->generations[FROZEN] == NULL);
+    tycho__recent_let_go(txn);
     txn->generations[FROZEN] = txn->generations[NEWEST];
     txn->generations[NEWEST] = NULL;
 }
@@ -445,6 +440,7 @@ void tycho__recent_commit(tycho__txn *txn) {
 void tycho__recent_abort(tycho__txn *txn) {
     tycho__generation *g = txn->shared;
     if (g == NULL) return;
+    tycho__recent_let_go(txn);
     pthread_rwlock_wrlock(&g->lock);
     tycho__generation_undo(g);
     pthread_rwlock_unlock(&g->lock);

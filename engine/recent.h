@@ -48,6 +48,9 @@ void tycho__recent_drop(tycho__txn *txn);
 /* How many entries of a list the snapshot sees here. */
 uint64_t tycho__recent_count(tycho__txn *txn, uint8_t kind, uint32_t number);
 
+/* No entry of a list that is here has a higher position. */
+uint64_t tycho__recent_highest(tycho__txn *txn, uint8_t kind, uint32_t number);
+
 /* The first position whose entry in the list of a type or tag is not settled. */
 uint64_t tycho__recent_begin(const tycho__txn *txn, uint8_t kind, uint32_t number);
 
@@ -98,6 +101,9 @@ int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, ui
                             const tycho__event_view *event);
 int tycho__recent_put_link(tycho__txn *txn, const tycho__recent_item *item);
 
+/* Lets readers look again at what is added to: at the end of a batch. */
+void tycho__recent_let_go(tycho__txn *txn);
+
 /* For the beginning and the ends of a write transaction. */
 void tycho__recent_mark(tycho__txn *txn);
 void tycho__recent_commit(tycho__txn *txn);
@@ -110,11 +116,5 @@ void tycho__recent_settled(tycho__txn *txn);
 
 /* The generations of the environment, for env.c; nobody uses it any more. */
 void tycho__recent_forget(tycho__env *env);
-
-/* Table `pending`: key u64 number of the link, value of this size: u64 head when it was made, u32
-** stream, u64 revision, u64 position. */
-enum { TYCHO__PENDING_SIZE = 28 };
-int tycho__pending_put(tycho__txn *txn, uint64_t link, uint32_t stream, uint64_t revision,
-                       uint64_t position);
 
 #endif

@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-#include "list.h"
+#include "pending.h"
 #include "stream.h"
 
 #if !defined(TYCHO__DUE_ENTRIES) /* test builds settle all the time */
@@ -161,21 +161,6 @@ static int settle_ids(tycho__txn *txn, const tycho__generation *g, uint64_t *bud
 
 /* ---------------------------------------------------------------- all of it */
 
-static int remove_pending(tycho__txn *txn) {
-    uint64_t first = txn->state.links_settled + 1, end = first + txn->state.links_settling;
-    for (uint64_t link = first; link < end; link++) {
-        uint8_t key[8];
-        tycho__key64(key, link);
-        int status = tycho__remove(txn, TYCHO__PENDING, tycho__bytes(key, sizeof key));
-        if (status == TYCHO_NOT_FOUND) {
-            status = tycho__fail(TYCHO_CORRUPT, "link %llu is not in table pending",
-                                 (unsigned long long)link);
-        }
-        if (status != TYCHO_OK) return status;
-    }
-    return TYCHO_OK;
-}
-
 /* The newest generation, which is not empty, is to be settled from now on. */
 static void freeze(tycho__txn *txn) {
     tycho__state *state = &txn->state;
@@ -192,7 +177,7 @@ static void freeze(tycho__txn *txn) {
 
 static int finish(tycho__txn *txn) {
     tycho__state *state = &txn->state;
-    int status = remove_pending(txn);
+    int status = tycho__pending_remove(txn, state->links_settled + 1, state->links_settling);
     if (status != TYCHO_OK) return status;
     state->settled += state->settling;
     state->links_settled += state->links_settling;
@@ -229,7 +214,9 @@ static bool is_settling(const tycho__state *state) {
 int tycho__settle_begin(tycho__txn *txn) {
     int status = TYCHO_OK;
     assert(txn->is_write);
+    tycho__recent_let_go(txn);
     if (is_settling(&txn->state)) status = settle_frozen(txn, UINT64_MAX);
+    if (status == TYCHO_OK) status = tycho__pending_write(txn);
     if (status == TYCHO_OK && newest_entries(&txn->state) > 0) freeze(txn);
     return status;
 }

@@ -5,7 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "env.h"
-#include "list.h"
+#include "pending.h"
 #include "recent.h"
 
 #define LOW_SPACE (1u << 20)
@@ -224,6 +224,8 @@ static void end_write(tycho__txn *txn) {
     tycho__recent_drop(txn);
     tycho__generation_release(txn->shared);
     txn->shared = NULL;
+    free(txn->pending);
+    txn->pending = NULL;
     txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
 }
 
@@ -236,7 +238,9 @@ void tycho__txn_abort(tycho__txn *txn) {
 }
 
 int tycho__txn_commit(tycho__txn *txn) {
+    tycho__recent_let_go(txn);
     int status = tycho__lists_write(txn);
+    if (status == TYCHO_OK) status = tycho__pending_write(txn);
     if (status == TYCHO_OK) status = tycho__state_write(txn);
     if (status != TYCHO_OK) {
         tycho__txn_abort(txn);

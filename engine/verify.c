@@ -16,6 +16,7 @@
 
 #include "apply.h"
 #include "cursor.h"
+#include "pending.h"
 #include "settle.h"
 
 enum { STEP_EVENTS = 1000, FINDINGS_MAX = 1000 };
@@ -226,6 +227,11 @@ static int walk_list(tycho_verification *v, int *budget) {
             end_list(v);
             return TYCHO_OK;
         }
+        bool is_settled = status == TYCHO_OK && entry.ordinal < v->entries.boundary;
+        if (is_settled && entry.position > v->entries.list.highest) {
+            find(v, "the list %u of kind %u has an entry of position %llu, above its highest",
+                 v->entries.list.number, v->entries.list.kind, (unsigned long long)entry.position);
+        }
         if (status == TYCHO_OK) status = check_entry(v, &entry);
         if (status != TYCHO_OK) return status;
         v->ordinal = entry.ordinal + 1;
@@ -375,7 +381,7 @@ static int step_counts(tycho_verification *v) {
     const tycho__state *state = &v->txn->state;
     uint64_t garbage, pending;
     int status = tycho__row_count(v->txn, TYCHO__GARBAGE, &garbage);
-    if (status == TYCHO_OK) status = tycho__row_count(v->txn, TYCHO__PENDING, &pending);
+    if (status == TYCHO_OK) status = tycho__pending_count(v->txn, &pending);
     if (status != TYCHO_OK) return status;
     if (pending != state->links_made - state->links_settled) {
         find(v, "%llu links are not settled, but table pending has %llu",
