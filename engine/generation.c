@@ -84,10 +84,18 @@ static uint64_t list_key(uint8_t kind, uint32_t number) {
     return (uint64_t)kind << 32 | number;
 }
 
+static size_t first_slot(uint64_t key, size_t count) {
+    return (size_t)(key * 0x9e3779b97f4a7c15u >> 32) & (count - 1);
+}
+
+void tycho__generation_prefetch(const tycho__generation *g, uint8_t kind, uint32_t number) {
+    __builtin_prefetch(&g->list_slots[first_slot(list_key(kind, number), g->list_slot_count)], 1);
+}
+
 /* The slot that has the list, or where it would be. */
 static struct tycho__list_slot *list_slot(struct tycho__list_slot *slots, size_t count,
                                           uint64_t key) {
-    size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) & (count - 1);
+    size_t i = first_slot(key, count);
     while (slots[i].list != NULL && slots[i].key != key) i = (i + 1) & (count - 1);
     return &slots[i];
 }
@@ -252,6 +260,11 @@ int tycho__generation_add_id(tycho__generation *g, tycho_bytes packed, bool is_u
     enter_ids(g, g->id_count - 1);
     g->head++;
     return TYCHO_OK;
+}
+
+void tycho__generation_prefetch_id(const tycho__generation *g, tycho_bytes packed, bool is_uuid) {
+    uint64_t hash = tycho__hash(packed.data, packed.size, is_uuid ? 1 : 0);
+    __builtin_prefetch(&g->id_slots[id_slot(hash, g->id_slot_count)], 1);
 }
 
 uint64_t tycho__generation_find_id(const tycho__generation *g, tycho_bytes packed, bool is_uuid) {

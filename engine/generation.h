@@ -92,6 +92,10 @@ static inline uint64_t tycho__generation_age(const tycho__generation *g) {
 tycho__recent_list *tycho__generation_find(const tycho__generation *g, uint8_t kind,
                                            uint32_t number);
 
+/* Fetch where a list or an id is looked for into the caches of the processor. */
+void tycho__generation_prefetch(const tycho__generation *g, uint8_t kind, uint32_t number);
+void tycho__generation_prefetch_id(const tycho__generation *g, tycho_bytes packed, bool is_uuid);
+
 /* How many entries of a list (may be NULL) a snapshot with this head and so many links sees. */
 uint32_t tycho__generation_visible(const tycho__recent_list *list, uint64_t head, uint64_t links);
 

@@ -12,17 +12,18 @@
 
 #include <stdlib.h>
 
-enum { HEAD = 56, FIRST_SLOTS = 64, KEPT_LISTS = 262144 };
+enum { HEAD = 56, FIRST_SLOTS = 64, KEPT_LISTS = 262144, PREFETCHED_LISTS = 16384 };
 
-/* The hash beside the pointer saves most visits to lists that are not the one. */
-struct name_slot {
-    uint64_t hash;
+/* What is beside the pointer saves visits to lists that are not the one: the hash of the name, or
+** kind << 32 | number. */
+struct slot {
+    uint64_t key;
     tycho__list *list;
 };
 
 struct tycho__lists {
-    tycho__list **by_number;
-    struct name_slot *by_name;
+    struct slot *by_number;
+    struct slot *by_name;
     tycho__list **all;   /* in no order */
     tycho__list **dirty; /* to be written; has room for all */
     size_t dirty_count;
@@ -90,9 +91,8 @@ int tycho__list_write(tycho__txn *txn, const tycho__list *list) {
 
 /* ---------------------------------------------------------------- memory */
 
-static size_t number_slot(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
-    uint64_t hash = (row_seed(kind, number) + 1) * 0x9e3779b97f4a7c15u;
-    return (size_t)(hash >> 32) & (lists->slots - 1);
+static size_t number_slot(const struct tycho__lists *lists, uint64_t key) {
+    return (size_t)((key + 1) * 0x9e3779b97f4a7c15u >> 32) & (lists->slots - 1);
 }
 
 static uint64_t name_hash(uint8_t kind, tycho_bytes name) {
@@ -100,35 +100,79 @@ static uint64_t name_hash(uint8_t kind, tycho_bytes name) {
 }
 
 static tycho__list *find_number(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
+    uint64_t key = row_seed(kind, number);
     if (lists == NULL) return NULL;
-    for (size_t i = number_slot(lists, kind, number);; i = (i + 1) & (lists->slots - 1)) {
-        tycho__list *list = lists->by_number[i];
-        if (list == NULL || (list->number == number && list->kind == kind)) return list;
+    for (size_t i = number_slot(lists, key);; i = (i + 1) & (lists->slots - 1)) {
+        const struct slot *slot = &lists->by_number[i];
+        if (slot->list == NULL || slot->key == key) return slot->list;
     }
 }
 
-static tycho__list *find_name(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
-    if (lists == NULL) return NULL;
-    uint64_t hash = name_hash(kind, name);
+/* The list among those of a hash that has the name; NULL when there is none. */
+static tycho__list *find_hash(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name,
+                              uint64_t hash) {
     size_t mask = lists->slots - 1;
     for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
         tycho__list *list = lists->by_name[i].list;
         if (list == NULL) return NULL;
-        if (lists->by_name[i].hash != hash) continue;
+        if (lists->by_name[i].key != hash) continue;
         bool is_live = (list->flags & TYCHO__LIST_DELETED) == 0;
         if (is_live && list->kind == kind && tycho__equal(list->name, name)) return list;
     }
 }
 
+static tycho__list *find_name(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
+    return lists == NULL ? NULL : find_hash(lists, kind, name, name_hash(kind, name));
+}
+
+/* Four steps over all names, so that the processor fetches for all of them at once. */
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count) {
+    const struct tycho__lists *lists = txn->lists;
+    const struct slot *slots[TYCHO__PREFETCH];
+    uint64_t hashes[TYCHO__PREFETCH];
+    assert(count <= TYCHO__PREFETCH);
+    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = name_hash(TYCHO__STREAM, names[i]);
+        slots[i] = &lists->by_name[hashes[i] & (lists->slots - 1)];
+        __builtin_prefetch(slots[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i]->key != hashes[i]) slots[i] = NULL;
+        if (slots[i] == NULL || slots[i]->list == NULL) continue;
+        __builtin_prefetch(slots[i]->list, 1);
+        __builtin_prefetch((const uint8_t *)slots[i]->list + 64, 1);
+        __builtin_prefetch((const uint8_t *)slots[i]->list + 128, 1);
+    }
+    for (size_t step = 0; step < 2; step++) {
+        for (size_t i = 0; i < count; i++) {
+            if (slots[i] != NULL) tycho__recent_prefetch(txn, slots[i]->list, step);
+        }
+    }
+}
+
+void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step) {
+    const struct tycho__lists *lists = txn->lists;
+    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    const struct slot *slot = &lists->by_number[number_slot(lists, row_seed(kind, number))];
+    if (step == 0) {
+        __builtin_prefetch(slot);
+    } else if (slot->list != NULL) {
+        __builtin_prefetch(slot->list, 1);
+        __builtin_prefetch((const uint8_t *)slot->list + 64, 1);
+        __builtin_prefetch((const uint8_t *)slot->list + 128, 1);
+    }
+}
+
 static void enter(struct tycho__lists *lists, tycho__list *list, uint64_t hash) {
     size_t mask = lists->slots - 1;
-    size_t i = number_slot(lists, list->kind, list->number);
-    while (lists->by_number[i] != NULL) i = (i + 1) & mask;
-    lists->by_number[i] = list;
+    uint64_t key = row_seed(list->kind, list->number);
+    size_t i = number_slot(lists, key);
+    while (lists->by_number[i].list != NULL) i = (i + 1) & mask;
+    lists->by_number[i] = (struct slot){key, list};
     i = (size_t)hash & mask;
     while (lists->by_name[i].list != NULL) i = (i + 1) & mask;
-    lists->by_name[i].list = list;
-    lists->by_name[i].hash = hash;
+    lists->by_name[i] = (struct slot){hash, list};
 }
 
 static void free_tables(struct tycho__lists *lists) {
@@ -164,9 +208,9 @@ static struct tycho__lists *new_tables(size_t slots) {
     return NULL;
 }
 
-static void move_list(struct tycho__lists *to, const struct name_slot *slot) {
+static void move_list(struct tycho__lists *to, const struct slot *slot) {
     to->all[to->count++] = slot->list;
-    enter(to, slot->list, slot->hash);
+    enter(to, slot->list, slot->key);
 }
 
 /* Makes room for one more list. */
@@ -201,9 +245,9 @@ static struct tycho__lists *halve(struct tycho__lists *old) {
     }
     lists->halvings = old->halvings + 1;
     for (size_t i = 0; i < old->slots; i++) {
-        struct name_slot *slot = &old->by_name[i];
+        struct slot *slot = &old->by_name[i];
         if (slot->list == NULL) continue;
-        if ((slot->hash >> (24 + old->halvings % 32) & 1) != 0) {
+        if ((slot->key >> (24 + old->halvings % 32) & 1) != 0) {
             move_list(lists, slot);
         } else {
             free_list(slot->list);

@@ -361,6 +361,26 @@ static int put_item(tycho__txn *txn, tycho__generation *g, const tycho__recent_i
     return status;
 }
 
+void tycho__recent_prefetch(const tycho__txn *txn, const tycho__list *list, size_t step) {
+    const tycho__generation *g = txn->generations[NEWEST];
+    if (list == NULL || g == NULL) return;
+    bool is_known = list->recent_serial == g->serial;
+    if (step == 0 && is_known) {
+        __builtin_prefetch(list->recent_list, 1);
+    } else if (is_known) {
+        __builtin_prefetch(list->recent_list->values + list->recent_list->count, 1);
+    } else if (step == 0) {
+        tycho__generation_prefetch(g, list->kind, list->number);
+    }
+}
+
+void tycho__recent_prefetch_id(const tycho__txn *txn, tycho_bytes packed, bool is_uuid) {
+    for (int i = FROZEN; i <= NEWEST; i++) {
+        const tycho__generation *g = txn->generations[i];
+        if (g != NULL) tycho__generation_prefetch_id(g, packed, is_uuid);
+    }
+}
+
 int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, uint32_t count,
                             const tycho__event_view *event) {
     tycho__generation *g = newest(txn);

@@ -96,6 +96,11 @@ typedef struct tycho__recent_item {
     uint64_t position;
 } tycho__recent_item;
 
+/* Fetches where the next entry of a list goes, in two steps, 0 and 1. */
+void tycho__recent_prefetch(const tycho__txn *txn, const struct tycho__list *list, size_t step);
+/* Fetches where an id is looked for. */
+void tycho__recent_prefetch_id(const tycho__txn *txn, tycho_bytes packed, bool is_uuid);
+
 /* Adds what the next event, or the link number `state.links_made`, enters. */
 int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, uint32_t count,
                             const tycho__event_view *event);

@@ -93,8 +93,22 @@ static int settle_list(tycho__txn *txn, const tycho__recent_list *from, tycho__l
 ** ROW for each way back and id, 1 for each entry. */
 enum { LIST = 64, ROW = 16 };
 
+enum { AHEAD = 4 };
+
 static void spend(uint64_t *budget, uint64_t cost) {
     *budget -= cost < *budget ? cost : *budget;
+}
+
+/* Fetches what the next lists need from memory, some of them ahead. */
+static void prefetch(const tycho__txn *txn, const tycho__generation *g, size_t i) {
+    if (i + 3 * AHEAD >= g->list_count) return;
+    const tycho__recent_list *list = tycho__generation_sorted(g, i + 3 * AHEAD);
+    __builtin_prefetch(list);
+    list = tycho__generation_sorted(g, i + 2 * AHEAD);
+    __builtin_prefetch(list->values);
+    tycho__list_prefetch(txn, list->kind, list->number, 0);
+    list = tycho__generation_sorted(g, i + AHEAD);
+    tycho__list_prefetch(txn, list->kind, list->number, 1);
 }
 
 static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
@@ -105,7 +119,9 @@ static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *b
     if (tail == NULL) return no_memory();
     scratch.tail = tail;
     int status = TYCHO_OK;
-    for (; i<g->list_count && * budget> 0 && status == TYCHO_OK; i++) {
+    for (; i < g->list_count && status == TYCHO_OK; i++) {
+        if (*budget == 0) break;
+        prefetch(txn, g, i);
         const tycho__recent_list *list = tycho__generation_sorted(g, i);
         status = settle_list(txn, list, &scratch);
         state->moved_kind = list->kind;
@@ -143,7 +159,8 @@ static int settle_ways(tycho__txn *txn, const tycho__generation *g, uint64_t *bu
 
 static int settle_ids(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
     tycho__state *state = &txn->state;
-    for (; state->moved_number<g->id_count && * budget> 0; state->moved_number++) {
+    for (; state->moved_number < g->id_count; state->moved_number++) {
+        if (*budget == 0) return TYCHO_OK;
         uint8_t value[8];
         tycho__sorted_id id = tycho__generation_sorted_id(g, state->moved_number);
         tycho__store64(value, id.position);

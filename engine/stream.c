@@ -31,6 +31,7 @@ int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *str
 int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position) {
     uint8_t key[1 + TYCHO_ID_MAX];
     tycho_bytes value;
+    tycho__recent_prefetch_id(txn, packed, is_uuid); /* for when the table does not have it */
     key[0] = is_uuid;
     tycho__copy(key + 1, packed);
     int status = tycho__get(txn, TYCHO__IDS, tycho__bytes(key, 1u + packed.size), &value);
