@@ -179,7 +179,7 @@ static void prefetch(const tycho__txn *txn, tycho__reader steps, uint32_t count)
     size_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         tycho__step step;
-        if (tycho__step_read(&steps, &step, false) != TYCHO_OK) return; /* told when it is applied */
+        if (tycho__step_read(&steps, &step, false) != TYCHO_OK) return; /* told later */
         if (step.kind == TYCHO__APPEND && step.name.size > 0) names[found++] = step.name;
     }
     tycho__lists_prefetch(txn, names, found);

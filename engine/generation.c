@@ -3,13 +3,6 @@
 
 #include <stdlib.h>
 
-enum { FIRST_CHUNK = 4 << 10, LAST_CHUNK = 256 << 10 };
-
-struct tycho__chunk {
-    struct tycho__chunk *before;
-    size_t size, used;
-};
-
 static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for recent entries");
 }
@@ -25,8 +18,8 @@ tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t
     g->base_head = g->head = head;
     g->base_links = g->links = links;
     g->list_slot_count = g->id_slot_count = slots;
-    g->list_slots = calloc(slots, sizeof *g->list_slots);
-    g->id_slots = calloc(slots, sizeof *g->id_slots);
+    g->list_slots = tycho__table_make(slots, sizeof *g->list_slots);
+    g->id_slots = tycho__table_make(slots, sizeof *g->id_slots);
     if (g->list_slots != NULL && g->id_slots != NULL) return g;
     tycho__generation_release(g);
     return NULL;
@@ -34,39 +27,16 @@ tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t
 
 void tycho__generation_release(tycho__generation *g) {
     if (g == NULL || atomic_fetch_sub(&g->shares, 1) > 1) return;
-    while (g->chunks != NULL) {
-        struct tycho__chunk *before = g->chunks->before;
-        free(g->chunks);
-        g->chunks = before;
-    }
+    tycho__arena_free(&g->arena);
     pthread_rwlock_destroy(&g->lock);
     tycho__generation_forget_orders(g);
-    free(g->list_slots);
+    tycho__table_free(g->list_slots, g->list_slot_count, sizeof *g->list_slots);
     free(g->ids);
-    free(g->id_slots);
+    tycho__table_free(g->id_slots, g->id_slot_count, sizeof *g->id_slots);
     free(g->ways);
     free(g->way_slots);
     free(g->added);
     free(g);
-}
-
-/* Zeroed memory that lives as long as the generation; NULL when there is none. */
-static void *take_memory(tycho__generation *g, size_t size) {
-    struct tycho__chunk *chunk = g->chunks;
-    assert(size % sizeof(void *) == 0);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t wanted = chunk == NULL ? FIRST_CHUNK : chunk->size * 2;
-        if (wanted > LAST_CHUNK) wanted = LAST_CHUNK;
-        if (wanted < size) wanted = size;
-        chunk = calloc(1, sizeof *chunk + wanted);
-        if (chunk == NULL) return NULL;
-        chunk->size = wanted;
-        chunk->before = g->chunks;
-        g->chunks = chunk;
-    }
-    void *memory = (uint8_t *)(chunk + 1) + chunk->used;
-    chunk->used += size;
-    return memory;
 }
 
 /* Room for one more element of `size` bytes in an array; NULL when there is no memory. */
@@ -108,13 +78,13 @@ tycho__recent_list *tycho__generation_find(const tycho__generation *g, uint8_t k
 static int grow_lists(tycho__generation *g) {
     if (g->list_count * 2 < g->list_slot_count) return TYCHO_OK;
     size_t count = g->list_slot_count * 2;
-    struct tycho__list_slot *slots = calloc(count, sizeof *slots);
+    struct tycho__list_slot *slots = tycho__table_make(count, sizeof *slots);
     if (slots == NULL) return no_memory();
     for (size_t i = 0; i < g->list_slot_count; i++) {
         const struct tycho__list_slot *slot = &g->list_slots[i];
         if (slot->list != NULL) *list_slot(slots, count, slot->key) = *slot;
     }
-    free(g->list_slots);
+    tycho__table_free(g->list_slots, g->list_slot_count, sizeof *g->list_slots);
     g->list_slots = slots;
     g->list_slot_count = count;
     return TYCHO_OK;
@@ -128,7 +98,7 @@ int tycho__generation_make(tycho__generation *g, uint8_t kind, uint32_t number,
     struct tycho__list_slot *slot = list_slot(g->list_slots, g->list_slot_count, key);
     *out = slot->list;
     if (*out != NULL) return TYCHO_OK;
-    tycho__recent_list *list = take_memory(g, sizeof *list);
+    tycho__recent_list *list = tycho__arena_take(&g->arena, sizeof *list);
     if (list == NULL) return no_memory();
     list->kind = kind;
     list->number = number;
@@ -143,7 +113,8 @@ int tycho__generation_make(tycho__generation *g, uint8_t kind, uint32_t number,
 static int grow_list(tycho__generation *g, tycho__recent_list *list, bool has_links) {
     uint32_t capacity = list->capacity;
     if (list->count == capacity) capacity = capacity == 0 ? 2 : capacity * 2;
-    uint64_t *values = take_memory(g, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
+    uint64_t *values =
+        tycho__arena_take(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
     if (values == NULL) return no_memory();
     uint64_t *links = has_links ? values + capacity : NULL;
     size_t size = list->count * sizeof *values;
@@ -238,9 +209,9 @@ static int grow_ids(tycho__generation *g) {
     g->ids = ids;
     if (g->id_count * 2 < g->id_slot_count) return TYCHO_OK;
     assert(g->id_count < UINT32_MAX / 4);
-    uint64_t *slots = calloc(g->id_slot_count * 2, sizeof *slots);
+    uint64_t *slots = tycho__table_make(g->id_slot_count * 2, sizeof *slots);
     if (slots == NULL) return no_memory();
-    free(g->id_slots);
+    tycho__table_free(g->id_slots, g->id_slot_count, sizeof *g->id_slots);
     g->id_slots = slots;
     g->id_slot_count *= 2;
     enter_ids(g, 0);
@@ -251,7 +222,7 @@ int tycho__generation_add_id(tycho__generation *g, tycho_bytes packed, bool is_u
     int status = grow_ids(g);
     assert(packed.size <= TYCHO_ID_MAX && g->head == g->base_head + g->id_count);
     if (status != TYCHO_OK) return status;
-    uint8_t *bytes = take_memory(g, (2 + packed.size + 7) & ~(size_t)7);
+    uint8_t *bytes = tycho__arena_take(&g->arena, 2 + packed.size);
     if (bytes == NULL) return no_memory();
     bytes[0] = (uint8_t)(1 + packed.size);
     bytes[1] = is_uuid ? 1 : 0;

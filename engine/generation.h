@@ -9,12 +9,13 @@
 **      ids     the i-th is that of the event at base_head + 1 + i
 **      ways    the i-th is that of the link base_links + 1 + i, chained by position
 **
-** Lists, entries and ids lie in chunks, which go all at once. What the present write transaction
+** What the present write transaction
 ** adds is behind a mark and can be taken out again.
 */
 #ifndef TYCHO__GENERATION_H
 #define TYCHO__GENERATION_H
 
+#include "arena.h"
 #include "env.h"
 #include "record.h"
 
@@ -38,7 +39,6 @@ typedef struct tycho__recent_way {
     uint32_t before; /* 1 + place of another one of the same chain, 0: none */
 } tycho__recent_way;
 
-struct tycho__chunk;
 struct tycho__sorted;
 
 /* The key beside the pointer saves visits to lists that are not the one. */
@@ -54,7 +54,7 @@ typedef struct tycho__generation {
     uint64_t serial;                /* never used twice in a process */
     uint64_t base_head, base_links; /* where it begins */
     uint64_t head, links;           /* how far it goes, what is not committed included */
-    struct tycho__chunk *chunks;
+    tycho__arena arena; /* of lists, entries and ids */
     struct tycho__list_slot *list_slots;
     size_t list_slot_count, list_count;
     uint64_t entry_count; /* of all lists */

@@ -1,16 +1,17 @@
 /* list.c - names, rows of lists, and the lists that a write transaction has in memory.
 **
-** The memory is one table, open addressing, twice: by (kind, number) and by (kind, name). Lists are
-** allocated one by one. After a commit the environment keeps them for the next write transaction,
-** which takes them over when nobody else has committed in between; so a process that writes alone
-** looks up the names and rows of its streams, types and tags once (for up to KEPT_LISTS of them,
-** some 260 bytes each). Nothing outlives an abort.
+** The memory is one table, open addressing, twice: by (kind, number) and by (kind, name). Lists lie
+** in an arena. After a commit the environment keeps them for the next write transaction, which
+** takes them over when nobody else has committed in between; so a process that writes alone looks
+** up the names and rows of its streams, types and tags once (for up to KEPT_LISTS of them, some 260
+** bytes each). Nothing outlives an abort.
 */
 #include "list.h"
 
-#include "recent.h"
-
 #include <stdlib.h>
+
+#include "arena.h"
+#include "recent.h"
 
 enum { HEAD = 56, FIRST_SLOTS = 64, KEPT_LISTS = 262144, PREFETCHED_LISTS = 16384 };
 
@@ -27,7 +28,8 @@ struct tycho__lists {
     tycho__list **all;   /* in no order */
     tycho__list **dirty; /* to be written; has room for all */
     size_t dirty_count;
-    size_t slots; /* of each table, a power of 2 */
+    tycho__arena arena; /* of lists and their names; tails have memory of their own */
+    size_t slots;       /* of each table, a power of 2 */
     size_t count;
     unsigned halvings;
 };
@@ -176,8 +178,8 @@ static void enter(struct tycho__lists *lists, tycho__list *list, uint64_t hash) 
 }
 
 static void free_tables(struct tycho__lists *lists) {
-    free(lists->by_number);
-    free(lists->by_name);
+    tycho__table_free(lists->by_number, lists->slots, sizeof *lists->by_number);
+    tycho__table_free(lists->by_name, lists->slots, sizeof *lists->by_name);
     free(lists->all);
     free(lists->dirty);
 }
@@ -195,8 +197,8 @@ static struct tycho__lists *new_tables(size_t slots) {
     struct tycho__lists *lists = calloc(1, sizeof *lists);
     if (lists == NULL) return NULL;
     lists->slots = slots;
-    lists->by_number = calloc(slots, sizeof *lists->by_number);
-    lists->by_name = calloc(slots, sizeof *lists->by_name);
+    lists->by_number = tycho__table_make(slots, sizeof *lists->by_number);
+    lists->by_name = tycho__table_make(slots, sizeof *lists->by_name);
     lists->all = calloc(slots / 2 + 1, sizeof *lists->all);
     lists->dirty = calloc(slots / 2 + 1, sizeof *lists->dirty);
     if (lists->by_number != NULL && lists->by_name != NULL && lists->all != NULL &&
@@ -225,50 +227,52 @@ static int grow(tycho__txn *txn) {
     for (size_t i = 0; old != NULL && i < old->dirty_count; i++) {
         lists->dirty[lists->dirty_count++] = old->dirty[i];
     }
-    if (old != NULL) free_tables(old);
-    free(old);
+    if (old != NULL) {
+        lists->arena = old->arena;
+        lists->halvings = old->halvings;
+        free_tables(old);
+        free(old);
+    }
     txn->lists = lists;
     return TYCHO_OK;
 }
 
-static void free_list(tycho__list *list) {
-    free((void *)(uintptr_t)list->tail);
-    free(list);
+/* A copy of a list, with its name but without its tail. NULL without memory. */
+static tycho__list *copy_list(struct tycho__lists *lists, const tycho__list *list) {
+    tycho__list *copy = tycho__arena_take(&lists->arena, sizeof *copy + list->name.size);
+    if (copy == NULL) return NULL;
+    *copy = *list;
+    tycho__copy(copy + 1, list->name);
+    copy->name = tycho__bytes(copy + 1, list->name.size);
+    copy->tail = NULL;
+    copy->tail_capacity = 0;
+    return copy;
 }
 
-/* Frees every second list, another half each time; all of them without memory. */
+/* Keeps every second list, another half each time; none of them without memory. */
 static struct tycho__lists *halve(struct tycho__lists *old) {
     struct tycho__lists *lists = new_tables(old->slots);
-    if (lists == NULL) {
-        tycho__lists_free(old);
-        return NULL;
+    bool has_memory = lists != NULL;
+    if (has_memory) lists->halvings = old->halvings + 1;
+    for (size_t i = 0; i < old->slots && has_memory; i++) {
+        struct slot slot = old->by_name[i];
+        if (slot.list == NULL || (slot.key >> (24 + old->halvings % 32) & 1) == 0) continue;
+        slot.list = copy_list(lists, slot.list);
+        has_memory = slot.list != NULL;
+        if (has_memory) move_list(lists, &slot);
     }
-    lists->halvings = old->halvings + 1;
-    for (size_t i = 0; i < old->slots; i++) {
-        struct slot *slot = &old->by_name[i];
-        if (slot->list == NULL) continue;
-        if ((slot->key >> (24 + old->halvings % 32) & 1) != 0) {
-            move_list(lists, slot);
-        } else {
-            free_list(slot->list);
-        }
-    }
-    free_tables(old);
-    free(old);
-    return lists;
+    tycho__lists_free(old);
+    if (has_memory) return lists;
+    tycho__lists_free(lists);
+    return NULL;
 }
 
 /* Takes a copy of `list`, with its name but without its tail, into the memory. */
 static int keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept) {
     int status = grow(txn);
     if (status != TYCHO_OK) return status;
-    tycho__list *copy = malloc(sizeof *copy + list->name.size);
+    tycho__list *copy = copy_list(txn->lists, list);
     if (copy == NULL) return no_memory();
-    *copy = *list;
-    tycho__copy(copy + 1, list->name);
-    copy->name = tycho__bytes(copy + 1, list->name.size);
-    copy->tail = NULL;
-    copy->tail_capacity = 0;
     txn->lists->all[txn->lists->count++] = copy;
     enter(txn->lists, copy, name_hash(copy->kind, copy->name));
     copy->is_dirty = false;
@@ -366,8 +370,9 @@ void tycho__lists_keep(tycho__txn *txn) {
 
 void tycho__lists_free(struct tycho__lists *lists) {
     if (lists == NULL) return;
-    for (size_t i = 0; i < lists->count; i++) free_list(lists->all[i]);
+    for (size_t i = 0; i < lists->count; i++) free((void *)(uintptr_t)lists->all[i]->tail);
     free_tables(lists);
+    tycho__arena_free(&lists->arena);
     free(lists);
 }
 

@@ -8,7 +8,7 @@ local FILE_LINES, FUNCTION_LINES, COLUMNS, PARAMETERS = 600, 60, 100, 6
 -- ones. The header of the commit group is only words, so that the environment can hold the group.
 local LAYERS = {
   { "tycho.h", "base.h", "commit.h" },
-  { "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h" },
+  { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h" },
   { "table.h", "env.h", "list.h", "generation.h", "recent.h", "pending.h" },
   { "query.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h" },
