@@ -122,6 +122,52 @@ static int check_checkpoint(tycho__txn *txn, tycho_batch *batch, const tycho__st
     return check_number(batch, "the checkpoint", step->name, position, step->number);
 }
 
+/* The highest token of a lock that a committed batch demanded; 0: none did. */
+static int read_fence(tycho__txn *txn, tycho_bytes name, uint64_t *token) {
+    tycho_bytes value;
+    *token = 0;
+    int status = tycho__get(txn, TYCHO__FENCES, name, &value);
+    if (status == TYCHO_OK && value.size == 8) *token = tycho__load64(value.data);
+    return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
+}
+
+/* That the lock is held with this token was seen by who commits (commit.c); here, that nobody wrote
+** under a later one. */
+static int check_fence(tycho__txn *txn, tycho_batch *batch, const tycho__step *step) {
+    uint64_t highest;
+    int status = read_fence(txn, step->name, &highest);
+    if (status != TYCHO_OK || step->number >= highest) return status;
+    return check_number(batch, "the token", step->name, highest, step->number);
+}
+
+static int raise_fence(tycho__txn *txn, const tycho__step *step) {
+    uint64_t highest;
+    int status = read_fence(txn, step->name, &highest);
+    if (status != TYCHO_OK || step->number <= highest) return status;
+    return tycho__put(txn, TYCHO__FENCES, step->name,
+                      tycho__bytes(&step->number, sizeof step->number));
+}
+
+/* Once all else of the batch is done. */
+static int raise_fences(tycho__txn *txn, const tycho_batch *batch) {
+    tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&batch->conditions));
+    int status = TYCHO_OK;
+    if (batch->lock_count == 0) return TYCHO_OK;
+    for (uint32_t i = 0; i < batch->condition_count && status == TYCHO_OK; i++) {
+        tycho__step step;
+        status = tycho__step_read(&steps, &step, true);
+        if (status == TYCHO_OK && step.kind == TYCHO__LOCK_IS) status = raise_fence(txn, &step);
+    }
+    return status;
+}
+
+static int check_rules(const tycho__txn *txn, tycho_batch *batch, uint64_t version) {
+    if (txn->state.rules == version) return TYCHO_OK;
+    batch->receipt.actual = (int64_t)txn->state.rules;
+    return tycho__fail(TYCHO_CONDITION_FAILED, "the rules have version %llu, not %llu",
+                       (unsigned long long)txn->state.rules, (unsigned long long)version);
+}
+
 static int check_condition(tycho__txn *txn, tycho_batch *batch, const tycho__step *step) {
     switch (step->kind) {
     case TYCHO__STREAM_IS:
@@ -132,6 +178,10 @@ static int check_condition(tycho__txn *txn, tycho_batch *batch, const tycho__ste
         return check_route(txn, batch, step);
     case TYCHO__ROW_IS:
         return check_row(txn, batch, step);
+    case TYCHO__LOCK_IS:
+        return check_fence(txn, batch, step);
+    case TYCHO__RULES_ARE:
+        return check_rules(txn, batch, step->number);
     default:
         assert(step->kind == TYCHO__CHECKPOINT_IS);
         return check_checkpoint(txn, batch, step);
@@ -187,7 +237,7 @@ static void prefetch(const tycho__txn *txn, tycho__reader steps, uint32_t count)
 
 static int apply_operations(tycho__txn *txn, tycho_batch *batch) {
     tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&batch->operations));
-    uint64_t before = txn->state.head;
+    uint64_t before = batch->head_before = txn->state.head;
     for (uint32_t i = 0; i < batch->operation_count; i++) {
         tycho__step step;
         tycho_result *result = &batch->results[i];
@@ -242,6 +292,7 @@ int tycho__apply(tycho__txn *txn, tycho_batch *batch) {
         status = check_conditions(txn, batch);
         if (status == TYCHO_OK) status = check_expectations(txn, batch);
         if (status == TYCHO_OK) status = apply_operations(txn, batch);
+        if (status == TYCHO_OK) status = raise_fences(txn, batch);
         if (status != TYCHO_OK) {
             if (!is_verdict(status)) txn->is_changed = true; /* half of something was done */
             txn->state.sequence--;

@@ -25,6 +25,8 @@ int tycho__overwrite_apply(tycho__txn *txn, tycho_batch *batch, const tycho__ste
 
 int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                       tycho_result *result);
+int tycho__link_new_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                          tycho_result *result);
 int tycho__link_range_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                             tycho_result *result);
 int tycho__link_merged_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,

@@ -22,6 +22,7 @@ void tycho_batch_destroy(tycho_batch *batch) {
     if (batch == NULL) return;
     tycho__buffer_free(&batch->conditions);
     tycho__buffer_free(&batch->operations);
+    tycho__buffer_free(&batch->other);
     tycho__buffer_free(&batch->encoded);
     tycho__buffer_free(&batch->names);
     free(batch->results);
@@ -41,20 +42,31 @@ void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent) {
 }
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch) {
-    tycho__batch_mark mark = {batch->conditions.size, batch->operations.size, batch->element_count,
-                              batch->condition_count, batch->operation_count, batch->route_count};
+    tycho__batch_mark mark = {
+        batch->conditions.size, batch->operations.size, batch->element_count, batch->link_count,
+        batch->condition_count, batch->operation_count, batch->route_count,   batch->lock_count};
     return mark;
 }
 
+void tycho__batch_exchange(tycho_batch *batch) {
+    tycho__buffer operations = batch->operations;
+    batch->operations = batch->other;
+    batch->other = operations;
+    batch->is_exchanged = !batch->is_exchanged;
+}
+
 void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark) {
+    if (batch->is_exchanged) tycho__batch_exchange(batch);
     assert(mark->conditions_size <= batch->conditions.size);
     assert(mark->operations_size <= batch->operations.size);
     batch->conditions.size = mark->conditions_size;
     batch->operations.size = mark->operations_size;
     batch->element_count = mark->element_count;
+    batch->link_count = mark->link_count;
     batch->condition_count = mark->condition_count;
     batch->operation_count = mark->operation_count;
     batch->route_count = mark->route_count;
+    batch->lock_count = mark->lock_count;
 }
 
 /* ---------------------------------------------------------------- one step */
@@ -106,8 +118,10 @@ static int add_condition(tycho_batch *batch, const tycho__step *step, const elem
                            TYCHO_BATCH_STEPS_MAX);
     }
     int status = write_step(batch, step, list, true);
-    if (status == TYCHO_OK) batch->condition_count++;
-    return status;
+    if (status != TYCHO_OK) return status;
+    batch->condition_count++;
+    if (step->kind == TYCHO__LOCK_IS) batch->lock_count++;
+    return TYCHO_OK;
 }
 
 static int add_operation(tycho_batch *batch, tycho__step *step, const elements *list) {
@@ -171,8 +185,18 @@ int tycho_batch_expect_row(tycho_batch *batch, tycho_bytes table, tycho_bytes ke
     return add_condition(batch, &step, NULL);
 }
 
+int tycho_batch_expect_lock(tycho_batch *batch, tycho_bytes name, uint64_t token) {
+    tycho__step step = {.kind = TYCHO__LOCK_IS, .name = name, .number = token};
+    return add_condition(batch, &step, NULL);
+}
+
 int tycho_batch_expect_checkpoint(tycho_batch *batch, tycho_bytes name, uint64_t position) {
     tycho__step step = {.kind = TYCHO__CHECKPOINT_IS, .name = name, .number = position};
+    return add_condition(batch, &step, NULL);
+}
+
+int tycho__batch_expect_rules(tycho_batch *batch, uint64_t version) {
+    tycho__step step = {.kind = TYCHO__RULES_ARE, .number = version};
     return add_condition(batch, &step, NULL);
 }
 
@@ -299,12 +323,22 @@ int tycho_batch_set_checkpoint(tycho_batch *batch, tycho_bytes name, uint64_t po
     return add_operation(batch, &step, NULL);
 }
 
+int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script) {
+    tycho__step step = {.kind = TYCHO__DEPLOY, .name = name, .value = script};
+    return add_operation(batch, &step, NULL);
+}
+
 int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *events, size_t count) {
     int status = check_list(events, count, "events");
     if (status != TYCHO_OK) return status;
     tycho__step step = {.kind = TYCHO__OVERWRITE};
     elements list = {.events = events, .count = count};
     return add_operation(batch, &step, &list);
+}
+
+int tycho__batch_reserve_tokens(tycho_batch *batch, uint64_t tokens) {
+    tycho__step step = {.kind = TYCHO__RESERVE_TOKENS, .number = tokens};
+    return add_operation(batch, &step, NULL);
 }
 
 /* ---------------------------------------------------------------- the whole batch */
@@ -327,10 +361,15 @@ int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes) {
     return TYCHO_OK;
 }
 
+static int too_many_steps(void) {
+    return tycho__fail(TYCHO_TOO_LARGE, "the batch has over %d steps", TYCHO_BATCH_STEPS_MAX);
+}
+
 /* Checks `count` steps and copies them to `run`. */
 static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t count,
                         bool is_condition) {
     const uint8_t *begin = reader->at;
+    uint32_t plain = 0; /* steps that no hook added */
     for (uint32_t i = 0; i < count; i++) {
         tycho__step step;
         int status = tycho__step_read(reader, &step, is_condition);
@@ -339,6 +378,17 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         }
         if (status != TYCHO_OK) return status;
         if (!is_condition && step.kind == TYCHO__SET_ROUTE) batch->route_count++;
+        if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
+        if (is_condition || step.kind != TYCHO__LINK_NEW) {
+            plain++;
+        } else {
+            batch->link_count += step.count;
+        }
+        if (plain > TYCHO_BATCH_STEPS_MAX) return too_many_steps();
+        if (batch->link_count > TYCHO_BATCH_LINKS_MAX) {
+            return tycho__fail(TYCHO_TOO_LARGE, "the batch has over %d links of hooks",
+                               TYCHO_BATCH_LINKS_MAX);
+        }
         if (batch->element_count > TYCHO_BATCH_EVENTS_MAX) {
             return tycho__fail(TYCHO_TOO_LARGE, "the batch names over %d events",
                                TYCHO_BATCH_EVENTS_MAX);
@@ -358,8 +408,8 @@ static int decode_batch(tycho_batch *batch, tycho__reader *reader) {
         return tycho__fail(TYCHO_NEWER_FORMAT, "the batch has unknown flags: 0x%x", flags);
     }
     if (batch->condition_count > TYCHO_BATCH_STEPS_MAX ||
-        batch->operation_count > TYCHO_BATCH_STEPS_MAX) {
-        return tycho__fail(TYCHO_TOO_LARGE, "the batch has over %d steps", TYCHO_BATCH_STEPS_MAX);
+        batch->operation_count > TYCHO_BATCH_LINKS_MAX) {
+        return too_many_steps();
     }
     batch->is_idempotent = flags != 0;
     int status = decode_steps(batch, reader, batch->condition_count, true);

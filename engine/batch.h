@@ -7,13 +7,18 @@
 struct tycho_batch {
     tycho__buffer conditions; /* encoded steps */
     tycho__buffer operations;
+    tycho__buffer other;   /* operations without what hooks added, if is_exchanged */
     tycho__buffer encoded; /* the whole, made on demand */
+    bool is_exchanged;
     uint32_t condition_count;
     uint32_t operation_count;
     uint32_t route_count; /* operations that set a route: each answers with a name */
+    uint32_t lock_count;  /* conditions on locks, which commit.c checks, too */
     size_t element_count; /* events and ids named */
+    size_t link_count;    /* links that hooks added */
     bool is_idempotent;
 
+    uint64_t head_before; /* while it is applied */
     tycho_receipt receipt;
     tycho_result *results;
     size_t results_capacity;
@@ -24,15 +29,24 @@ struct tycho_batch {
 
 /* What a batch was before a hook added to it. */
 typedef struct tycho__batch_mark {
-    size_t conditions_size, operations_size, element_count;
-    uint32_t condition_count, operation_count, route_count;
+    size_t conditions_size, operations_size, element_count, link_count;
+    uint32_t condition_count, operation_count, route_count, lock_count;
 } tycho__batch_mark;
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch);
 void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark);
 
+/* The operations written anew become the batch's, or the first ones again. */
+void tycho__batch_exchange(tycho_batch *batch);
+
+/* The rules have this version; for commit.c. */
+int tycho__batch_expect_rules(tycho_batch *batch, uint64_t version);
+
 /* Empties the receipt and makes room for it, so that apply itself cannot run out of memory. */
 int tycho__batch_begin_receipt(tycho_batch *batch);
+
+/* The operation by which tokens of locks up to this one may be given. */
+int tycho__batch_reserve_tokens(tycho_batch *batch, uint64_t tokens);
 
 /* Put a fact into the receipt. */
 void tycho__batch_set_event(tycho_batch *batch, tycho_bytes packed, bool is_uuid);

@@ -21,6 +21,7 @@
 #include <sys/statvfs.h>
 
 #include "apply.h"
+#include "lock.h"
 #include "settle.h"
 #include "store.h"
 
@@ -37,6 +38,7 @@ enum request_state { QUEUED, LEADING, DONE };
 struct request {
     tycho_batch *batch;
     tycho_store *store;
+    bool is_own; /* of the engine: flushed, and no rule is asked */
     enum request_state state;
     int status;
     char sentence[256]; /* of the failure: sentences belong to threads */
@@ -106,7 +108,7 @@ static void refuse_group(struct request *group, int status) {
 static uint32_t strictest_sync(const struct request *group) {
     uint32_t sync = TYCHO_SYNC_NONE;
     for (const struct request *request = group; request != NULL; request = request->next) {
-        uint32_t wanted = request->store->options.sync;
+        uint32_t wanted = request->is_own ? TYCHO_SYNC_FULL : request->store->options.sync;
         if (wanted < sync) sync = wanted; /* refused ones too: a settlement may go with them */
     }
     return sync;
@@ -150,11 +152,22 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, struct req
     return TYCHO_OK;
 }
 
-static int check_rules(const tycho__txn *txn, const tycho_store *store) {
-    if (txn->state.rules == 0 || store->hooks.expand != NULL) return TYCHO_OK;
+static int check_rules(const tycho__txn *txn, const struct request *request) {
+    if (txn->state.rules == 0 || request->store->hooks.expand != NULL) return TYCHO_OK;
+    if (request->is_own) return TYCHO_OK;
     return tycho__fail(TYCHO_DENIED,
                        "the store has deployed scripts and this host cannot run them: "
                        "link the script host, or only read");
+}
+
+/* The locks that a batch demands are looked at here and not in apply, whose result depends on state
+** and bytes alone. A replay is answered without. */
+static int check_locks(tycho__txn *txn, tycho_batch *batch) {
+    if (batch->lock_count == 0) return TYCHO_OK;
+    int status = tycho__batch_begin_receipt(batch);
+    if (status != TYCHO_OK) return status;
+    if (batch->is_idempotent && tycho__replay(txn, batch) == TYCHO_OK) return TYCHO_OK;
+    return tycho__locks_check(txn->env, batch);
 }
 
 /* Applies the batches that have no verdict yet. TYCHO_OK: the transaction can be committed, with
@@ -165,7 +178,8 @@ static int apply_group(tycho__txn *txn, struct request *group, uint64_t *applied
         if (request->status != TYCHO_OK) continue;
         bool was_changed = txn->is_changed;
         txn->is_changed = false;
-        int status = check_rules(txn, request->store);
+        int status = check_rules(txn, request);
+        if (status == TYCHO_OK) status = check_locks(txn, request->batch);
         if (status == TYCHO_OK) status = tycho__apply(txn, request->batch);
         tycho__recent_let_go(txn);
         if (status != TYCHO_OK) {
@@ -204,10 +218,13 @@ static uint64_t entries_made(const tycho__txn *txn) {
     return txn->state.head + txn->state.links_made;
 }
 
-static int commit_group(tycho__env *env, struct request *group, uint64_t *applied) {
+/* `*sequence` is that of the last batch when something was committed, else 0. */
+static int commit_group(tycho__env *env, struct request *group, uint64_t *applied,
+                        uint64_t *sequence) {
     tycho__txn txn;
     uint64_t added;
     int status;
+    *sequence = 0;
     do {
         status = tycho__txn_write(env, strictest_sync(group), &txn);
         if (status != TYCHO_OK) return status;
@@ -229,10 +246,11 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
         bool must_flush = is_replay && strictest_sync(group) == TYCHO_SYNC_FULL;
         return must_flush ? tycho__env_sync(env) : status;
     }
-    uint64_t sequence = txn.state.sequence;
+    uint64_t last = txn.state.sequence;
     status = tycho__txn_commit(&txn);
-    if (status == TYCHO_OK) return TYCHO_OK;
-    return judge_commit(env, sequence, status);
+    if (status != TYCHO_OK) return judge_commit(env, last, status);
+    *sequence = last;
+    return TYCHO_OK;
 }
 
 /* Takes a group off the queue: the leader's own request first, then, unless it is to be alone, what
@@ -269,7 +287,7 @@ static void finish_group(struct tycho__writer *writer, struct request *group,
 
 static void lead(struct tycho__writer *writer, struct request *own) {
     tycho__env *env = own->store->env;
-    uint64_t applied = 0;
+    uint64_t applied = 0, sequence = 0;
     int status = tycho__gate_enter(&env->gate, own->store->options.write_timeout_ms);
     bool is_inside = status == TYCHO_OK;
     pthread_mutex_lock(&writer->mutex);
@@ -278,13 +296,10 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     struct request *group = take_group(writer, !is_inside);
     pthread_mutex_unlock(&writer->mutex);
     if (is_inside) status = check_space(writer, env, group);
-    if (status == TYCHO_OK) status = commit_group(env, group, &applied);
+    if (status == TYCHO_OK) status = commit_group(env, group, &applied, &sequence);
     if (is_inside) tycho__gate_leave(&env->gate);
-    if (status != TYCHO_OK) {
-        refuse_group(group, status);
-    } else if (applied > 0) {
-        tycho__gate_announce(&env->gate);
-    }
+    if (status != TYCHO_OK) refuse_group(group, status);
+    if (sequence > 0) tycho__gate_announce(&env->gate, sequence);
     pthread_mutex_lock(&writer->mutex);
     if (status == TYCHO_OK && applied > 0) writer->commits++;
     if (status == TYCHO_OK) writer->batches += applied;
@@ -292,9 +307,9 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     pthread_mutex_unlock(&writer->mutex);
 }
 
-static int submit(tycho_store *store, tycho_batch *batch) {
+static int submit(tycho_store *store, tycho_batch *batch, bool is_own) {
     struct tycho__writer *writer = store->env->writer;
-    struct request request = {.batch = batch, .store = store, .state = QUEUED};
+    struct request request = {.batch = batch, .store = store, .is_own = is_own, .state = QUEUED};
     if (pthread_cond_init(&request.wake, NULL) != 0) {
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a commit");
     }
@@ -365,6 +380,30 @@ static int check_commit(tycho_store *store, const tycho_batch *batch) {
     return TYCHO_OK;
 }
 
+int tycho__commit_own(tycho_store *store, tycho_batch *batch) {
+    int status = check_commit(store, batch);
+    return status == TYCHO_OK ? submit(store, batch, true) : status;
+}
+
+/* Expands the batch under the rules that were seen last, on the condition that they still hold.
+** Stale: they do not, and the present ones are known now. */
+static int submit_expanded(tycho_store *store, tycho_batch *batch, bool *is_stale) {
+    uint64_t rules = atomic_load(&store->env->rules);
+    int status = TYCHO_OK;
+    *is_stale = false;
+    if (rules == TYCHO__UNSEEN) status = tycho_rules_version(store, &rules);
+    if (status == TYCHO_OK) {
+        status = store->hooks.expand(store->hooks.context, store, rules, batch);
+    }
+    uint32_t own = batch->condition_count;
+    if (status == TYCHO_OK) status = tycho__batch_expect_rules(batch, rules);
+    if (status != TYCHO_OK) return status;
+    status = submit(store, batch, false);
+    *is_stale = status == TYCHO_CONDITION_FAILED && batch->receipt.condition == (int32_t)own;
+    if (*is_stale) atomic_store(&store->env->rules, (uint64_t)batch->receipt.actual);
+    return status;
+}
+
 int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt) {
     if (receipt != NULL) *receipt = NULL;
     int status = check_commit(store, batch);
@@ -374,11 +413,12 @@ int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **r
     batch->receipt.operation = -1;
     batch->receipt.condition = -1;
     if (receipt != NULL) *receipt = &batch->receipt;
-    if (store->hooks.expand != NULL) {
-        status = store->hooks.expand(store->hooks.context, store, batch);
-    }
-    if (status == TYCHO_OK) status = submit(store, batch);
-    tycho__batch_mark_restore(batch, &mark);
+    if (store->hooks.expand == NULL) return submit(store, batch, false);
+    bool is_stale;
+    do {
+        status = submit_expanded(store, batch, &is_stale);
+        tycho__batch_mark_restore(batch, &mark);
+    } while (is_stale);
     if (batch->receipt.result_count > mark.operation_count) {
         batch->receipt.result_count = mark.operation_count;
     }

@@ -15,6 +15,10 @@ struct tycho_store;
 ** quick. Best effort: nothing depends on it. */
 void tycho__commit_settle(struct tycho_store *store);
 
+/* Commits a batch of the engine's own: with a flush, past hooks and deployed scripts. */
+struct tycho_batch;
+int tycho__commit_own(struct tycho_store *store, struct tycho_batch *batch);
+
 /* Commits of this process so far, and the batches in them. */
 void tycho__writer_counts(struct tycho__writer *writer, uint64_t *commits, uint64_t *batches);
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { FIRST_BLOCK = 16, STEPS_MAX = 8192, CURSOR_KEY_VERSION = 1 };
+enum { FIRST_BLOCK = 16, STEPS_MAX = 8192 };
 
 int tycho__cursor_begin(tycho_cursor *cursor, tycho__txn **txn) {
     *txn = NULL;
@@ -364,7 +364,7 @@ int tycho_cursor_key(tycho_cursor *c, tycho_bytes *key) {
     if (c == NULL || key == NULL || !c->has_last) {
         return tycho__fail(TYCHO_MISUSE, "the cursor was on no event yet");
     }
-    c->key[0] = CURSOR_KEY_VERSION;
+    c->key[0] = TYCHO__CURSOR_KEY;
     c->key[1] = c->order;
     tycho__store64(c->key + 2, c->left);
     tycho__store64(c->key + 10, c->last.entry.ordinal);

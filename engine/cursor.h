@@ -59,6 +59,7 @@ struct tycho_cursor {
     tycho__query *query;                  /* filter, and source of FROM_QUERY; NULL: none */
     tycho__entries *walk;                 /* of FROM_STREAM */
     uint64_t low, high;                   /* ordinals, inclusive; what is left of them */
+    uint64_t end;                         /* the ordinal behind all that was there at opening */
     uint64_t position_low, position_high; /* further bounds in a stream */
     int64_t time_low, time_high;          /* inclusive */
     bool has_time_bounds;
@@ -71,6 +72,7 @@ struct tycho_cursor {
     size_t slot_count, slot_at; /* slot_at: the next to be served */
     tycho__item last;           /* that was served, for the key behind it */
     bool has_last;
+    uint64_t passed;            /* of the place that it went on from */
     size_t block_events;        /* how many the next block may have */
     uint64_t walked;            /* position of the transaction's cursor on events */
     tycho__event_view view;     /* of the event served last */
@@ -95,6 +97,26 @@ int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn);
 /* Moves on without looking at the event: TYCHO_OK, TYCHO_END, or a failure. */
 int tycho__cursor_advance(tycho_cursor *cursor);
 
-enum { TYCHO__KEY_SIZE = 26 };
+enum { TYCHO__CURSOR_KEY = 1, TYCHO__PLACE_KEY = 2 }; /* what keys begin with */
+enum { TYCHO__KEY_SIZE = 26, TYCHO__PLACE_SIZE = 46 };
+
+/* The place of a follower, and its key: 0 u8 2 (version), 1 u8 0 (order), 2 left, 10 next,
+** 18 passed, 26 floor, 34 name, 42 u32 stream. A reader who resumes from it where the name leads to
+** the same stream goes on at `next`; in another stream behind the event at `passed`, or, where that
+** is not in it, with the entries of higher positions; in a stream of the same name that was deleted
+** and written again from its beginning. */
+typedef struct tycho__place {
+    uint64_t left;   /* of the limit; UINT64_MAX: no limit */
+    uint64_t next;   /* the first ordinal that was not looked at */
+    uint64_t passed; /* position of the event served last; before that, of the entry in front of
+                     ** the first; 0: none */
+    uint64_t floor;  /* in a stream, positions up to this one are left out; 0: none are */
+    uint64_t name;   /* tycho__place_name(); 0: the log */
+    uint32_t stream; /* its number; 0: it was not there */
+} tycho__place;
+
+/* What tells one resolved name of a stream from another. */
+uint64_t tycho__place_name(const tycho__name *stream);
+tycho_bytes tycho__place_encode(const tycho__place *place, uint8_t to[TYCHO_CURSOR_KEY_MAX]);
 
 #endif

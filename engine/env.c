@@ -18,10 +18,18 @@
 
 #include "commit.h"
 #include "list.h"
+#include "lock.h"
 #include "recent.h"
 #include "text.h"
+#include "watch.h"
 
-enum { FIRST_SLOTS = 256, DEFAULT_READERS = 1022, LOCK_SLOT = 64, LOCK_HEAD = 128 };
+enum {
+    FIRST_SLOTS = 256,
+    DEFAULT_READERS = 1022,
+    LOCK_SLOT = 64,
+    LOCK_HEAD = 128,
+    MAKE_TABLES_MS = 10000
+};
 #define DEFAULT_MAP ((uint64_t)1 << 40)
 #define SMALLEST_MAP ((uint64_t)1 << 26)
 
@@ -91,18 +99,26 @@ static int open_mdb(tycho__env *env, const char *path, const tycho_options *opti
     }
 }
 
-static int open_tables(tycho__env *env, bool is_new) {
+/* Opens all tables. Those that came later (FENCES and what is behind it) may be missing: then they
+** are made when `may_make`, else marked, and `*is_whole` is false. */
+static int open_tables(tycho__env *env, bool may_make, bool *is_whole) {
     static const char *const names[] = {
 #define TYCHO__TABLE(name, text) text,
         TYCHO__TABLE_MAP(TYCHO__TABLE)
 #undef TYCHO__TABLE
     };
     MDB_txn *txn;
-    int error = mdb_txn_begin(env->mdb, NULL, is_new ? 0 : MDB_RDONLY, &txn);
+    int error = mdb_txn_begin(env->mdb, NULL, may_make ? 0 : MDB_RDONLY, &txn);
     if (error != 0) return tycho__mdb_fail(env, error, "opening");
+    *is_whole = true;
     for (int i = 0; i < TYCHO__TABLES && error == 0; i++) {
-        unsigned flags = (is_new ? MDB_CREATE : 0u) | (i == TYCHO__EVENTS ? MDB_INTEGERKEY : 0u);
+        unsigned flags = (may_make ? MDB_CREATE : 0u) | (i == TYCHO__EVENTS ? MDB_INTEGERKEY : 0u);
         error = mdb_dbi_open(txn, names[i], flags, &env->tables[i]);
+        if (error == MDB_NOTFOUND && i >= TYCHO__FENCES) {
+            env->tables[i] = TYCHO__NO_TABLE;
+            *is_whole = false;
+            error = 0;
+        }
     }
     if (error == MDB_NOTFOUND || error == MDB_INCOMPATIBLE) {
         mdb_txn_abort(txn);
@@ -117,9 +133,23 @@ static int open_tables(tycho__env *env, bool is_new) {
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "opening");
 }
 
+/* The same for a store that is there. An older one gets what it lacks, by a commit of its own. */
+static int open_all_tables(tycho__env *env) {
+    bool is_whole;
+    int status = open_tables(env, false, &is_whole);
+    if (status != TYCHO_OK || is_whole || !env->can_write) return status;
+    status = tycho__gate_enter(&env->gate, MAKE_TABLES_MS);
+    if (status != TYCHO_OK) return status;
+    status = open_tables(env, true, &is_whole);
+    tycho__gate_leave(&env->gate);
+    return status;
+}
+
 static void free_env(tycho__env *env) {
     tycho__pool_clear(env);
+    tycho__locks_destroy(env->locks);
     tycho__writer_destroy(env->writer);
+    tycho__watch_destroy(env->watch);
     if (env->mdb != NULL) mdb_env_close(env->mdb);
     for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
     tycho__lists_free(env->kept_lists);
@@ -133,15 +163,18 @@ static void free_env(tycho__env *env) {
 static int new_env(const char *path, bool can_write, tycho__env **out) {
     tycho__env *env = calloc(1, sizeof *env);
     if (env == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
-    env->gate.locks_fd = -1;
+    env->gate.locks_fd = env->gate.directory_fd = -1;
     env->can_write = can_write;
     atomic_store(&env->recent_slots, FIRST_SLOTS);
+    atomic_store(&env->rules, TYCHO__UNSEEN);
     env->fork_count = registry.fork_count;
     pthread_mutex_init(&env->pool_mutex, NULL);
     pthread_mutex_init(&env->recent_mutex, NULL);
     env->path = strdup(path);
     env->writer = tycho__writer_create();
-    if (env->path == NULL || env->writer == NULL) {
+    env->watch = tycho__watch_create();
+    env->locks = tycho__locks_create();
+    if (env->path == NULL || env->writer == NULL || env->watch == NULL || env->locks == NULL) {
         free_env(env);
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
     }
@@ -182,8 +215,9 @@ static int fill_store(const char *path, const tycho_options *options) {
     tycho__env *env = NULL;
     int status = new_env(path, true, &env);
     if (status != TYCHO_OK) return status;
+    bool is_whole;
     status = open_mdb(env, path, options);
-    if (status == TYCHO_OK) status = open_tables(env, true);
+    if (status == TYCHO_OK) status = open_tables(env, true, &is_whole);
     if (status == TYCHO_OK) {
         tycho__txn txn = {.env = env, .is_write = true, .state = {.format = TYCHO__FORMAT}};
         int error = mdb_txn_begin(env->mdb, NULL, 0, &txn.mdb);
@@ -269,7 +303,7 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
     if (env->can_write) status = allocate_lock_file(directory, options, env->path);
     if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
-    if (status == TYCHO_OK) status = open_tables(env, false);
+    if (status == TYCHO_OK) status = open_all_tables(env);
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
     tycho__txn_done(txn);

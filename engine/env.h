@@ -19,6 +19,8 @@
 #include "gate.h"
 #include "table.h"
 
+#define TYCHO__NO_TABLE UINT32_MAX /* of an older store that cannot be written */
+
 enum tycho__kind { /* of names and lists; stored */
                    TYCHO__STREAM = 1,
                    TYCHO__TYPE = 2,
@@ -48,11 +50,13 @@ typedef struct tycho__state {
     uint64_t links_settled;       /* links up to this number are */
     uint64_t settlements;         /* how often any of these was moved */
     uint64_t recent_size;         /* bytes of the records behind what is settled or being settled */
+    uint64_t tokens;              /* of locks, reserved so far: none above was ever given */
+    uint64_t scripts;             /* deployed */
     uint64_t settling;            /* so many events behind `settled` are being settled */
     uint64_t links_settling;      /* and so many links */
     uint64_t moved_kind;          /* how far that is: they are in the tables up to this kind */
     uint64_t moved_number;        /* and number */
-    uint64_t spare[4];
+    uint64_t spare[2];
     uint64_t checksum;
 } tycho__state;
 
@@ -60,7 +64,9 @@ typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
 struct tycho__generation; /* generation.h */
-struct tycho__pending; /* pending.h */
+struct tycho__pending;    /* pending.h */
+struct tycho__watch;      /* watch.c */
+struct tycho__locks;      /* lock.c */
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -68,10 +74,11 @@ typedef struct tycho__type_name {
 } tycho__type_name;
 
 enum { TYCHO__TYPE_CACHE = 4096, TYCHO__POOL = 8 };
+#define TYCHO__UNSEEN UINT64_MAX
 
 struct tycho__env {
     struct MDB_env *mdb;
-    unsigned tables[TYCHO__TABLES];
+    unsigned tables[TYCHO__TABLES]; /* or TYCHO__NO_TABLE, which reads as an empty one */
     tycho__gate gate;
     char *path; /* absolute */
     uint64_t device, inode; /* of data.mdb */
@@ -86,6 +93,9 @@ struct tycho__env {
     unsigned pool_count;
     _Atomic(tycho__type_name *) type_names[TYCHO__TYPE_CACHE];
     struct tycho__writer *writer;
+    struct tycho__watch *watch;
+    struct tycho__locks *locks;
+    _Atomic uint64_t rules;                   /* as last seen; TYCHO__UNSEEN: not yet */
     struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointers */

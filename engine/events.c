@@ -217,18 +217,21 @@ static int is_named(tycho__txn *txn, uint8_t kind, uint32_t number, tycho_bytes 
     return tycho__equal(list.name, name) ? TYCHO_OK : TYCHO_NOT_FOUND;
 }
 
-/* TYCHO_OK when the stored event has the same content; times are not compared, because they are
-** put in where they are left out. TYCHO_NOT_FOUND when it differs. */
+/* TYCHO_OK when the stored event has the same content, TYCHO_NOT_FOUND when it differs. Times are
+** not compared, because they are put in where they are left out; nor are tags in a store that has
+** scripts, because other scripts than now may have added them. */
 static int compare_event(tycho__txn *txn, const tycho__event_view *stored,
                          const tycho__event_view *event) {
-    if (!tycho__equal(stored->body, event->body) || stored->tag_count != event->tag_count ||
-        stored->metadata.size != event->metadata.size) {
+    bool has_rules = txn->state.rules != 0;
+    if (!tycho__equal(stored->body, event->body) || stored->metadata.size != event->metadata.size ||
+        (stored->tag_count != event->tag_count && !has_rules)) {
         return TYCHO_NOT_FOUND;
     }
     int status = is_named(txn, TYCHO__TYPE, stored->type_number, event->type);
     if (status == TYCHO_OK) {
         status = is_named(txn, TYCHO__CONTENT, stored->content_type_number, event->content_type);
     }
+    if (has_rules) return status;
     tycho__reader tags = tycho__reader_of(event->tags);
     for (uint8_t i = 0; i < event->tag_count && status == TYCHO_OK; i++) {
         tycho_bytes tag = tycho__tag_next(&tags);

@@ -17,13 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPENING = 0, WRITING = 1, PAGE_SIZE = 4096, PROBE_MS = 20, OPEN_MS = 10000 };
+enum { OPENING = 0, WRITING = 1, TABLE = 2, PAGE_SIZE = 4096, PROBE_MS = 20, OPEN_MS = 10000 };
 #define MAGIC 0x3159464954594354u /* "TCYTIFY1" */
 
 /* A change of layout takes another file name: processes of both versions may be running. */
 struct notify_page {
     _Atomic uint64_t magic;
-    _Atomic uint32_t commits;
+    _Atomic uint32_t commits; /* sequence announced last << 1 | turned by each disturbance */
     _Atomic uint32_t commit_waiters;
     _Atomic uint32_t leavings; /* of the gate */
     _Atomic uint32_t gate_waiters;
@@ -38,7 +38,7 @@ int64_t tycho__monotonic_ms(void) {
 
 /* ---------------------------------------------------------------- files */
 
-static int fail_file(const char *file) {
+int tycho__gate_fail(const char *file) {
     int error = errno;
     int status = error == EACCES || error == EPERM || error == ELOOP ? TYCHO_DENIED
                  : error == ENOSPC || error == EDQUOT                ? TYCHO_FULL
@@ -47,16 +47,16 @@ static int fail_file(const char *file) {
     return tycho__fail(status, "the file \"%s\" of the store: %s", file, strerror(error));
 }
 
-static int map_page(tycho__gate *gate, int directory) {
-    int fd = openat(directory, "notify", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
-    if (fd < 0) return fail_file("notify");
+static int map_page(tycho__gate *gate) {
+    int fd = openat(gate->directory_fd, "notify", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    if (fd < 0) return tycho__gate_fail("notify");
     int error = posix_fallocate(fd, 0, PAGE_SIZE);
     void *page = MAP_FAILED;
     if (error == 0) page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (error == 0 && page == MAP_FAILED) error = errno;
     close(fd);
     errno = error;
-    if (error != 0) return fail_file("notify");
+    if (error != 0) return tycho__gate_fail("notify");
     gate->page = page;
     struct notify_page *notify = page;
     uint64_t none = 0;
@@ -66,45 +66,63 @@ static int map_page(tycho__gate *gate, int directory) {
 
 int tycho__gate_open(tycho__gate *gate, int directory, bool can_write) {
     gate->page = NULL;
+    gate->locks_fd = -1;
+    gate->directory_fd = fcntl(directory, F_DUPFD_CLOEXEC, 0);
+    if (gate->directory_fd < 0) return tycho__gate_fail(".");
     gate->locks_fd = openat(directory, "locks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
     if (gate->locks_fd >= 0) {
-        int status = map_page(gate, directory);
+        int status = map_page(gate);
         if (status != TYCHO_OK) tycho__gate_close(gate);
         return status;
     }
-    bool is_refused = errno == EACCES || errno == EPERM || errno == EROFS;
-    if (is_refused && !can_write) return TYCHO_OK;
-    return fail_file("locks");
+    int error = errno;
+    bool is_refused = error == EACCES || error == EPERM || error == EROFS;
+    void *page = MAP_FAILED;
+    if (is_refused && !can_write) {
+        page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        error = errno;
+    }
+    if (page != MAP_FAILED) {
+        gate->page = page;
+        return TYCHO_OK;
+    }
+    tycho__gate_close(gate);
+    errno = error;
+    return tycho__gate_fail("locks");
 }
 
 void tycho__gate_close(tycho__gate *gate) {
     if (gate->page != NULL) munmap(gate->page, PAGE_SIZE);
-    if (gate->locks_fd >= 0) close(gate->locks_fd);
+    tycho__gate_drop_after_fork(gate);
     gate->page = NULL;
-    gate->locks_fd = -1;
 }
 
 void tycho__gate_drop_after_fork(tycho__gate *gate) {
     if (gate->locks_fd >= 0) close(gate->locks_fd);
-    gate->locks_fd = -1;
+    if (gate->directory_fd >= 0) close(gate->directory_fd);
+    gate->locks_fd = gate->directory_fd = -1;
 }
 
 /* ---------------------------------------------------------------- futexes */
 
-static void futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms) {
+void tycho__futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms) {
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
     syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
 }
 
-static void futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters) {
-    atomic_fetch_add(word, 1);
+void tycho__futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters) {
     if (atomic_load(waiters) != 0) syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 /* ---------------------------------------------------------------- locks */
 
-static bool set_lock(const tycho__gate *gate, int byte, short type) {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+static struct flock lock_of(uint64_t byte, short type) {
+    return (struct flock){
+        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+}
+
+static bool set_lock(const tycho__gate *gate, uint64_t byte, short type) {
+    struct flock lock = lock_of(byte, type);
     int result;
     do {
         result = fcntl(gate->locks_fd, F_OFD_SETLK, &lock);
@@ -113,7 +131,7 @@ static bool set_lock(const tycho__gate *gate, int byte, short type) {
 }
 
 /* TYCHO_OK, TYCHO_TIMEOUT (no sentence), or a failure. */
-static int wait_for_lock(tycho__gate *gate, int byte, int64_t timeout_ms) {
+static int wait_for_lock(tycho__gate *gate, uint64_t byte, int64_t timeout_ms) {
     if (set_lock(gate, byte, F_WRLCK)) return TYCHO_OK;
     struct notify_page *notify = gate->page;
     int64_t deadline = tycho__monotonic_ms() + timeout_ms;
@@ -126,30 +144,34 @@ static int wait_for_lock(tycho__gate *gate, int byte, int64_t timeout_ms) {
             break;
         }
         if (errno != EAGAIN && errno != EACCES) {
-            status = fail_file("locks");
+            status = tycho__gate_fail("locks");
             break;
         }
         int64_t left = deadline - tycho__monotonic_ms();
         if (left <= 0) break;
-        futex_sleep(&notify->leavings, leavings, left < pause ? left : pause);
+        tycho__futex_sleep(&notify->leavings, leavings, left < pause ? left : pause);
     }
     atomic_fetch_sub(&notify->gate_waiters, 1);
     return status;
 }
 
-static void unlock(tycho__gate *gate, int byte) {
+static void unlock(tycho__gate *gate, uint64_t byte) {
     bool done = set_lock(gate, byte, F_UNLCK);
     assert(done);
     struct notify_page *notify = gate->page;
-    futex_wake_all(&notify->leavings, &notify->gate_waiters);
+    atomic_fetch_add(&notify->leavings, 1);
+    tycho__futex_wake_all(&notify->leavings, &notify->gate_waiters);
+}
+
+static int lock_briefly(tycho__gate *gate, uint64_t byte, const char *what) {
+    int status = wait_for_lock(gate, byte, OPEN_MS);
+    if (status != TYCHO_TIMEOUT) return status;
+    return tycho__fail(TYCHO_BUSY, "another process has been opening or closing the %s for %d s",
+                       what, OPEN_MS / 1000);
 }
 
 int tycho__gate_lock_opening(tycho__gate *gate) {
-    if (gate->locks_fd < 0) return TYCHO_OK;
-    int status = wait_for_lock(gate, OPENING, OPEN_MS);
-    if (status != TYCHO_TIMEOUT) return status;
-    return tycho__fail(TYCHO_BUSY, "another process has been opening or closing the store for %d s",
-                       OPEN_MS / 1000);
+    return gate->locks_fd < 0 ? TYCHO_OK : lock_briefly(gate, OPENING, "store");
 }
 
 void tycho__gate_unlock_opening(tycho__gate *gate) {
@@ -167,28 +189,73 @@ void tycho__gate_leave(tycho__gate *gate) {
     unlock(gate, WRITING);
 }
 
+int tycho__gate_lock_table(tycho__gate *gate) {
+    return lock_briefly(gate, TABLE, "table of locks");
+}
+
+void tycho__gate_unlock_table(tycho__gate *gate) {
+    unlock(gate, TABLE);
+}
+
+int tycho__gate_try(const tycho__gate *gate, uint64_t byte) {
+    assert(byte >= TYCHO__NAMED_BYTE);
+    if (set_lock(gate, byte, F_WRLCK)) return TYCHO_OK;
+    return errno == EAGAIN || errno == EACCES ? TYCHO_BUSY : tycho__gate_fail("locks");
+}
+
+void tycho__gate_give_back(const tycho__gate *gate, uint64_t byte) {
+    bool done = set_lock(gate, byte, F_UNLCK);
+    assert(done);
+}
+
+bool tycho__gate_is_taken(const tycho__gate *gate, uint64_t byte) {
+    struct flock lock = lock_of(byte, F_WRLCK);
+    return fcntl(gate->locks_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 /* ---------------------------------------------------------------- wake-ups */
 
-void tycho__gate_announce(tycho__gate *gate) {
+static uint32_t word_of(uint64_t sequence, uint32_t before) {
+    return (uint32_t)sequence << 1 | (before & 1);
+}
+
+bool tycho__gate_is_news(uint32_t announced, uint32_t before) {
+    return announced >> 1 != before >> 1;
+}
+
+/* Committers announce after they left the gate, so in any order: the word never goes back. */
+void tycho__gate_announce(tycho__gate *gate, uint64_t sequence) {
     struct notify_page *notify = gate->page;
-    if (notify != NULL) futex_wake_all(&notify->commits, &notify->commit_waiters);
+    uint32_t before = atomic_load(&notify->commits);
+    do {
+        if ((int32_t)(word_of(sequence, before) - before) <= 0) return; /* a later one was */
+    } while (!atomic_compare_exchange_weak(&notify->commits, &before, word_of(sequence, before)));
+    tycho__futex_wake_all(&notify->commits, &notify->commit_waiters);
 }
 
 uint32_t tycho__gate_announced(const tycho__gate *gate) {
     struct notify_page *notify = gate->page;
-    return notify == NULL ? 0 : atomic_load(&notify->commits);
+    return atomic_load(&notify->commits);
 }
 
-int tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms) {
+void tycho__gate_sleep(tycho__gate *gate, uint32_t announced, int64_t timeout_ms) {
     struct notify_page *notify = gate->page;
-    if (timeout_ms <= 0) return TYCHO_TIMEOUT;
-    if (notify == NULL) { /* a store on read-only media: nothing new will come */
-        struct timespec pause = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
-        nanosleep(&pause, NULL);
-        return TYCHO_TIMEOUT;
-    }
     atomic_fetch_add(&notify->commit_waiters, 1);
-    futex_sleep(&notify->commits, announced, timeout_ms);
+    tycho__futex_sleep(&notify->commits, announced, timeout_ms);
     atomic_fetch_sub(&notify->commit_waiters, 1);
-    return atomic_load(&notify->commits) == announced ? TYCHO_TIMEOUT : TYCHO_OK;
+}
+
+void tycho__gate_disturb(tycho__gate *gate) {
+    struct notify_page *notify = gate->page;
+    atomic_fetch_xor(&notify->commits, 1);
+    tycho__futex_wake_all(&notify->commits, &notify->commit_waiters);
+}
+
+/* A word that is ahead of the state belongs to another life of the file, as after a restore. */
+void tycho__gate_catch_up(tycho__gate *gate, uint32_t announced, uint64_t sequence) {
+    struct notify_page *notify = gate->page;
+    uint32_t word = word_of(sequence, announced);
+    if (word == announced) return;
+    if (!atomic_compare_exchange_strong(&notify->commits, &announced, word)) return;
+    tycho__futex_wake_all(&notify->commits, &notify->commit_waiters);
 }

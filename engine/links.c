@@ -73,6 +73,22 @@ int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *st
     return status;
 }
 
+/* Events that the same batch appended, by their ordinals. */
+int tycho__link_new_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                          tycho_result *result) {
+    tycho__reader ordinals = tycho__reader_of(step->list);
+    tycho__list *stream;
+    int status = tycho__stream_make(txn, batch, step->name, step->flags, &stream);
+    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
+        uint64_t position = batch->head_before + 1 + tycho__read32(&ordinals);
+        if (position > txn->state.head) {
+            return tycho__fail(TYCHO_MISUSE, "the batch links an event before it appends it");
+        }
+        status = link_event(txn, batch, stream, position, TYCHO_SKIP_DUPLICATES, result);
+    }
+    return status;
+}
+
 /* ---------------------------------------------------------------- ranges */
 
 /* A stream that is read while another one grows. */

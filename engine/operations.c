@@ -250,6 +250,18 @@ static int apply_delete_row(tycho__txn *txn, const tycho__step *step, tycho_resu
     return TYCHO_OK;
 }
 
+/* The rules are as new as the batch; a store without scripts has none. */
+static int apply_deploy(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
+    const tycho__step row = {.name = tycho__scripts(), .key = step->name, .value = step->value};
+    uint64_t before = txn->state.rows;
+    int status = step->value.size > 0 ? apply_put_row(txn, &row, result)
+                                      : apply_delete_row(txn, &row, result);
+    if (status != TYCHO_OK) return status;
+    txn->state.scripts += txn->state.rows - before;
+    txn->state.rules = txn->state.scripts == 0 ? 0 : txn->state.sequence;
+    return TYCHO_OK;
+}
+
 static int apply_checkpoint(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
     result->count = 1;
     if (step->number != 0) {
@@ -269,6 +281,10 @@ int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__ste
         return tycho__link_apply(txn, batch, step, result);
     case TYCHO__LINK_RANGE:
         return tycho__link_range_apply(txn, batch, step, result);
+    case TYCHO__DEPLOY:
+        return apply_deploy(txn, step, result);
+    case TYCHO__LINK_NEW:
+        return tycho__link_new_apply(txn, batch, step, result);
     case TYCHO__LINK_MERGED:
         return tycho__link_merged_apply(txn, batch, step, result);
     case TYCHO__UNLINK:
@@ -287,6 +303,10 @@ int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__ste
         return apply_delete_row(txn, step, result);
     case TYCHO__SET_CHECKPOINT:
         return apply_checkpoint(txn, step, result);
+    case TYCHO__RESERVE_TOKENS:
+        if (step->number > txn->state.tokens) txn->state.tokens = step->number;
+        result->count = 1;
+        return TYCHO_OK;
     default:
         assert(step->kind == TYCHO__OVERWRITE);
         return tycho__overwrite_apply(txn, batch, step, result);

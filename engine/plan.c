@@ -251,6 +251,7 @@ static int choose_source(tycho_cursor *c, tycho__txn *txn, const tycho_read *rea
         c->source = c->query != NULL ? TYCHO__FROM_QUERY : TYCHO__FROM_LOG;
         c->low = 1;
         c->high = txn->state.head;
+        c->end = txn->state.head + 1;
         return TYCHO_OK;
     }
     int status = tycho__resolve(txn, read->stream, raw, &c->stream_name);
@@ -262,6 +263,7 @@ static int choose_source(tycho_cursor *c, tycho__txn *txn, const tycho_read *rea
     c->stream = stream->number;
     c->low = stream->first;
     c->high = stream->next - (stream->next > 0 ? 1 : 0);
+    c->end = stream->next;
     c->is_done = stream->number == 0 || stream->count == 0;
     c->walk = malloc(sizeof *c->walk);
     return c->walk != NULL ? TYCHO_OK : tycho__fail(TYCHO_NO_MEMORY, "no memory for a cursor");
@@ -290,12 +292,15 @@ static int take_id_bounds(tycho_cursor *c, tycho__txn *txn, const tycho__list *s
     return TYCHO_OK;
 }
 
+static int fail_key(void) {
+    return tycho__fail(TYCHO_CORRUPT, "the key to resume from is not one of this read");
+}
+
 /* Goes on behind the event that a key names. */
 static int take_key(tycho_cursor *c, tycho_bytes key, edges *bounds) {
     const uint8_t *from = key.data;
-    if (key.size == 0) return TYCHO_OK;
-    if (key.size != TYCHO__KEY_SIZE || from == NULL || from[0] != 1 || from[1] != c->order) {
-        return tycho__fail(TYCHO_CORRUPT, "the key to resume from is not one of this read");
+    if (key.size != TYCHO__KEY_SIZE || from[0] != TYCHO__CURSOR_KEY || from[1] != c->order) {
+        return fail_key();
     }
     tycho__item item = {.entry = {.ordinal = tycho__load64(from + 10)},
                         .time = (int64_t)tycho__load64(from + 18)};
@@ -310,6 +315,79 @@ static int take_key(tycho_cursor *c, tycho_bytes key, edges *bounds) {
     if (!*has || is_nearer) *bound = item;
     *has = true;
     return TYCHO_OK;
+}
+
+uint64_t tycho__place_name(const tycho__name *stream) {
+    return stream->size == 0 ? 0 : tycho__hash(stream->bytes, stream->size, 0) | 1;
+}
+
+tycho_bytes tycho__place_encode(const tycho__place *place, uint8_t to[TYCHO_CURSOR_KEY_MAX]) {
+    to[0] = TYCHO__PLACE_KEY;
+    to[1] = TYCHO_BY_POSITION;
+    tycho__store64(to + 2, place->left);
+    tycho__store64(to + 10, place->next);
+    tycho__store64(to + 18, place->passed);
+    tycho__store64(to + 26, place->floor);
+    tycho__store64(to + 34, place->name);
+    tycho__store32(to + 42, place->stream);
+    return tycho__bytes(to, TYCHO__PLACE_SIZE);
+}
+
+static bool is_place(tycho_bytes key) {
+    return key.size == TYCHO__PLACE_SIZE && *(const uint8_t *)key.data == TYCHO__PLACE_KEY;
+}
+
+/* Goes on in another stream than the one that was passed through. */
+static int move_over(tycho_cursor *c, tycho__txn *txn, const tycho__list *stream,
+                     const tycho__place *place) {
+    tycho__event_view event;
+    tycho__entry entry;
+    if (place->passed == 0) return TYCHO_OK;
+    int status = tycho__event_load(txn, place->passed, &event);
+    if (status == TYCHO_OK) status = tycho__entry_find(txn, stream, &event, &entry);
+    if (status == TYCHO_OK) {
+        keep_above(c, entry.ordinal);
+    } else if (status == TYCHO_NOT_FOUND || status == TYCHO_CORRUPT) {
+        c->position_low = place->passed + 1;
+    }
+    return status == TYCHO_NOT_FOUND || status == TYCHO_CORRUPT ? TYCHO_OK : status;
+}
+
+/* Goes on at the place of a follower; see cursor.h. */
+static int take_place(tycho_cursor *c, tycho__txn *txn, const tycho__list *stream,
+                      tycho_bytes key) {
+    const uint8_t *from = key.data;
+    tycho__place place = {.left = tycho__load64(from + 2),
+                          .next = tycho__load64(from + 10),
+                          .passed = tycho__load64(from + 18),
+                          .floor = tycho__load64(from + 26),
+                          .name = tycho__load64(from + 34),
+                          .stream = tycho__load32(from + 42)};
+    uint64_t name = tycho__place_name(&c->stream_name);
+    bool is_of_log = place.name == 0;
+    if (from[1] != c->order || !c->forward || is_of_log != (name == 0)) return fail_key();
+    c->left = place.left;
+    c->passed = place.passed;
+    if (place.name != name) return move_over(c, txn, stream, &place);
+    if (place.stream != 0 && place.stream != stream->number) return TYCHO_OK;
+    if (place.next > c->low) c->low = place.next;
+    if (place.floor > 0) c->position_low = place.floor + 1;
+    return TYCHO_OK;
+}
+
+/* The bounds that hold at the start of a read alone, or the key to go on from. A place knows them
+** already, and where its stream is another now, they mean nothing. */
+static int take_start(tycho_cursor *c, tycho__txn *txn, const tycho__list *stream,
+                      const tycho_read *read, edges *bounds) {
+    tycho_bytes key = read->resume;
+    if (key.size > 0 && key.data == NULL) return fail_key();
+    if (is_place(key)) return take_place(c, txn, stream, key);
+    int status = take_id_bounds(c, txn, stream, read, bounds);
+    if (status == TYCHO_OK && key.size > 0) status = take_key(c, key, bounds);
+    if ((read->flags & TYCHO_READ_FROM_REVISION) != 0) {
+        narrow_revisions(c, true, read->from_revision);
+    }
+    return status;
 }
 
 /* Only the last of a read: of an unlimited one, the first in the other direction. */
@@ -347,13 +425,11 @@ static int plan(tycho_cursor *c, tycho__txn *txn, const tycho_read *read) {
     edges bounds = {.has_above = false};
     int status = compile_query(c, txn, read->query);
     if (status == TYCHO_OK) status = choose_source(c, txn, read, &stream);
-    if (status == TYCHO_OK) status = take_id_bounds(c, txn, &stream, read, &bounds);
-    if (status == TYCHO_OK) status = take_key(c, read->resume, &bounds);
+    if (status == TYCHO_OK) status = take_start(c, txn, &stream, read, &bounds);
     if (status != TYCHO_OK) return status;
     uint32_t flags = read->flags;
     if ((flags & TYCHO_READ_FROM_POSITION) != 0) narrow_positions(c, true, read->from_position);
     if ((flags & TYCHO_READ_TO_POSITION) != 0) narrow_positions(c, false, read->to_position);
-    if ((flags & TYCHO_READ_FROM_REVISION) != 0) narrow_revisions(c, true, read->from_revision);
     if ((flags & TYCHO_READ_TO_REVISION) != 0) narrow_revisions(c, false, read->to_revision);
     take_time_bounds(c, read);
     bool by_ids = (flags & TYCHO_READ_BY_IDS) != 0;

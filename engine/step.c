@@ -7,7 +7,8 @@ enum { HEAD = 6 };
 ** i first, j last, n number, c count with the list behind it (always last). */
 static const char *const condition_layout[TYCHO__CONDITIONS] = {
     [TYCHO__STREAM_IS] = "ae", [TYCHO__NONE_MATCH] = "nc",    [TYCHO__ROUTE_IS] = "aB",
-    [TYCHO__ROW_IS] = "akn",   [TYCHO__CHECKPOINT_IS] = "an",
+    [TYCHO__ROW_IS] = "akn",   [TYCHO__CHECKPOINT_IS] = "an", [TYCHO__LOCK_IS] = "an",
+    [TYCHO__RULES_ARE] = "n",
 };
 
 static const char *const operation_layout[TYCHO__OPERATIONS] = {
@@ -23,7 +24,10 @@ static const char *const operation_layout[TYCHO__OPERATIONS] = {
     [TYCHO__DELETE_ROW] = "ak",
     [TYCHO__SET_CHECKPOINT] = "an",
     [TYCHO__OVERWRITE] = "c",
+    [TYCHO__RESERVE_TOKENS] = "n",
     [TYCHO__LINK_MERGED] = "aec",
+    [TYCHO__DEPLOY] = "av",
+    [TYCHO__LINK_NEW] = "ac",
 };
 
 static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
@@ -95,7 +99,7 @@ static int check_field(char field, const tycho__step *step) {
         if (step->name.size == 0) return TYCHO_OK;
         /* fall through */
     case 'a':
-        return tycho__check_name(step->name, "stream, route, table or checkpoint");
+        return tycho__check_name(step->name, "stream, route, table, checkpoint or lock");
     case 'B':
         if (step->second.size == 0) return TYCHO_OK;
         /* fall through */
@@ -131,6 +135,11 @@ static int check_whole(const tycho__step *step, bool is_condition) {
         int status = check_field(*field, step);
         if (status != TYCHO_OK) return status;
     }
+    bool is_token = step->kind == (is_condition ? (int)TYCHO__LOCK_IS : (int)TYCHO__RESERVE_TOKENS);
+    if (is_token && (step->number == 0 || step->number > TYCHO__TOKEN_MAX)) {
+        return tycho__fail(TYCHO_MISUSE, "%llu is no token of a lock",
+                           (unsigned long long)step->number);
+    }
     if (is_condition) return TYCHO_OK;
     if (step->kind == TYCHO__APPEND && step->name.size == 0 && step->expected != TYCHO_EXPECT_ANY) {
         return tycho__fail(TYCHO_INVALID_EXPECTED_VERSION,
@@ -140,6 +149,10 @@ static int check_whole(const tycho__step *step, bool is_condition) {
     if (step->kind == TYCHO__LINK_RANGE && (step->first < 0 || step->last < -1)) {
         return tycho__fail(TYCHO_MISUSE, "a range from revision %lld to %lld",
                            (long long)step->first, (long long)step->last);
+    }
+    bool is_row = step->kind == TYCHO__PUT_ROW || step->kind == TYCHO__DELETE_ROW;
+    if (is_row && tycho__equal(step->name, tycho__scripts())) {
+        return tycho__fail(TYCHO_MISUSE, "the table \"" TYCHO_SCRIPTS "\" is written by deploying");
     }
     if (step->kind == TYCHO__SET_ROUTE && (step->flags & TYCHO_CLOSED) != 0 &&
         step->second.size == 0) {
@@ -260,6 +273,12 @@ static int check_element(const tycho__step *step, bool is_condition, tycho__read
         tycho_source source;
         return tycho__source_read(list, &source);
     }
+    if (step->kind == TYCHO__LINK_NEW) {
+        uint32_t ordinal = tycho__read32(list);
+        bool is_rising = ordinal >= *names; /* the lowest that may follow */
+        *names = (size_t)ordinal + 1;
+        return is_rising ? TYCHO_OK : corrupt_list();
+    }
     tycho__id id;
     return tycho__id_read(list, &id);
 }
@@ -278,7 +297,7 @@ int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elemen
         if (list.bad) return corrupt_list();
     }
     if (tycho__reader_left(&list) > 0) return corrupt_list();
-    if (!is_condition) *elements += step->count;
+    if (!is_condition && step->kind != TYCHO__LINK_NEW) *elements += step->count;
     return TYCHO_OK;
 }
 

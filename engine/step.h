@@ -18,8 +18,7 @@
 **      6       payload: the fields that `layout` in step.c lists for the kind, in that order
 **
 ** One table describes all kinds, and both directions walk it, so that they cannot differ. Kinds are
-** never reused: 6 (lock token) and 7 (version of the rules) among the conditions, and 13 and 15 to
-** 17 (lock tokens, deploy script, redact, erase) among the operations are kept free.
+** never reused: 17 and 18 (redact, erase) among the operations are kept free.
 */
 #ifndef TYCHO__STEP_H
 #define TYCHO__STEP_H
@@ -32,7 +31,9 @@ enum tycho__condition {
     TYCHO__ROUTE_IS = 3,
     TYCHO__ROW_IS = 4,
     TYCHO__CHECKPOINT_IS = 5,
-    TYCHO__CONDITIONS = 6
+    TYCHO__LOCK_IS = 6,
+    TYCHO__RULES_ARE = 7,
+    TYCHO__CONDITIONS = 8
 };
 
 enum tycho__operation {
@@ -48,25 +49,36 @@ enum tycho__operation {
     TYCHO__DELETE_ROW = 10,
     TYCHO__SET_CHECKPOINT = 11,
     TYCHO__OVERWRITE = 12,
+    TYCHO__RESERVE_TOKENS = 13, /* the engine's own, see lock.c */
     TYCHO__LINK_MERGED = 14,
-    TYCHO__OPERATIONS = 15
+    TYCHO__DEPLOY = 15,
+    TYCHO__LINK_NEW = 16,
+    TYCHO__OPERATIONS = 17
 };
+
+/* Tokens of locks are 1 to this: what bounds the ones that are reserved by foreign bytes. */
+#define TYCHO__TOKEN_MAX ((uint64_t)1 << 62)
 
 /* Fields that a kind does not have are zero, `expected` TYCHO_EXPECT_ANY. */
 typedef struct tycho__step {
     uint8_t kind;
     uint8_t flags;
-    tycho_bytes name;   /* stream, route, table or checkpoint */
+    tycho_bytes name;   /* stream, route, table, checkpoint or lock */
     tycho_bytes second; /* target, or stream of a route */
     tycho_bytes key;
     tycho_bytes value;
     int64_t expected;
     int64_t first;
     int64_t last;
-    uint64_t number;  /* position or version */
+    uint64_t number;  /* position, version or token */
     uint32_t count;   /* of the elements in `list` */
-    tycho_bytes list; /* events, ids, sources or query items */
+    tycho_bytes list; /* events, ids, sources, ordinals or query items */
 } tycho__step;
+
+/* The name of the table of scripts. */
+static inline tycho_bytes tycho__scripts(void) {
+    return tycho__bytes(TYCHO_SCRIPTS, sizeof TYCHO_SCRIPTS - 1);
+}
 
 /* Appends the step; its list is not copied but written by the caller right behind, between
 ** tycho__step_begin() and tycho__step_end(). A begun step that fails is taken back by restoring
@@ -88,6 +100,8 @@ int tycho__id_read(tycho__reader *reader, tycho__id *id);
 /* Sources are u16 size, name, u64 first revision. */
 int tycho__source_encode(tycho__buffer *buffer, const tycho_source *source);
 int tycho__source_read(tycho__reader *reader, tycho_source *source);
+
+/* Ordinals are u32, rising: the events that the batch appended before, counted from 0. */
 
 /* Query items are u16 counts of types and tags, then the names, each u8 size and bytes. */
 int tycho__query_encode(tycho__buffer *buffer, const tycho_query *query);

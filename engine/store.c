@@ -11,8 +11,9 @@
 
 #include "commit.h"
 #include "stream.h"
+#include "watch.h"
 
-enum { WRITE_TIMEOUT_MS = 30000, WAKE_MS = 250 };
+enum { WRITE_TIMEOUT_MS = 30000 };
 #define RESERVE_SIZE ((uint64_t)64 << 20)
 
 int tycho__store_check(const tycho_store *store) {
@@ -63,7 +64,7 @@ static int make_temporary(char **directory) {
 }
 
 static void remove_temporary(char *directory) {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify", "lock_table"};
     char file[PATH_MAX];
     if (directory == NULL) return;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -126,6 +127,19 @@ int tycho_store_sync(tycho_store *store) {
     int status = tycho__store_check(store);
     if (status != TYCHO_OK || !store->env->can_write) return status;
     return tycho__env_sync(store->env);
+}
+
+int tycho_rules_version(tycho_store *store, uint64_t *version) {
+    tycho__txn *txn;
+    if (version == NULL) return tycho__fail(TYCHO_MISUSE, "no place to put the version");
+    *version = 0;
+    int status = tycho__store_check(store);
+    if (status == TYCHO_OK) status = tycho__txn_read(store->env, &txn);
+    if (status != TYCHO_OK) return status;
+    *version = txn->state.rules;
+    atomic_store(&store->env->rules, *version);
+    tycho__txn_done(txn);
+    return TYCHO_OK;
 }
 
 int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks) {
@@ -245,7 +259,7 @@ int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64
     for (;;) {
         int status = tycho__store_check(store);
         if (status != TYCHO_OK) return status;
-        uint32_t announced = tycho__gate_announced(&store->env->gate);
+        tycho__mark mark = tycho__watch_mark(store->env);
         status = tycho_head(store, head);
         if (status != TYCHO_OK || *head > position) return status;
         int64_t left = deadline - tycho__monotonic_ms();
@@ -253,7 +267,7 @@ int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64
             return tycho__fail(TYCHO_TIMEOUT, "no event beyond position %llu in %lld ms",
                                (unsigned long long)position, (long long)timeout_ms);
         }
-        tycho__gate_sleep(&store->env->gate, announced, left < WAKE_MS ? left : WAKE_MS);
+        tycho__watch_sleep(store->env, mark, left);
     }
 }
 

@@ -9,7 +9,7 @@ struct tycho_store {
     tycho_options options; /* with the defaults put in */
     tycho_hooks hooks;
     char *temporary;      /* the directory to remove at the end, or NULL */
-    atomic_uint children; /* cursors, snapshots, listings, verifications */
+    atomic_uint children; /* cursors, snapshots, listings, followers, verifications */
 };
 
 /* MISUSE for NULL, TYCHO_FORKED for a handle of the parent. */

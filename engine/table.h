@@ -17,6 +17,7 @@
 **   rows             u32 table, key -> u64 checksum of all else, u64 version, value
 **   checkpoints      name -> u64 position
 **   pending          u64 number of a link -> that and some more links, not settled (pending.h)
+**   fences           name of a lock -> u64, the highest token that a committed batch demanded
 **   garbage          u32 stream: deleted, its blocks and links are still being swept (sweep.c)
 */
 #ifndef TYCHO__TABLE_H
@@ -35,7 +36,8 @@
     X(ROWS, "rows")                                                                                \
     X(CHECKPOINTS, "checkpoints")                                                                  \
     X(PENDING, "pending")                                                                          \
-    X(GARBAGE, "garbage")
+    X(GARBAGE, "garbage")                                                                          \
+    X(FENCES, "fences")
 
 typedef enum tycho__table {
 #define TYCHO__TABLE(name, text) TYCHO__##name,

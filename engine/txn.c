@@ -248,6 +248,7 @@ int tycho__txn_commit(tycho__txn *txn) {
     }
     int error = mdb_txn_commit(txn->mdb);
     if (error == 0) {
+        atomic_store(&txn->env->rules, txn->state.rules);
         tycho__recent_commit(txn);
         tycho__lists_keep(txn);
     } else {
@@ -276,6 +277,7 @@ static int cursor_of(tycho__txn *txn, tycho__table table, MDB_cursor **cursor) {
 static int walk(tycho__txn *txn, tycho__table table, MDB_cursor_op op, tycho_bytes *key,
                 tycho_bytes *value) {
     MDB_cursor *cursor;
+    if (txn->env->tables[table] == TYCHO__NO_TABLE) return TYCHO_NOT_FOUND;
     int status = cursor_of(txn, table, &cursor);
     if (status != TYCHO_OK) return status;
     MDB_val k = to_val(*key), v = {0, NULL};
@@ -366,6 +368,7 @@ int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
 
 int tycho__row_count(tycho__txn *txn, tycho__table table, uint64_t *count) {
     MDB_stat stat;
+    assert(txn->env->tables[table] != TYCHO__NO_TABLE);
     int error = mdb_stat(txn->mdb, txn->env->tables[table], &stat);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "counting rows");
     *count = stat.ms_entries;

@@ -4,7 +4,7 @@
 **   1 version and limits    5 the batch: conditions      9 waiting and following
 **   2 statuses              6 the batch: operations     10 locks
 **   3 bytes and events      7 commit and receipt        11 verify, backup, stats
-**   4 the store             8 reading                   12 hooks
+**   4 the store             8 reading                   12 scripts and hooks
 **
 ** CONVENTIONS
 **   - Every fallible function returns a status: TYCHO_OK (0), TYCHO_END (1) where a sequence is
@@ -57,6 +57,7 @@ enum {
     TYCHO_QUERY_MAX = 256,              /* names in one query, all items together */
     TYCHO_BATCH_EVENTS_MAX = 10000,     /* events and links named in one batch */
     TYCHO_BATCH_STEPS_MAX = 10000,      /* conditions, and operations, of one batch */
+    TYCHO_BATCH_LINKS_MAX = 100000,     /* links that hooks add to one batch */
     TYCHO_SOURCES_MAX = 64,             /* streams that one operation merges */
     TYCHO_LOCKS_MAX = 1024              /* locks held at one time by all processes */
 };
@@ -209,8 +210,8 @@ typedef struct tycho_options {
 ** NO_MEMORY, IO. `*store` is NULL on error. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
-/* Closes the handle. Cursors, snapshots, listings and verifications of it must be closed before
-** (asserted). The environment goes with the last handle of the process. */
+/* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed
+** before (asserted). The environment goes with the last handle of the process. */
 TYCHO_API void tycho_store_close(tycho_store *store);
 
 /* The absolute path of the store; good until it is closed. */
@@ -265,7 +266,8 @@ TYCHO_API void tycho_batch_clear(tycho_batch *batch);
 /* A batch whose events are all in the store already, with the same content and streams, gets the
 ** original positions and revisions again, without its conditions being checked (the answer to "was
 ** my request carried out?" after a lost connection); the receipt says is_replay, and has sequence
-** 0. Times are not compared, because they are put in where they are left out. */
+** 0. Times are not compared, because they are put in where they are left out; nor are tags in a
+** store that has scripts. */
 TYCHO_API void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent);
 
 /* The stream (or route) is at `expected`. Broken: WRONG_EXPECTED_VERSION, with `actual`. Errors of
@@ -555,8 +557,8 @@ TYCHO_API void tycho_listing_close(tycho_listing *listing);
 /* ---------------------------------------------------------------- 9. waiting and following */
 
 /* Waits until the head is beyond `position` and gives the head: TYCHO_OK, or TIMEOUT after
-** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a killed
-** committer costs at most 250 ms). No CPU while waiting. Holds no snapshot. */
+** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a committer
+** that was killed before it told costs 250 ms at most). No CPU while waiting. Holds no snapshot. */
 TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms,
                          uint64_t *head);
 
@@ -565,11 +567,13 @@ TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_
 ** are served like events that are written to it.
 **   - `read` is as for a cursor, forward, by position or (in a stream) by revision. What has an end
 **     or another order is MISUSE: BACKWARD, FIRST, LAST, BY_IDS, `to` bounds, until_time, AS_AT,
-**     AS_OF, a snapshot. `limit` is good: after so many events comes END.
+**     AS_OF, a snapshot. `limit` is good: after so many events comes END. from_id and from_revision
+**     say where it starts; from_position and from_time hold all the time.
 **   - The name of a stream is resolved anew each time, so that a renamed stream is followed to its
 **     target: behind the event that was served last, or, where the target does not have it, with
 **     the events of higher positions. A stream that is deleted and written to again is served from
-**     its new beginning. Events that are unlinked or truncated before they were served are not.
+**     its new beginning. Events that are unlinked or truncated before they were read are not
+**     served; it reads up to 1,024 ahead.
 **   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
 typedef struct tycho_follower tycho_follower;
 
@@ -583,15 +587,17 @@ TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
 ** some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). */
+/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). NULL when
+** the last call of next() gave none. */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
 ** and 0 again from the next event on that was there already when it was looked for. */
 TYCHO_API int tycho_follower_is_caught_up(const tycho_follower *follower);
 
-/* A key behind the event that was served last, good for tycho_read.resume of the same read, also
-** in another process and after the followed stream was renamed (at most TYCHO_CURSOR_KEY_MAX). */
+/* A key behind the event that was served last, or, before that, where it starts. Good for
+** tycho_read.resume of the same read, of a follower or a cursor, also in another process and after
+** the followed stream was renamed (TYCHO_CURSOR_KEY_MAX bytes at most). */
 TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 
 /* A descriptor that is readable when tycho_follower_next(follower, 0, ...) may have something: for
@@ -600,24 +606,25 @@ TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 ** the last one. IO, NO_MEMORY. Good until the follower is closed. */
 TYCHO_API int tycho_follower_descriptor(tycho_follower *follower, int *descriptor);
 
-/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread. */
+/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread; not behind
+** tycho_follower_close(). */
 TYCHO_API void tycho_follower_cancel(tycho_follower *follower);
 TYCHO_API void tycho_follower_close(tycho_follower *follower);
 
 /* ---------------------------------------------------------------- 10. locks */
 
-/* A named exclusive right, across the threads and processes of one machine. The name is a name like
-** that of a stream, but has nothing to do with one. The kernel takes the lock back when the process
+/* A named exclusive right, across the threads and processes of one machine. The name is any
+** (CONVENTIONS above); it has nothing to do with streams. The kernel takes it back when the process
 ** that holds it ends, however it ends, kill -9 included. Waiters are served in the order of their
-** coming; one that is killed or stopped loses its turn.
+** coming; one that is killed or stopped loses its turn (it may count for 150 ms).
 **
 ** Each grant has a token, higher than all before in the store. What a lock protects outside of the
 ** store must check the token; in the store tycho_batch_expect_lock() does.
 **
 ** A lock belongs to its handle, not to a thread: any thread may release it. It cannot be taken
 ** twice: the thread that took it is answered BUSY at once when it asks again, any other waits. Two
-** that wait for each other do so until the first time-out, whose sentence says what the owner waits
-** for. */
+** that wait for each other both wait until the first time-out, whose sentence says what the owner
+** waits for. */
 typedef struct tycho_lock tycho_lock;
 
 typedef struct tycho_lock_info {
@@ -633,8 +640,9 @@ typedef struct tycho_lock_info {
 
 /* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
-** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY. `*lock`
-** is NULL on error. Cost: 2 to 4 us with the release; one commit in a million grants. */
+** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY, and
+** those of a commit, which the first lock of a store needs and one in a million later. `*lock` is
+** NULL on error. Cost: 2 to 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
@@ -692,21 +700,56 @@ typedef struct tycho_stats {
 } tycho_stats;
 TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
-/* ---------------------------------------------------------------- 12. hooks */
+/* ---------------------------------------------------------------- 12. scripts and hooks */
 
-/* What takes part in every batch of this handle (deployed scripts, later). `expand` is called by
-** tycho_commit() in the caller's thread, before any lock is taken; it may add conditions and
-** operations to the batch, and it may read the store. A status other than TYCHO_OK refuses the
-** batch with it; the hook sets the sentence with tycho_set_error(). What it added is taken out
-** again after the commit. A store that has deployed scripts refuses writers without hooks (DENIED).
-** Set it right after opening, before the handle is shared. */
+/* Scripts are deployed into the store, so that all who write to it keep the same rules. To the
+** engine a script is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and
+** nothing but this operation writes. A batch that deploys gives the rules a new version, its own
+** sequence; without scripts it is 0. Empty bytes take a script away. A handle without hooks can
+** only read a store that has scripts (DENIED). */
+#define TYCHO_SCRIPTS "tycho.scripts"
+TYCHO_API int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script);
+TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
+
+/* What takes part in every batch of a handle: deployed scripts. tycho_commit() calls `expand` in
+** the caller's thread, before any lock is taken; it may read the store and add to the batch. A
+** status other than TYCHO_OK refuses the batch with it; the hook sets the sentence with
+** tycho_set_error(). What it added is taken out again after the commit. The batch is committed on
+** the condition that the rules still have the version `rules`; when they have not, it is expanded
+** again. Set hooks right after opening, before the handle is shared. */
 typedef struct tycho_hooks {
     size_t size; /* sizeof(tycho_hooks) */
     void *context;
-    int (*expand)(void *context, tycho_store *store, tycho_batch *batch);
+    int (*expand)(void *context, tycho_store *store, uint64_t rules, tycho_batch *batch);
 } tycho_hooks;
 TYCHO_API int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks);
 TYCHO_API void tycho_set_error(const char *sentence);
+
+/* An event that a batch appends, as a view; id and times are as they will be stored. */
+typedef struct tycho_appended {
+    tycho_event event; /* position 0, revision -1 */
+    tycho_bytes stream; /* as the batch names it; empty: the log alone */
+    const tycho_bytes *tags;
+    uint32_t operation; /* index in the batch */
+} tycho_appended;
+
+/* What a hook adds to an event: tags, and streams that it is linked into as it is appended, where
+** it is not there anyway. Good until the next call of the visitor. */
+typedef struct tycho_additions {
+    const tycho_bytes *tags;
+    size_t tag_count;
+    const tycho_bytes *links;
+    size_t link_count;
+} tycho_additions;
+
+/* Calls visit() for each event that the batch appends, in order, with additions that are nothing;
+** it must not change the batch. Its status, if not TYCHO_OK, ends the walk and is returned, and the
+** batch stays as it was. Errors: those of visit(), MISUSE (names), TOO_LARGE (over TYCHO_TAGS_MAX
+** tags of an event, over TYCHO_BATCH_LINKS_MAX links), NO_MEMORY. */
+TYCHO_API int tycho_batch_expand(tycho_batch *batch,
+                                 int (*visit)(void *context, const tycho_appended *appended,
+                                              tycho_additions *additions),
+                                 void *context);
 
 #ifdef __cplusplus
 }

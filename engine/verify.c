@@ -5,7 +5,8 @@
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are
 **            counted, in order, and each names a record that belongs to it; links have their rows
 **   LINKS    every row of a link names an entry that is there
-**   ROWS     checksums; then ROUTES end somewhere, and the counts of the state row are right
+**   ROWS     checksums; then ROUTES end somewhere, the tokens of FENCES were given, and the counts
+**            of the state row are right
 **
 ** Together these leave no index entry unproved: the lists of types have as many entries as there
 ** are events, and those of tags as many as records have tags, so none is missing or too many.
@@ -21,7 +22,7 @@
 
 enum { STEP_EVENTS = 1000, FINDINGS_MAX = 1000 };
 
-enum phase { EVENTS, LISTS, LINKS, ROWS, ROUTES, COUNTS, FINISHED };
+enum phase { EVENTS, LISTS, LINKS, ROWS, ROUTES, FENCES, COUNTS, FINISHED };
 
 struct tycho_verification {
     tycho_store *store;
@@ -36,7 +37,8 @@ struct tycho_verification {
     uint64_t walked;  /* entries of it so far */
     uint64_t tags;    /* on all records */
     uint64_t type_entries, tag_entries, stream_entries, link_entries, streams, garbage_links;
-    uint64_t rows, links, routes;
+    uint64_t rows, links, routes, scripts;
+    uint32_t scripts_table; /* 0: there is none */
     uint64_t moved_links; /* those that have their row and are pending all the same */
     uint64_t findings, done, total;
     char text[512];
@@ -345,6 +347,8 @@ static int check_row(tycho_verification *v, tycho_bytes key, tycho_bytes value) 
     uint64_t version;
     tycho_bytes data;
     v->rows++;
+    bool has_table = key.size >= 4 && v->scripts_table != 0;
+    if (has_table && tycho__unkey32(key.data) == v->scripts_table) v->scripts++;
     int status = tycho__row_parse(key, value, &version, &data);
     if (status == TYCHO_OK && version > v->txn->state.sequence) {
         find(v, "a row has version %llu, which is in the future", (unsigned long long)version);
@@ -359,6 +363,30 @@ static int check_route(tycho_verification *v, tycho_bytes key) {
     return is_damage(v, status) ? TYCHO_OK : status;
 }
 
+static void check_fence(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+    uint64_t token = value.size == 8 ? tycho__load64(value.data) : 0;
+    if (token > 0 && token <= v->txn->state.tokens) return;
+    find(v, "the lock \"%.*s\" was demanded with token %llu, but %llu are the most that were given",
+         (int)key.size, (const char *)key.data, (unsigned long long)token,
+         (unsigned long long)v->txn->state.tokens);
+}
+
+static int check_in_table(tycho_verification *v, tycho__table table, tycho_bytes key,
+                          tycho_bytes value) {
+    switch (table) {
+    case TYCHO__LINKS:
+        return check_link(v, key, value);
+    case TYCHO__ROWS:
+        return check_row(v, key, value);
+    case TYCHO__ROUTES:
+        return check_route(v, key);
+    default:
+        assert(table == TYCHO__FENCES);
+        check_fence(v, key, value);
+        return TYCHO_OK;
+    }
+}
+
 static int step_table(tycho_verification *v, tycho__table table) {
     for (int i = 0; i < STEP_EVENTS && !v->has_text; i++) {
         tycho_bytes key, value;
@@ -367,11 +395,7 @@ static int step_table(tycho_verification *v, tycho__table table) {
             next_phase(v);
             return TYCHO_OK;
         }
-        if (status == TYCHO_OK) {
-            status = table == TYCHO__LINKS  ? check_link(v, key, value)
-                     : table == TYCHO__ROWS ? check_row(v, key, value)
-                                            : check_route(v, key);
-        }
+        if (status == TYCHO_OK) status = check_in_table(v, table, key, value);
         if (status != TYCHO_OK) return status;
     }
     return TYCHO_OK;
@@ -401,6 +425,11 @@ static int step_counts(tycho_verification *v) {
              (unsigned long long)state->garbage, (unsigned long long)v->rows,
              (unsigned long long)v->routes, (unsigned long long)garbage);
     }
+    if (v->scripts != state->scripts || (state->scripts == 0) != (state->rules == 0)) {
+        find(v, "%llu scripts are counted, with rules of version %llu, but there are %llu",
+             (unsigned long long)state->scripts, (unsigned long long)state->rules,
+             (unsigned long long)v->scripts);
+    }
     v->phase = FINISHED;
     return TYCHO_OK;
 }
@@ -417,6 +446,8 @@ static int step(tycho_verification *v) {
         return step_table(v, TYCHO__ROWS);
     case ROUTES:
         return step_table(v, TYCHO__ROUTES);
+    case FENCES:
+        return step_table(v, TYCHO__FENCES);
     case COUNTS:
         return step_counts(v);
     default:
@@ -434,7 +465,11 @@ int tycho_verification_open(tycho_store *store, tycho_verification **out) {
     tycho_verification *v = calloc(1, sizeof *v);
     if (v == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a verification");
     status = tycho__txn_read(store->env, &v->txn);
-    if (status != TYCHO_OK) {
+    if (status == TYCHO_OK) {
+        status = tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(), &v->scripts_table);
+    }
+    if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) {
+        tycho__txn_done(v->txn);
         free(v);
         return status;
     }

@@ -5,18 +5,21 @@
 local FILE_LINES, FUNCTION_LINES, COLUMNS, PARAMETERS = 600, 60, 100, 6
 
 -- The layers of the engine, words, bytes, storage, model, verbs: a file includes its own and lower
--- ones. The header of the commit group is only words, so that the environment can hold the group.
+-- ones. The headers of the commit group and of locks are only words, so that the environment can
+-- hold both.
 local LAYERS = {
-  { "tycho.h", "base.h", "commit.h" },
+  { "tycho.h", "base.h", "commit.h", "lock.h" },
   { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h" },
-  { "table.h", "env.h", "list.h", "generation.h", "recent.h", "pending.h" },
+  { "table.h", "env.h", "list.h", "generation.h", "recent.h", "pending.h", "watch.h",
+    "lock_table.h" },
   { "query.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h" },
 }
-local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c" }
+local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
+local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c", "lock_table.c" }
 
 -- One public header is promised, and most of it is prose.
-local MORE_LINES = { ["engine/tycho.h"] = 750 }
+local MORE_LINES = { ["engine/tycho.h"] = 800 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {
@@ -273,7 +276,7 @@ describe("the layers", function()
       for _, name in ipairs(names) do
         layer_of[name] = layer
         local source = name:gsub("h$", "c")
-        layer_of[source] = layer_of[source] or (name ~= "commit.h" and layer or nil)
+        layer_of[source] = layer_of[source] or (not WORDS_ONLY[name] and layer or nil)
       end
     end
     for _, name in ipairs(STORAGE_SOURCES) do layer_of[name] = 3 end

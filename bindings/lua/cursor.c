@@ -6,9 +6,8 @@
 #include "binding.h"
 
 typedef struct cursor {
-    tycho__lua_box box;
+    tycho__lua_reader reader;
     bool is_over;
-    uint64_t step; /* how often it was moved */
 } cursor;
 
 static void cursor_close(tycho__lua_box *box) {
@@ -31,11 +30,12 @@ int tycho__lua_store_cursor(lua_State *L) {
     cursor *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_CURSOR);
     tycho__lua_box_attach(L, parent);
 
-    self->box.noun = "cursor";
-    self->box.close = cursor_close;
+    tycho__lua_box *box = &self->reader.box;
+    box->noun = "cursor";
+    box->close = cursor_close;
     const int status =
         tycho_cursor_open(store->handle, &read.read, (tycho_cursor **)(void *)&handle);
-    self->box.handle = handle;
+    box->handle = self->reader.cursor = handle;
 
     if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     return 1;
@@ -60,18 +60,18 @@ static int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
     tycho_event event;
 
     if (self->is_over) return lua_pushnil(L), 1;
-    if (self->box.handle == NULL) return tycho__lua_misuse(L, "cursor is closed");
+    if (self->reader.box.handle == NULL) return tycho__lua_misuse(L, "cursor is closed");
 
-    self->step++;
-    int status = tycho_cursor_next(self->box.handle, &event);
-    origin.handle = self->box.handle;
-    origin.step = self->step;
+    self->reader.step++;
+    int status = tycho_cursor_next(self->reader.cursor, &event);
+    origin.handle = self->reader.cursor;
+    origin.step = self->reader.step;
     if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
 
     if (status == TYCHO_OK) return 1;
     if (status != TYCHO_END) return tycho__lua_refuse(L, status, NULL);
     self->is_over = true;
-    tycho__lua_box_close(&self->box);
+    tycho__lua_box_close(&self->reader.box);
     lua_pushnil(L);
     return 1;
 }
@@ -91,8 +91,8 @@ static int iterate(lua_State *L) {
 }
 
 tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step) {
-    const cursor *self = lua_touserdata(L, index);
-    return self->step == step ? self->box.handle : NULL;
+    const tycho__lua_reader *self = lua_touserdata(L, index);
+    return self->box.handle != NULL && self->step == step ? self->cursor : NULL;
 }
 
 /* cursor:iterator(): the four values of a generic for. */

@@ -3,7 +3,7 @@
 **     uuid hash content_id now parse_time format_time                           public as they are
 **     null array is_array binary json msgpack                                   (codec.h)
 **     open batch                                                                boxes
-**     misuse own nearest                                                        errors
+**     misuse refusal own nearest                                                errors
 */
 #include "binding.h"
 
@@ -32,6 +32,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
         {"open", tycho__lua_store_open},
         {"batch", tycho__lua_batch_create},
         {"misuse", tycho__lua_error_misuse},
+        {"refusal", tycho__lua_error_refusal},
         {"own", tycho__lua_error_own},
         {"nearest", tycho__lua_error_nearest},
         {NULL, NULL},
@@ -40,9 +41,11 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_error_register(L);
     tycho__lua_event_register(L);
     tycho__lua_cursor_register(L);
+    tycho__lua_follower_register(L);
     tycho__lua_listing_register(L);
     tycho__lua_snapshot_register(L);
     tycho__lua_verification_register(L);
+    tycho__lua_lock_register(L);
     tycho__lua_batch_register(L);
     tycho__lua_store_register(L);
     luaL_newlib(L, functions);

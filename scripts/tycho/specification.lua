@@ -206,4 +206,12 @@ function Specification:__tostring()
   return ("tycho.Specification: %s"):format(self.state.stream or "all events")
 end
 
-return { new = new }
+--- The state of a specification of this very store.
+local function state_of(spec, store)
+  if check.self(spec, Specification).store ~= store then
+    core.misuse("the specification is of another store")
+  end
+  return spec.state
+end
+
+return { new = new, state = state_of }

@@ -79,6 +79,9 @@ static int add_row(tycho_batch *batch) {
 static int add_checkpoint(tycho_batch *batch) {
     return tycho_batch_expect_checkpoint(batch, text("model"), 0);
 }
+static int add_lock(tycho_batch *batch) {
+    return tycho_batch_expect_lock(batch, text("orders"), TYCHO__TOKEN_MAX);
+}
 static int add_append(tycho_batch *batch) {
     const tycho_new_event events[] = {full_event(), small_event()};
     return tycho_batch_append(batch, text("orders"), TYCHO_EXPECT_EXISTS, events, 2, TYCHO_RAW);
@@ -137,12 +140,18 @@ static int add_overwrite(tycho_batch *batch) {
     return tycho_batch_overwrite(batch, events, 2);
 }
 
+static int add_tokens(tycho_batch *batch) {
+    return tycho__batch_reserve_tokens(batch, 1);
+}
+
 static int (*const steps[])(tycho_batch *) = {
-    add_stream,     add_none_match,   add_none_at_all, add_route,         add_no_route,
-    add_row,        add_checkpoint,   add_append,      add_append_to_log, add_link,
-    add_link_range, add_unlink,       add_delete,      add_truncate,      add_metadata,
-    add_set_route,  add_remove_route, add_put_row,     add_delete_row,    add_set_checkpoint,
-    add_overwrite,  add_image,        add_link_merged, add_closed_route,
+    add_stream,         add_none_match,    add_none_at_all, add_route,
+    add_no_route,       add_row,           add_checkpoint,  add_lock,
+    add_append,         add_append_to_log, add_link,        add_link_range,
+    add_unlink,         add_delete,        add_truncate,    add_metadata,
+    add_set_route,      add_remove_route,  add_put_row,     add_delete_row,
+    add_set_checkpoint, add_overwrite,     add_tokens,      add_image,
+    add_link_merged,    add_closed_route,
 };
 enum { STEPS = sizeof steps / sizeof *steps };
 
@@ -206,8 +215,8 @@ static void order_of_conditions_against_operations_does_not_count(void **state) 
     tycho_bytes first = encoding_of(batch);
     tycho_batch_clear(batch);
     tycho_batch_set_idempotent(batch, 7);
-    for (size_t i = 7; i < STEPS; i++) ASSERT_STATUS(steps[i](batch), TYCHO_OK);
-    for (size_t i = 0; i < 7; i++) ASSERT_STATUS(steps[i](batch), TYCHO_OK);
+    for (size_t i = 8; i < STEPS; i++) ASSERT_STATUS(steps[i](batch), TYCHO_OK);
+    for (size_t i = 0; i < 8; i++) ASSERT_STATUS(steps[i](batch), TYCHO_OK);
     assert_encodes_to(batch, first);
     free_bytes(first);
 }
@@ -375,7 +384,7 @@ static int decode_changed(tycho_batch *batch, int (*add)(tycho_batch *), size_t 
 
 static void what_is_unknown_is_of_a_newer_format(void **state) {
     tycho_batch *batch = *state;
-    static const uint8_t conditions[] = {0, 6, 7, 8, 255}, operations[] = {0, 13, 17, 18, 255};
+    static const uint8_t conditions[] = {0, 8, 9, 255}, operations[] = {0, 17, 18, 255};
     for (size_t i = 0; i < sizeof conditions; i++) {
         ASSERT_STATUS(decode_changed(batch, add_stream, HEAD, conditions[i]), TYCHO_NEWER_FORMAT);
         ASSERT_STATUS(decode_changed(batch, add_delete, HEAD, operations[i]), TYCHO_NEWER_FORMAT);
@@ -416,6 +425,8 @@ static void values_that_a_builder_refuses_are_corrupt(void **state) {
     ASSERT_STATUS(decode_changed(batch, add_truncate, AFTER_NAME + 7, 0xff), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 7, 0xff), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_link_range, NAME + 1 + 3 + 8 + 8, 0xfe), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_lock, AFTER_NAME + 7, 0x41), TYCHO_CORRUPT);
+    ASSERT_STATUS(decode_changed(batch, add_tokens, HEAD + 6, 0), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_delete, NAME, '\n'), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_set_route, NAME, 0xff), TYCHO_CORRUPT);
     ASSERT_STATUS(decode_changed(batch, add_delete, NAME, 'j'), TYCHO_OK);

@@ -242,6 +242,41 @@ static int make_again(life *l) {
     return commit(l, build_deletions, TYCHO_OK);
 }
 
+/* ---------------------------------------------------------------- locks */
+
+/* The first lock of a store commits that there are tokens. */
+static int take_lock(life *l) {
+    tycho_lock *lock = NULL;
+    tycho_lock_info info[2];
+    size_t count = 0;
+    int status = tycho_lock_take(l->store, text("lock"), 0, &lock, info);
+    if (status != TYCHO_OK && lock != NULL) status = WRONG(l);
+    if (status == TYCHO_OK) status = tycho_lock_list(l->store, info, 2, &count);
+    tycho_lock_release(lock);
+    hash_number(&l->hash, count);
+    if (count == 1) hash_bytes(&l->hash, text(info[0].name));
+    return status;
+}
+
+static uint64_t token; /* for the batch below */
+
+static int build_under_lock(tycho_batch *b) {
+    tycho_new_event event = {.id = text("locked"), .type = text("locked"),
+                             .flags = TYCHO_HAS_TIME, .time = 60};
+    int status = tycho_batch_expect_lock(b, text("lock"), token);
+    if (status != TYCHO_OK) return status;
+    return tycho_batch_append(b, text("locked"), TYCHO_EXPECT_ANY, &event, 1, 0);
+}
+
+static int append_under_lock(life *l) {
+    tycho_lock *lock = NULL;
+    int status = tycho_lock_take(l->store, text("lock"), 0, &lock, NULL);
+    token = tycho_lock_token(lock);
+    if (status == TYCHO_OK) status = commit(l, build_under_lock, TYCHO_OK);
+    tycho_lock_release(lock);
+    return status;
+}
+
 /* ---------------------------------------------------------------- refusals, replay */
 
 static int build_late_refusal(tycho_batch *b) {
@@ -490,7 +525,8 @@ static int sync_store(life *l) {
 }
 
 static int back_up(life *l) {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify",
+                                         "lock_table"};
     char path[256], file[300];
     snprintf(path, sizeof path, "%s.copy", l->path);
     int status = tycho_backup(l->store, path);
@@ -526,6 +562,8 @@ const step STEPS[] = {
     {"read streams", read_streams, false},
     {"append on conditions", append_on_conditions, true},
     {"replay", replay, false},
+    {"take a lock", take_lock, true},
+    {"append under a lock", append_under_lock, true},
     {"read sorted", read_sorted, false},
     {"read in parts", read_in_parts, false},
     {"edit", edit, true},
@@ -539,6 +577,7 @@ const step STEPS[] = {
     {"make streams again", make_again, true},
     {"read by queries", read_queries, false},
     {"look up", look_up, false},
+    {"follow", follow_streams, false},
     {"read a snapshot", read_snapshot, false},
     {"back up", back_up, false},
     {"statistics", get_stats, false},

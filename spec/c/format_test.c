@@ -79,14 +79,17 @@ static void a_batch(void **state) {
     ASSERT_STATUS(tycho_batch_expect_route(batch, text("r"), text("s")), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_expect_row(batch, text("t"), text("k"), 4), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_expect_checkpoint(batch, text("c"), 6), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expect_lock(batch, text("k"), 8), TYCHO_OK);
+    ASSERT_STATUS(tycho__batch_reserve_tokens(batch, 0x100000), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_encode(batch, &bytes), TYCHO_OK);
     assert_hex(bytes,
-               "5459423101000000050000000c000000 "
+               "5459423101000000060000000d000000 "
                "01000b000000010073fdffffffffffffff "
                "02001600000007000000000000000100000001000200016201620161 "
                "030006000000010072010073 "
                "04000e00000001007401006b0400000000000000 "
                "05000b0000000100630600000000000000 "
+               "06000b00000001006b0800000000000000 "
                "0101660000000100730500000000000000010000001700100310020404040000000400000008 "
                "07060504030201feffffffffffffff01610162706169647465787401982f5e7a417bcd8ef012 "
                "34567890ab632d31ffffffffffffffffffffffffffffffff6d65746164617461 "
@@ -102,7 +105,8 @@ static void a_batch(void **state) {
                "0a000600000001007401006b "
                "0b000b0000000100630900000000000000 "
                "0c001e000000010000000000010000000100000000000000000000000000000000007469 "
-               "614c139fe1e006f9");
+               "0d00080000000000100000000000 "
+               "6970d2abf6958255");
     tycho_batch_destroy(batch);
 }
 
@@ -177,11 +181,13 @@ static void the_places_of_the_fields_of_the_state(void **state) {
     assert_int_equal(offsetof(tycho__state, links_settled), 152);
     assert_int_equal(offsetof(tycho__state, settlements), 160);
     assert_int_equal(offsetof(tycho__state, recent_size), 168);
-    assert_int_equal(offsetof(tycho__state, settling), 176);
-    assert_int_equal(offsetof(tycho__state, links_settling), 184);
-    assert_int_equal(offsetof(tycho__state, moved_kind), 192);
-    assert_int_equal(offsetof(tycho__state, moved_number), 200);
-    assert_int_equal(offsetof(tycho__state, spare), 208);
+    assert_int_equal(offsetof(tycho__state, tokens), 176);
+    assert_int_equal(offsetof(tycho__state, scripts), 184);
+    assert_int_equal(offsetof(tycho__state, settling), 192);
+    assert_int_equal(offsetof(tycho__state, links_settling), 200);
+    assert_int_equal(offsetof(tycho__state, moved_kind), 208);
+    assert_int_equal(offsetof(tycho__state, moved_number), 216);
+    assert_int_equal(offsetof(tycho__state, spare), 224);
     assert_int_equal(offsetof(tycho__state, checksum), 240);
 }
 

@@ -38,8 +38,9 @@ static int tear_down(void **state) {
 }
 
 /* Counts each batch in a row, notes it in a stream, sets a route. */
-static int expand(void *context, tycho_store *store, tycho_batch *batch) {
+static int expand(void *context, tycho_store *store, uint64_t rules, tycho_batch *batch) {
     fixture *f = context;
+    assert_int_equal(rules, 0);
     char calls[16];
     const tycho_new_event event = {.type = text("noted")};
     f->calls++;

@@ -1,6 +1,5 @@
-/* store_damage_test.c - directories that are no store, stores of the future, damaged stores, stores
-** with rules that this host cannot run, and stores that may only be read. LMDB is used directly to
-** make them.
+/* store_damage_test.c - directories that are no store, stores of the future, damaged stores, and
+** stores that may only be read. LMDB is used directly to make them.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -263,43 +262,6 @@ static void a_state_that_is_cut_off_or_gone_is_corrupt(void **state) {
     check_refused(f, TYCHO_CORRUPT);
 }
 
-/* ---------------------------------------------------------------- rules */
-
-static void set_rules(MDB_txn *txn, MDB_dbi table, const void *context) {
-    tycho__state state;
-    read_state(txn, table, &state);
-    state.rules = *(const uint64_t *)context;
-    repair_checksum(&state);
-    write_state(txn, table, &state, sizeof state);
-}
-
-static int expand_nothing(void *context, tycho_store *store, tycho_batch *batch) {
-    (void)store;
-    (void)batch;
-    ++*(int *)context;
-    return TYCHO_OK;
-}
-
-static void rules_are_not_bypassed(void **state) {
-    fixture *f = *state;
-    tycho_store *store;
-    uint64_t head = 0;
-    int calls = 0;
-    make_store(f);
-    in_lmdb(f, set_rules, &(uint64_t){3});
-    ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &store), TYCHO_OK);
-    ASSERT_STATUS(append(store), TYCHO_DENIED);
-    assert_non_null(strstr(tycho_error(), "scripts"));
-    ASSERT_STATUS(tycho_head(store, &head), TYCHO_OK); /* but anybody may read */
-    assert_int_equal(head, 1);
-    assert_clean(store);
-    const tycho_hooks hooks = {.size = sizeof hooks, .context = &calls, .expand = expand_nothing};
-    ASSERT_STATUS(tycho_store_set_hooks(store, &hooks), TYCHO_OK);
-    ASSERT_STATUS(append(store), TYCHO_OK);
-    assert_int_equal(calls, 1);
-    tycho_store_close(store);
-}
-
 /* ---------------------------------------------------------------- permissions */
 
 /* Runs as somebody whom permissions bind: root gives itself up. 0, or the line that failed. */
@@ -381,7 +343,6 @@ int main(void) {
         TEST(a_newer_state_of_another_size_is_newer_and_not_corrupt),
         TEST(a_damaged_state_is_corrupt),
         TEST(a_state_that_is_cut_off_or_gone_is_corrupt),
-        TEST(rules_are_not_bypassed),
         TEST(a_directory_that_may_not_be_written_is_read),
         TEST(a_directory_that_may_not_be_entered_is_denied),
     };

@@ -1,0 +1,305 @@
+/* expand.c - what hooks add to the events of a batch: tags, and links that are made as the events
+** are appended.
+**
+** One walk over the appends. As long as no event gets tags, the operations stay where they are;
+** from the first one on, they are written anew in the same order, and the two runs are exchanged at
+** the end (and back by tycho__batch_mark_restore). Links are gathered by stream and become one
+** operation for each, behind all others: its list names the events by their ordinals, so that
+** applying it looks up no ids.
+*/
+#include <stdlib.h>
+
+#include "batch.h"
+
+enum { FIRST_SLOTS = 16 };
+
+/* A stream that events are linked into. */
+typedef struct link_target {
+    uint64_t hash;
+    uint8_t name_size;
+    char name[TYCHO_NAME_MAX];
+    uint32_t count;
+    tycho__buffer ordinals;
+} link_target;
+
+typedef struct expansion {
+    tycho_batch *batch;
+    int (*visit)(void *context, const tycho_appended *appended, tycho_additions *additions);
+    void *context;
+    tycho__buffer *to; /* the operations written anew, if is_rewriting */
+    bool is_rewriting;
+    size_t step_begin;          /* in `to`: of the append that is being written */
+    const uint8_t *step_source; /* of the same, in the batch */
+    uint32_t operation;
+    uint32_t ordinal; /* of the event that is visited */
+    uint32_t links;
+    link_target **targets; /* in the order in which they were named */
+    size_t target_count;
+    uint32_t *slots; /* open addressing: index in `targets` + 1 */
+    size_t slot_count;
+} expansion;
+
+static int no_memory(void) {
+    return tycho__fail(TYCHO_NO_MEMORY, "no memory for what hooks add to a batch");
+}
+
+/* ---------------------------------------------------------------- links */
+
+static int grow_targets(expansion *x) {
+    if (x->target_count * 2 < x->slot_count) return TYCHO_OK;
+    size_t slots = x->slot_count == 0 ? FIRST_SLOTS : x->slot_count * 2;
+    link_target **targets = realloc(x->targets, (slots / 2 + 1) * sizeof(link_target *));
+    if (targets == NULL) return no_memory();
+    x->targets = targets;
+    uint32_t *table = calloc(slots, sizeof *table);
+    if (table == NULL) return no_memory();
+    for (size_t i = 0; i < x->target_count; i++) {
+        size_t at = (size_t)targets[i]->hash & (slots - 1);
+        while (table[at] != 0) at = (at + 1) & (slots - 1);
+        table[at] = (uint32_t)i + 1;
+    }
+    free(x->slots);
+    x->slots = table;
+    x->slot_count = slots;
+    return TYCHO_OK;
+}
+
+static int find_target(expansion *x, tycho_bytes name, link_target **out) {
+    int status = tycho__check_name(name, "stream to link into");
+    if (status == TYCHO_OK) status = grow_targets(x);
+    if (status != TYCHO_OK) return status;
+    uint64_t hash = tycho__hash(name.data, name.size, 0);
+    size_t at = (size_t)hash & (x->slot_count - 1);
+    for (; x->slots[at] != 0; at = (at + 1) & (x->slot_count - 1)) {
+        link_target *known = x->targets[x->slots[at] - 1];
+        *out = known;
+        if (tycho__equal(tycho__bytes(known->name, known->name_size), name)) return TYCHO_OK;
+    }
+    link_target *made = calloc(1, sizeof *made);
+    if (made == NULL) return no_memory();
+    made->hash = hash;
+    made->name_size = (uint8_t)name.size;
+    tycho__copy(made->name, name);
+    x->targets[x->target_count++] = made;
+    x->slots[at] = (uint32_t)x->target_count;
+    *out = made;
+    return TYCHO_OK;
+}
+
+static int add_link(expansion *x, tycho_bytes name) {
+    link_target *target = NULL;
+    if (x->links == TYCHO_BATCH_LINKS_MAX) {
+        return tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch over %d times",
+                           TYCHO_BATCH_LINKS_MAX);
+    }
+    int status = find_target(x, name, &target);
+    if (status != TYCHO_OK) return status;
+    const uint8_t *last = target->ordinals.data + target->ordinals.size - 4;
+    if (target->count > 0 && tycho__load32(last) == x->ordinal) return TYCHO_OK; /* named twice */
+    status = tycho__buffer_reserve(&target->ordinals, 4);
+    if (status != TYCHO_OK) return status;
+    tycho__write32(&target->ordinals, x->ordinal);
+    target->count++;
+    x->links++;
+    return TYCHO_OK;
+}
+
+static int write_links(expansion *x, tycho__buffer *to) {
+    for (size_t i = 0; i < x->target_count; i++) {
+        const link_target *target = x->targets[i];
+        tycho__step step = {.kind = TYCHO__LINK_NEW,
+                            .name = tycho__bytes(target->name, target->name_size),
+                            .count = target->count};
+        size_t begin = to->size;
+        int status = tycho__step_begin(to, &step, false);
+        if (status == TYCHO_OK) {
+            status = tycho__buffer_append(to, target->ordinals.data, target->ordinals.size);
+        }
+        if (status != TYCHO_OK) return status;
+        tycho__step_end(to, begin);
+    }
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- tags */
+
+/* From the event at `event` of the present append on, the operations are written anew. */
+static int begin_rewriting(expansion *x, const tycho__step *step, const uint8_t *event) {
+    const uint8_t *operations = x->batch->operations.data, *list = step->list.data;
+    x->is_rewriting = true;
+    x->to->size = 0;
+    int status = tycho__buffer_append(x->to, operations, (size_t)(x->step_source - operations));
+    x->step_begin = x->to->size;
+    if (status == TYCHO_OK) status = tycho__step_begin(x->to, step, false);
+    return status == TYCHO_OK ? tycho__buffer_append(x->to, list, (size_t)(event - list)) : status;
+}
+
+static bool has_tag(const tycho_bytes *tags, uint32_t count, tycho_bytes tag) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (tycho__equal(tags[i], tag)) return true;
+    }
+    return false;
+}
+
+/* Writes the event with its tags and the further ones. */
+static int write_tagged(expansion *x, const tycho_appended *appended,
+                        const tycho_additions *additions) {
+    const tycho_event *event = &appended->event;
+    tycho_bytes tags[TYCHO_TAGS_MAX];
+    uint32_t count = event->tag_count;
+    for (uint32_t i = 0; i < count; i++) tags[i] = appended->tags[i];
+    for (size_t i = 0; i < additions->tag_count; i++) {
+        if (has_tag(tags, count, additions->tags[i])) continue;
+        if (count == TYCHO_TAGS_MAX) {
+            return tycho__fail(TYCHO_TOO_LARGE, "an event gets over %d tags", TYCHO_TAGS_MAX);
+        }
+        tags[count++] = additions->tags[i];
+    }
+    tycho_new_event made = {.id = event->id,
+                            .type = event->type,
+                            .flags = TYCHO_HAS_TIME,
+                            .tag_count = count,
+                            .time = event->time,
+                            .valid_time = event->valid_time,
+                            .correlation_id = event->correlation_id,
+                            .causation_id = event->causation_id,
+                            .tags = tags,
+                            .content_type = event->content_type,
+                            .metadata = event->metadata,
+                            .data = event->data};
+    if (event->valid_time != event->time) made.flags |= TYCHO_HAS_VALID_TIME;
+    return tycho__event_encode(x->to, &made, false);
+}
+
+/* ---------------------------------------------------------------- the walk */
+
+/* Ids as they are read, with room for the text of UUIDs. */
+typedef struct id_texts {
+    char id[TYCHO_UUID_SIZE], correlation_id[TYCHO_UUID_SIZE], causation_id[TYCHO_UUID_SIZE];
+} id_texts;
+
+static tycho_bytes id_text(tycho_bytes packed, bool is_uuid, char text[TYCHO_UUID_SIZE]) {
+    if (!is_uuid) return packed;
+    tycho__uuid_unpack(text, packed.data);
+    return tycho__bytes(text, TYCHO_UUID_SIZE);
+}
+
+static void fill(tycho_appended *appended, const tycho__event_view *view, id_texts *texts,
+                 tycho_bytes *tags) {
+    tycho_event *event = &appended->event;
+    tycho__reader list = tycho__reader_of(view->tags);
+    memset(event, 0, sizeof *event);
+    event->revision = -1;
+    event->time = view->time;
+    event->valid_time = view->valid_time;
+    event->id = id_text(view->id, (view->flags & TYCHO__UUID_ID) != 0, texts->id);
+    event->type = view->type;
+    event->correlation_id = id_text(
+        view->correlation_id, (view->flags & TYCHO__UUID_CORRELATION) != 0, texts->correlation_id);
+    event->causation_id = id_text(view->causation_id, (view->flags & TYCHO__UUID_CAUSATION) != 0,
+                                  texts->causation_id);
+    event->content_type = view->content_type;
+    event->metadata = view->metadata;
+    event->data = view->data;
+    event->tag_count = view->tag_count;
+    for (uint8_t i = 0; i < view->tag_count; i++) tags[i] = tycho__tag_next(&list);
+    appended->tags = tags;
+}
+
+static int visit_event(expansion *x, const tycho__step *step, tycho__reader *events) {
+    const uint8_t *begin = events->at;
+    tycho__event_view view;
+    id_texts texts;
+    tycho_bytes tags[TYCHO_TAGS_MAX];
+    tycho_appended appended = {.stream = step->name, .operation = x->operation};
+    tycho_additions additions = {.tag_count = 0};
+    int status = tycho__event_decode(events, &view);
+    if (status != TYCHO_OK) return status;
+    fill(&appended, &view, &texts, tags);
+    status = x->visit(x->context, &appended, &additions);
+    for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
+        status = add_link(x, additions.links[i]);
+    }
+    if (status == TYCHO_OK && additions.tag_count > 0 && !x->is_rewriting) {
+        status = begin_rewriting(x, step, begin);
+    }
+    x->ordinal++;
+    if (status != TYCHO_OK || !x->is_rewriting) return status;
+    if (additions.tag_count > 0) return write_tagged(x, &appended, &additions);
+    return tycho__buffer_append(x->to, begin, (size_t)(events->at - begin));
+}
+
+static int visit_append(expansion *x, const tycho__step *step) {
+    tycho__reader events = tycho__reader_of(step->list);
+    int status = TYCHO_OK;
+    if (x->is_rewriting) {
+        x->step_begin = x->to->size;
+        status = tycho__step_begin(x->to, step, false);
+    }
+    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
+        status = visit_event(x, step, &events);
+    }
+    if (status == TYCHO_OK && x->is_rewriting) tycho__step_end(x->to, x->step_begin);
+    return status;
+}
+
+static int visit_all(expansion *x) {
+    tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&x->batch->operations));
+    for (x->operation = 0; x->operation < x->batch->operation_count; x->operation++) {
+        tycho__step step;
+        x->step_source = steps.at;
+        int status = tycho__step_read(&steps, &step, false);
+        if (status == TYCHO_OK && step.kind == TYCHO__APPEND) {
+            status = visit_append(x, &step);
+        } else if (status == TYCHO_OK && x->is_rewriting) {
+            status =
+                tycho__buffer_append(x->to, x->step_source, (size_t)(steps.at - x->step_source));
+        }
+        if (status != TYCHO_OK) return status;
+    }
+    return TYCHO_OK;
+}
+
+/* Puts what was added into the batch. */
+static int finish(expansion *x) {
+    tycho_batch *batch = x->batch;
+    tycho__buffer *operations = x->is_rewriting ? x->to : &batch->operations;
+    size_t before = operations->size;
+    int status = TYCHO_OK;
+    if (batch->operation_count + x->target_count > TYCHO_BATCH_LINKS_MAX) {
+        status = tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch into %zu streams",
+                             x->target_count);
+    }
+    if (status == TYCHO_OK) status = write_links(x, operations);
+    if (status == TYCHO_OK && operations->size + batch->conditions.size > TYCHO_BATCH_SIZE_MAX) {
+        status = tycho__fail(TYCHO_TOO_LARGE, "with what hooks add, the batch has %zu bytes",
+                             operations->size);
+    }
+    if (status != TYCHO_OK) {
+        operations->size = before;
+        return status;
+    }
+    batch->operation_count += (uint32_t)x->target_count;
+    batch->link_count += x->links;
+    if (x->is_rewriting) tycho__batch_exchange(batch);
+    return TYCHO_OK;
+}
+
+int tycho_batch_expand(tycho_batch *batch,
+                       int (*visit)(void *context, const tycho_appended *appended,
+                                    tycho_additions *additions),
+                       void *context) {
+    if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
+    if (visit == NULL) return tycho__fail(TYCHO_MISUSE, "there is no visitor");
+    if (batch->is_exchanged) return tycho__fail(TYCHO_MISUSE, "the batch was expanded before");
+    expansion x = {.batch = batch, .visit = visit, .context = context, .to = &batch->other};
+    int status = visit_all(&x);
+    if (status == TYCHO_OK) status = finish(&x);
+    for (size_t i = 0; i < x.target_count; i++) {
+        tycho__buffer_free(&x.targets[i]->ordinals);
+        free(x.targets[i]);
+    }
+    free(x.targets);
+    free(x.slots);
+    return status;
+}
