@@ -1,8 +1,8 @@
 /* half_commit_test.c - a process is killed behind each of the writes of its commit.
 **
 ** Whoever reads then sees the commit or does not, and that stays so: nothing may appear later by
-** itself, with a handle that was open before or one that is opened now. Otherwise a publisher that looks how far it was, and goes on from there, would
-** publish an event twice.
+** itself, with a handle that was open before or one that is opened now. Otherwise a publisher that
+** looks how far it was, and goes on from there, would publish an event twice.
 **
 ** Another process keeps the store open all the time, as LMDB begins anew where nobody does. The
 ** function that writes is defined here; the linker exports it, so that LMDB calls it.
