@@ -128,7 +128,8 @@ static tycho__txn *pool_take(tycho__env *env) {
 
 /* A process that was killed between the last write of its commit and its word to LMDB's readers
 ** left a commit that they would see only with the next one. When nobody writes, beginning to write
-** makes LMDB look for it. While somebody does, the last commit is ahead of the readers for a moment. */
+** makes LMDB look for it. While somebody does, the last commit is ahead of the readers for a
+** moment. */
 static int find_half_commit(tycho__env *env, MDB_txn *txn) {
     MDB_envinfo facts;
     MDB_txn *writing;
