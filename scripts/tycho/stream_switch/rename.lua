@@ -134,6 +134,9 @@ function Rename:refuse_lost()
       self.target), "cancel the rename, and begin it again")
 end
 
+--- Writers cannot get between this and the last batch unnoticed, nor can who writes to the target.
+--- Only who deletes or unlinks in the source in the millisecond between is not: the target keeps
+--- what was linked.
 function Rename:verify(row)
   local is_new = row.reached == -1
   if not is_new and not names.looks_like_image(self.store, self.source, self.target) then
