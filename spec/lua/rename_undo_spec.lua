@@ -3,6 +3,7 @@
 local between = require "support.between"
 local plain = require "support.plain"
 local refusal = require "support.refusal"
+local stream_switch = require "tycho.stream_switch"
 local switching = require "support.switching"
 
 local fill, ids, read, raw = switching.fill, switching.ids, switching.read, switching.raw
@@ -123,6 +124,18 @@ describe("A rename", function()
       rename { source = "b", target = "a" }
       assert.same({ b = "a" }, routes(store))
       assert.same(ids("e", 12), raw(store, "a"))
+    end)
+
+    it("keeps the source's entries when the names were exchanged again before it deletes", function()
+      rename {}
+      local switch <close> = stream_switch.prepare(store, "rename",
+        { source = "a", target = "b", delete_source = true })
+      store:rename { source = "a", target = "b", undo = true }
+      fill(store, "b", "e", 13, 13)
+      local err = refusal.with("condition_failed", switch.step, switch)
+      assert.equal('"a" does not lead to "b" any more', err.what)
+      assert.same(ids("e", 13), raw(store, "a"))
+      switch:close()
     end)
 
     it("leaves no chains behind when it is done again", function()

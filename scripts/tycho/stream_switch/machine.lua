@@ -207,12 +207,20 @@ local function count_entries(self)
   return total
 end
 
+--- Only while the names lead to the target: after an undo, the source is the living stream.
 local function delete_sources(self)
-  local row = copy(self.row)
+  local row, routes = copy(self.row), {}
   row.phase, row.linked = "deleted", row.linked or count_entries(self)
+  for index, source in ipairs(self.plan.sources) do
+    routes[index] = self.store:route(source)
+    if not routes[index] or names.resolve(self.store, source) ~= self.plan.target then
+      check.refuse("condition_failed", ("%q does not lead to %q any more"):format(source,
+        self.plan.target), "its entries are kept: see tycho route list")
+    end
+  end
   machine.commit(self, row, function(batch)
-    for _, source in ipairs(self.plan.sources) do
-      batch:expect_route(source, self.store:route(source))
+    for index, source in ipairs(self.plan.sources) do
+      batch:expect_route(source, routes[index])
       batch:delete_stream(source, { raw = true })
     end
   end)
