@@ -41,6 +41,13 @@ describe("store:merge", function()
     end
   end)
 
+  it("ends when many entries are gone from the end of a source", function()
+    fill(store, "a", "f", 2500)
+    store:unlink("a", ids("f", 2500))
+    merge {}
+    assert.same(ids("e", 20), raw(store, "all"))
+  end)
+
   it("links an event that several sources have once", function()
     store:link("a", { "e1", "e2" })
     store:link("c", "e3")

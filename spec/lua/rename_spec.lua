@@ -53,6 +53,14 @@ describe("store:rename", function()
         .results[1].first_revision)
     end)
 
+    it("does so when more entries than a chunk has are gone from the end", function()
+      store:unlink("a", { "e9", "e10", "e11", "e12" })
+      local before = entries(store, "a")
+      rename { chunk = 2 }
+      assert.same(before, entries(store, "b"))
+      assert.equal(11, store:stream_version("b"))
+    end)
+
     it("does so when only one entry is left", function()
       store:truncate("a", 11)
       rename {}

@@ -70,8 +70,8 @@ end
 function Merge:measure(row)
   local left, total = 0, 0
   for index, source in ipairs(row.sources) do
-    local count, version = names.facts(self.store, source)
-    left, total = left + version + 1 - row.first[index], total + count
+    left = left + names.left(self.store, source, row.first[index] - 1)
+    total = total + names.facts(self.store, source)
   end
   return left, total
 end

@@ -83,7 +83,7 @@ end
 function Rename:measure(row)
   local count, version = names.facts(self.store, self.source)
   if version < row.reached then self:refuse_lost() end
-  return version - row.reached, count
+  return names.left(self.store, self.source, row.reached), count
 end
 
 function Rename:linked()
@@ -105,7 +105,7 @@ end
 --- then is at the revision of the last one.
 function Rename:link(batch, row, count)
   local first = names.next_revision(self.store, self.source, row.reached)
-  if not first then self:refuse_lost() end
+  if not first then return end -- taken out since it was measured
   local last = names.last_revision(self.store, self.source, first + count)
   add_links(self, batch, row, last)
   row.reached = last
