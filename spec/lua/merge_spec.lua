@@ -197,6 +197,21 @@ describe("store:merge", function()
     assert.equal("switched", merge().phase)
   end)
 
+  it("notices that the target was deleted in between", function()
+    for count = 2, 5 do
+      break_off(count)
+      store:delete_stream("all")
+      for _ = 1, count > 2 and 2 or 1 do
+        refuses("condition_failed", 'the stream "all" was deleted while it was merged into')
+        store:append("all", { type = "t" })
+      end
+      merge { cancel = true }
+      store:delete_stream("all")
+    end
+    merge {}
+    assert.same(ids("e", 20), raw(store, "all"))
+  end)
+
   it("notices a route that takes the place of a source in between", function()
     local is_done = false
     local remove = between(store, { before = function(number)

@@ -2,9 +2,10 @@
 --- of positions, as far as each source is in that order itself: within a source nothing changes
 --- places.
 ---
---- The row has {kind, sources, phase, forward, base, done, first, last}: the target was at the
---- revision `base` when it began; of each source all entries before the revision `first` are done,
---- the last of them with the id `last`. Others may go on writing to the target. An event that the
+--- The row has {kind, sources, phase, forward, base, done, first, last, seen, seen_id}: the target
+--- was at the revision `base` when it began, and its last entry had the revision `seen` when a chunk
+--- was last linked; of each source all entries before the revision `first` are done, the last of
+--- them with the id `last`. Others may go on writing to the target. An event that the
 --- target has already is not linked again. What is taken out of a source after it was linked stays
 --- in the target.
 local check = require "tycho.check"
@@ -107,7 +108,15 @@ local function each_merged(self, row, count, take)
   end
 end
 
-local function check_sources(self, row)
+--- That nobody deleted the target, or a source and wrote to it again, since the last chunk.
+local function check_streams(self, row)
+  local is_gone = row.done > 0 and self.store:stream_version(self.target, { raw = true }) == -1
+  if is_gone or row.seen and names.is_replaced(self.store, self.target, row.seen, row.seen_id) then
+    check.refuse("condition_failed", ("the stream %q was deleted while it was merged into"):format(
+      self.target), "cancel the merge, and begin it again")
+  end
+  local last = self.store:read():stream(self.target):raw():last()
+  if last then row.seen, row.seen_id = last.revision, last.id end
   for index, source in ipairs(row.sources) do
     if names.is_replaced(self.store, source, row.first[index] - 1, row.last[index]) then
       check.refuse("condition_failed", ("the stream %q was deleted while it was merged"):format(
@@ -117,7 +126,7 @@ local function check_sources(self, row)
 end
 
 function Merge:link(batch, row, count)
-  check_sources(self, row)
+  check_streams(self, row)
   local ids, seen = {}, {}
   each_merged(self, row, count, function(event, index)
     if not seen[event.id] then ids[#ids + 1] = event.id end
@@ -129,7 +138,7 @@ function Merge:link(batch, row, count)
 end
 
 function Merge:finish(batch, row)
-  check_sources(self, row)
+  check_streams(self, row)
   local sources = {}
   for index, source in ipairs(row.sources) do sources[index] = { source, row.first[index] } end
   batch:link_merged(sources, self.target, { raw = true, on_duplicate = "skip" })
