@@ -183,6 +183,14 @@ describe("A rename", function()
       assert.equal(22, store:stream_version("a"))
     end)
 
+    it("takes away the metadata that was taken away since", function()
+      store:set_stream_metadata("a", "old")
+      rename {}
+      store:set_stream_metadata("a", nil)
+      undo()
+      assert.is_nil(store:stream_metadata("a"))
+    end)
+
     it("is done once, and can itself be undone", function()
       rename {}
       undo()

@@ -114,7 +114,7 @@ end
 function Rename:finish(batch, row)
   add_links(self, batch, row, nil)
   local metadata = self.store:stream_metadata(self.source, { raw = true })
-  if metadata ~= nil then
+  if metadata ~= nil or row.base ~= -1 then -- an image may have had some before
     batch:set_stream_metadata(self.target, metadata, { raw = true })
   end
 end
