@@ -126,7 +126,7 @@ describe("A rename", function()
       assert.same(ids("e", 12), raw(store, "a"))
     end)
 
-    it("keeps the source's entries when the names were exchanged again before it deletes", function()
+    it("keeps the source's entries when it was undone before it deletes", function()
       rename {}
       local switch <close> = stream_switch.prepare(store, "rename",
         { source = "a", target = "b", delete_source = true })

@@ -3,11 +3,11 @@
 --- places.
 ---
 --- The row has {kind, sources, phase, forward, base, done, first, last, seen, seen_id}: the target
---- was at the revision `base` when it began, and its last entry had the revision `seen` when a chunk
---- was last linked; of each source all entries before the revision `first` are done, the last of
---- them with the id `last`. Others may go on writing to the target. An event that the
---- target has already is not linked again. What is taken out of a source after it was linked stays
---- in the target.
+--- was at the revision `base` when it began, and its last entry had the revision `seen` before the
+--- last chunk was linked; of each source all entries before the revision `first` are done, the last
+--- of them with the id `last`. Others may go on writing to the target. An event that the target has
+--- already is not linked again. What is taken out of a source after it was linked stays in the
+--- target.
 local check = require "tycho.check"
 local core = require "tycho.core"
 local machine = require "tycho.stream_switch.machine"
