@@ -307,6 +307,17 @@ describe("store:rename", function()
       refuses("invalid_argument", '"b" is a route: it leads to the stream "elsewhere"', {})
     end)
 
+    it("when more routes lead to the source than one batch can re-point", function()
+      for part = 0, 1 do
+        store:batch(function(batch)
+          for index = 1, 4951 do batch:set_route("r" .. part .. "." .. index, "a") end
+        end)
+      end
+      refuses("too_large", '9902 routes lead to "a", and one batch re-points at most 9900')
+      store:batch(function(batch) batch:set_route("r0.1", nil):set_route("r1.1", nil) end)
+      assert.equal(9900, #rename({ chunk = 10 }).routes)
+    end)
+
     it("when the target has entries, or had some", function()
       fill(store, "b", "x", 1)
       refuses("wrong_expected_version", 'the stream "b" has 1 entries of its own', {})

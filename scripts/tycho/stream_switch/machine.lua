@@ -41,6 +41,7 @@ local OUTRUN_MAX = 1000 -- chunks of the largest size that did not bring it near
 local LOCK_TIMEOUT = 10
 local FENCES = 2 -- conditions of every batch: the lock and the row; those of expect() follow
 local NAME_MAX = 255
+local ROUTES_MAX = 9900 -- that the last batch can re-point
 
 ---@class tycho.Switch
 ---@field private store tycho.Store
@@ -79,14 +80,24 @@ local function open(store, plan, options)
   return self
 end
 
+local function check_routes(self, row)
+  if row.phase ~= "linking" then return end
+  local count = #names.leading_to(self.store, names.set(self.plan.sources))
+  if count <= ROUTES_MAX then return end
+  check.refuse("too_large", ("%d routes lead to %q, and one batch re-points at most %d"):format(
+    count, self.plan.sources[1], ROUTES_MAX), "remove routes: see tycho route list")
+end
+
 --- A switch that is ready to go on from where the store is.
 ---@return tycho.Switch
 function machine.new(store, plan, options)
   local self = open(store, plan, options)
   local ok, row = pcall(plan.begin, plan, self.row)
+  local problem = row
+  if ok then ok, problem = pcall(check_routes, self, row) end
   if not ok then
     self:close()
-    error(row, 0)
+    error(problem, 0)
   end
   self.row = row
   self.linked_before = row.phase == "linking" and plan:linked(row) or 0
