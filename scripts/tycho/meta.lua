@@ -407,8 +407,8 @@ function Store:locks() end
 ---@field dry_run? boolean         only says what would be done
 ---@field delete_source? boolean   removes the source's old entries after the switch
 ---@field forward? boolean         default true; false: the old name is closed
----@field chunk? integer           entries in a batch: 1 to 10,000; default 5,000
----@field pause? number            seconds between chunks; default: as long as the last one took
+---@field chunk? integer           entries in a batch: 1 to 10,000; default 5,000 at most
+---@field pause? number            seconds between chunks; default: as others need it
 ---@field lock_timeout? number     seconds to wait for another process; default 10
 ---@field progress? fun(status: tycho.SwitchStatus)   called before, between and after the batches
 ---@param options tycho.RenameOptions

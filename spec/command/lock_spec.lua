@@ -59,13 +59,11 @@ describe("tycho lock", function()
 
   it("is free when its holder was killed", function()
     local out = tycho:shell([[
-      $tycho lock a -- sleep 60 &
-      until $tycho locks | grep -q a; do :; done
-      pid=$($tycho locks | cut -f 3)
-      sleeper=$(ps -o pid= --ppid $pid)
-      kill -9 $pid
+      $tycho lock a -- sh -c 'echo $$ >$0/sleeper; exec sleep 60' $dir &
+      until [ -s $dir/sleeper ]; do :; done
+      kill -9 $($tycho locks | cut -f 3)
       $tycho lock a -- echo free
-      kill $sleeper
+      kill $(cat $dir/sleeper)
       wait 2>/dev/null]])
     assert.matches("free\n", out, 1, true)
     assert.equal("", tycho:must("locks"))

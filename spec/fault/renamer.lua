@@ -9,5 +9,5 @@ local store <close> = tycho.open(path, { sync = "none" })
 io.stdout:write("renaming\n")
 io.stdout:flush()
 local status = store:rename { source = source, target = target, undo = undo ~= nil,
-  chunk = math.tointeger(tonumber(chunk)), lock_timeout = 60 }
+  chunk = math.tointeger(tonumber(chunk)), lock_timeout = 60, pause = 0.002 }
 io.stdout:write(status.phase, "\n")

@@ -368,6 +368,7 @@ describe("store:rename", function()
       break_off(3)
       fill(store, "b", "x", 1)
       refuses("wrong_expected_version", 'somebody else has written to "b"', {})
+      refuses("wrong_expected_version", 'somebody else has written to "b"', { dry_run = true })
       rename { cancel = true }
       assert.same({ "6 x1" }, entries(store, "b"))
       store:delete_stream("b")
@@ -382,6 +383,13 @@ describe("store:rename", function()
       assert.is_nil(store:route("a"))
       rename { cancel = true }
       assert.same({ "6 x2" }, entries(store, "b"))
+      store:delete_stream("b")
+      remove = between(store, { before = function(number)
+        if number == 3 then store:delete_stream("b") end
+      end })
+      refusal.with("wrong_expected_version", rename, {})
+      remove()
+      assert.same({}, raw(store, "b"))
     end)
 
     it("when what was linked is taken out of the source", function()

@@ -54,6 +54,14 @@ describe("A rename", function()
       end
     end)
 
+    it("is continued when what was left is taken out of the source", function()
+      break_off(3)
+      store:unlink("a", ids("e", 12, 7))
+      rename {}
+      assert.same(ids("e", 6), raw(store, "b"))
+      assert.equal(11, store:stream_version("b"))
+    end)
+
     it("is continued with another chunk, and with the options of the last call", function()
       break_off(2)
       rename { chunk = 5000, forward = false }
@@ -136,6 +144,15 @@ describe("A rename", function()
       assert.equal('"a" does not lead to "b" any more', err.what)
       assert.same(ids("e", 13), raw(store, "a"))
       switch:close()
+    end)
+
+    it("does not delete the entries of a name that was taken back in that moment", function()
+      local remove = between(store, { before = function()
+        if store:route("a") then store:set_route("a", nil) end
+      end })
+      refusal.with("condition_failed", rename, { delete_source = true })
+      remove()
+      assert.same(ids("e", 12), read(store, "a"))
     end)
 
     it("leaves no chains behind when it is done again", function()
@@ -256,6 +273,13 @@ describe("A rename", function()
       undo()
       assert.same(entries(store, "b"), entries(store, "a"))
       assert.equal(11, #raw(store, "a"))
+    end)
+
+    it("is refused when they lost as many, but others", function()
+      rename {}
+      store:unlink("b", "e3")
+      store:unlink("a", "e4", { raw = true })
+      refuses("wrong_expected_version", "are not those with which", { undo = true })
     end)
 
     it("is refused when somebody wrote to the old entries", function()

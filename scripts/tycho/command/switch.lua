@@ -20,9 +20,9 @@ local function seconds(name)
 end
 
 local function define_shared(command)
-  command:option("--chunk", "Entries that are linked in one batch; default: 5000"):argname "COUNT"
-    :convert(shared.integer("--chunk", 1, chunk_max))
-  command:option("--pause", "Seconds between two batches; default: as long as the last one took")
+  command:option("--chunk", "Entries that are linked in one batch; default: up to 5000")
+    :argname "COUNT":convert(shared.integer("--chunk", 1, chunk_max))
+  command:option("--pause", "Seconds between two batches; default: some while others write")
     :argname "SECONDS":convert(seconds("--pause"))
   command:flag("--dry-run", "Say what would be done, and change nothing")
   command:flag("--cancel", "Take the links out again of one that has not switched yet")

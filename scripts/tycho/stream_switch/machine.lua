@@ -16,7 +16,8 @@
 ---   kind, key            "rename", "merge" or "split"; the key of its row
 ---   sources, target      names; the target may be missing
 ---   begin(row)           the row to go on from, made or found; refuses what cannot be done
----   measure(row)         entries left to link, entries of all sources
+---   measure(row)         entries left to link, entries of all sources, and, where a batch should
+---                        be shorter than others, how many it may link
 ---   linked(row)          entries linked so far
 ---   expect(batch)        conditions that hold until the switch: what the names are
 ---   link(batch, row, n)  adds links of n entries and says so in the row
@@ -34,10 +35,12 @@ core.own()
 
 local machine = { table = "tycho.switches", chunk_max = 10000 }
 
-local CHUNK = 5000
+local CHUNK, SHORT_CHUNK = 5000, 1000
 local LAST_MAX = 2000 -- entries of the last batch: about a millisecond of everybody's time
 local TRIES_MAX = 100 -- last batches that came too late
 local OUTRUN_MAX = 1000 -- chunks of the largest size that did not bring it nearer to the end
+local REST = 200 -- times the time of a step: who writes finds the store taken 1 time in 200
+local REST_MAX = 5 -- seconds
 local LOCK_TIMEOUT = 10
 local FENCES = 2 -- conditions of every batch: the lock and the row; those of expect() follow
 local NAME_MAX = 255
@@ -51,6 +54,8 @@ local ROUTES_MAX = 9900 -- that the last batch can re-point
 ---@field private row table
 ---@field private version integer   of the row that is stored
 ---@field private chunk integer     grows while publishers are faster
+---@field private sequence integer? of its last batch
+---@field private is_alone boolean  whether nobody committed between its last two batches
 local Switch = { __name = "tycho.Switch" }
 Switch.__index = Switch
 
@@ -129,6 +134,8 @@ local function commit(self, row, fill)
     batch:delete_row(machine.table, self.plan.key)
   end
   local receipt = batch:commit()
+  self.is_alone = self.sequence == receipt.sequence - 1
+  self.sequence = receipt.sequence
   self.row, self.version = row, row and receipt.sequence or 0
   return receipt
 end
@@ -169,11 +176,18 @@ local function adapt(self, left)
   end
 end
 
-local function link(self, left)
+--- Entries of the next batch. Others wait for it, and then have to take notice of what is in it, so
+--- it is short when there are any, unless they are too fast or the caller has decided.
+local function next_chunk(self, most)
+  local is_short = not (self.is_alone or self.is_outrun or self.options.chunk)
+  return math.min(most, is_short and SHORT_CHUNK or self.chunk)
+end
+
+local function link(self, most)
   local row = copy(self.row)
   local ok, err = pcall(commit, self, row, function(batch)
     self.plan:expect(batch)
-    self.plan:link(batch, row, math.min(self.chunk, left))
+    self.plan:link(batch, row, next_chunk(self, most))
   end)
   if ok then return end
   check_refused(self, err)
@@ -254,17 +268,23 @@ function Switch:step()
     delete_sources(self)
     return self:status()
   end
-  local left = self.plan:measure(self.row)
+  local left, _, most = self.plan:measure(self.row)
   adapt(self, left)
-  if left > math.min(self.chunk, LAST_MAX) then link(self, left) else switch(self) end
+  most = math.min(left, most or left)
+  if left > math.min(self.chunk, LAST_MAX) or left > most then
+    link(self, most)
+  else
+    switch(self)
+  end
   return self:status()
 end
 
---- Lets publishers have the store: as long as the step took, unless the caller says how long.
+--- Leaves the store to others when there are any, unless the caller says how long.
 local function rest(self, microseconds)
-  local seconds = self.options.pause or math.min(microseconds / 1e6, 1)
-  if self.is_outrun or seconds <= 0 or self:is_done() then return end
-  self.store:wait(math.maxinteger, seconds)
+  if self.is_outrun or self:is_done() then return end
+  local seconds = self.is_alone and 0 or math.min(microseconds / 1e6 * REST, REST_MAX)
+  seconds = self.options.pause or seconds
+  if seconds > 0 then core.sleep(math.ceil(seconds * 1000)) end
 end
 
 --- All steps that are left.

@@ -85,15 +85,15 @@ function Merge:expect(batch)
 end
 
 --- Calls take(event, index) with the next entries of all sources, at most `count` of them: always
---- the one with the lowest position. In one snapshot, so that none is overtaken by a later one.
+--- the one with the lowest position. There are more than `count`, so that what is published while
+--- the sources are opened, with higher positions, is not among them.
 local function each_merged(self, row, count, take)
-  local snapshot <close> = self.store:snapshot()
   local heads, nexts, listings = {}, {}, {}
   local _ <close> = setmetatable({}, { __close = function()
     for _, listing in ipairs(listings) do listing:close() end
   end })
   for index, source in ipairs(row.sources) do
-    local spec = snapshot:read():stream(source):raw():from_revision(row.first[index] - 1)
+    local spec = self.store:read():stream(source):raw():from_revision(row.first[index] - 1)
     local next_event, _, _, listing = spec:limit(count):each()
     nexts[index], listings[index], heads[index] = next_event, listing, next_event()
   end

@@ -14,6 +14,8 @@ local names = require "tycho.stream_switch.names"
 
 core.own()
 
+local GAPS_MAX = 100 -- of one batch, about
+
 local Rename = { kind = "rename" }
 Rename.__index = Rename
 
@@ -80,10 +82,16 @@ end
 
 -- ---------------------------------------------------------------- linking
 
+--- A gap between revisions costs as much as a hundred links: where there are many, fewer revisions
+--- go into a batch.
 function Rename:measure(row)
   local count, version = names.facts(self.store, self.source)
   if version < row.reached then self:refuse_lost() end
-  return names.left(self.store, self.source, row.reached), count
+  local first = names.next_revision(self.store, self.source, -1) or 0
+  local revisions = version + 1 - first
+  local gaps = revisions - count
+  return names.left(self.store, self.source, row.reached), count,
+    gaps > 0 and 1 + GAPS_MAX * revisions // gaps or nil
 end
 
 function Rename:linked()
@@ -125,6 +133,9 @@ function Rename:refuse_lost()
       self.target), "cancel the rename, and begin it again")
 end
 
+--- Writers cannot get between this and the last batch unnoticed, nor can who writes to the target.
+--- Only who deletes or unlinks in the source in the millisecond between is not: the target keeps
+--- what was linked.
 function Rename:verify(row)
   local is_new = row.reached == -1
   if not is_new and not names.looks_like_image(self.store, self.source, self.target) then
