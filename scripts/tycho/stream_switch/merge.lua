@@ -85,17 +85,23 @@ function Merge:expect(batch)
 end
 
 --- Calls take(event, index) with the next entries of all sources, at most `count` of them: always
---- the one with the lowest position. There are more than `count`, so that what is published while
---- the sources are opened, with higher positions, is not among them.
+--- the one with the lowest position. What is published while the sources are opened is left for
+--- later: one that was opened before may lack what another one has.
 local function each_merged(self, row, count, take)
+  local head = self.store:head()
   local heads, nexts, listings = {}, {}, {}
   local _ <close> = setmetatable({}, { __close = function()
     for _, listing in ipairs(listings) do listing:close() end
   end })
+  local function advance(index)
+    local event = nexts[index]()
+    heads[index] = event and event.position <= head and event or nil
+  end
   for index, source in ipairs(row.sources) do
     local spec = self.store:read():stream(source):raw():from_revision(row.first[index] - 1)
     local next_event, _, _, listing = spec:limit(count):each()
-    nexts[index], listings[index], heads[index] = next_event, listing, next_event()
+    nexts[index], listings[index] = next_event, listing
+    advance(index)
   end
   for _ = 1, count do
     local lowest
@@ -104,7 +110,7 @@ local function each_merged(self, row, count, take)
     end
     if not lowest then return end
     take(heads[lowest], lowest)
-    heads[lowest] = nexts[lowest]()
+    advance(lowest)
   end
 end
 
