@@ -317,6 +317,33 @@ static int submit(tycho_store *store, tycho_batch *batch, bool is_own) {
     return request.status;
 }
 
+/* Leads without a batch; false when another thread leads. */
+static bool take_lead(struct tycho__writer *writer) {
+    pthread_mutex_lock(&writer->mutex);
+    bool is_leader = !writer->has_leader;
+    writer->has_leader = true;
+    pthread_mutex_unlock(&writer->mutex);
+    return is_leader;
+}
+
+static void give_lead(struct tycho__writer *writer) {
+    pthread_mutex_lock(&writer->mutex);
+    finish_group(writer, NULL, NULL);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+bool tycho__commit_try_enter(tycho__env *env) {
+    if (!env->can_write || !take_lead(env->writer)) return false;
+    if (tycho__gate_try_enter(&env->gate)) return true;
+    give_lead(env->writer);
+    return false;
+}
+
+void tycho__commit_leave(tycho__env *env) {
+    tycho__gate_leave(&env->gate);
+    give_lead(env->writer);
+}
+
 static void settle_alone(tycho_store *store) {
     tycho__txn txn;
     if (tycho__txn_write(store->env, store->options.sync, &txn) != TYCHO_OK) return;
@@ -335,19 +362,12 @@ void tycho__commit_settle(tycho_store *store) {
     bool is_worth = tycho__is_worth_settling(&reading->state);
     tycho__txn_done(reading);
     if (!is_worth) return;
-    struct tycho__writer *writer = env->writer;
-    pthread_mutex_lock(&writer->mutex);
-    bool is_leader = !writer->has_leader;
-    writer->has_leader = true;
-    pthread_mutex_unlock(&writer->mutex);
-    if (!is_leader) return;
+    if (!take_lead(env->writer)) return;
     if (tycho__gate_enter(&env->gate, SETTLE_WAIT_MS) == TYCHO_OK) {
         settle_alone(store);
         tycho__gate_leave(&env->gate);
     }
-    pthread_mutex_lock(&writer->mutex);
-    finish_group(writer, NULL, NULL);
-    pthread_mutex_unlock(&writer->mutex);
+    give_lead(env->writer);
 }
 
 /* ---------------------------------------------------------------- public */

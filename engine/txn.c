@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
+#include "commit.h"
 #include "env.h"
 #include "list.h"
 #include "recent.h"
@@ -131,6 +132,22 @@ static tycho__txn *pool_take(tycho__env *env) {
     return txn;
 }
 
+/* A process that was killed between the last write of its commit and its word to LMDB's readers
+** left a commit that they would see only with the next one. When nobody writes, beginning to write
+** makes LMDB look for it. While somebody does, the last commit is ahead of the readers for a
+** moment. */
+static int find_half_commit(tycho__env *env, MDB_txn *txn) {
+    MDB_envinfo facts;
+    MDB_txn *writing;
+    mdb_env_info(env->mdb, &facts);
+    if (facts.me_last_txnid == mdb_txn_id(txn) || !tycho__commit_try_enter(env)) return TYCHO_OK;
+    if (mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
+    tycho__commit_leave(env);
+    mdb_txn_reset(txn);
+    int error = mdb_txn_renew(txn);
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "beginning to read");
+}
+
 static int new_read(tycho__env *env, tycho__txn **out) {
     tycho__txn *txn = calloc(1, sizeof *txn);
     if (txn == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a transaction");
@@ -158,6 +175,7 @@ int tycho__txn_read(tycho__env *env, tycho__txn **out) {
         int error = mdb_txn_renew(txn->mdb);
         if (error != 0) status = tycho__mdb_fail(env, error, "beginning to read");
     }
+    if (status == TYCHO_OK) status = find_half_commit(env, txn->mdb);
     if (status == TYCHO_OK) status = state_read(txn);
     if (status != TYCHO_OK) {
         if (txn != NULL) free_read(txn);
@@ -174,7 +192,8 @@ int tycho__txn_renew(tycho__txn *txn) {
     forget_recent(txn);
     int error = mdb_txn_renew(txn->mdb);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "going on to read");
-    return state_read(txn);
+    int status = find_half_commit(txn->env, txn->mdb);
+    return status == TYCHO_OK ? state_read(txn) : status;
 }
 
 void tycho__txn_done(tycho__txn *txn) {
