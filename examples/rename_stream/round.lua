@@ -67,7 +67,8 @@ end
 --- Where the rename is: what a catch-up process that is killed now leaves behind.
 local function phase(options, store)
   if options.catchup == "switcher" then
-    if io.open(options.directory .. "/current") then return "switched" end
+    local file <close> = io.open(options.directory .. "/current")
+    if file then return "switched" end
   elseif store:route(experiment.source) then
     return "switched"
   end
