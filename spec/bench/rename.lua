@@ -3,9 +3,9 @@
 ---
 --- The publishers write durable events to the source's own name as fast as they can, for a while
 --- alone, then during the rename of the last entries, then alone again. How long the last batch
---- holds the write path is measured twice: by the time of its commit, waiting for its turn included,
---- and by the publishers: the longest time around it in which none of them got an answer. A line
---- "name <tab> unit <tab> value" a sample.
+--- holds the write path is measured twice: by the time of its commit, waiting for its turn
+--- included, and by the publishers: the longest time around it in which none of them got an answer.
+--- A line "name <tab> unit <tab> value" a sample.
 local process = require "support.process"
 local stream_switch = require "tycho.stream_switch"
 local tycho = require "tycho"
