@@ -36,7 +36,8 @@ DEMO ?= build/demo
 VERSION := $(shell sed -n 's/^.define TYCHO_VERSION "\(.*\)"/\1/p' engine/tycho.h)
 SOVERSION := 0
 
-TYCHO_CPPFLAGS := -D_GNU_SOURCE -Iengine -Ibindings/msgpack -Ibindings/lua -Ibindings/rpc
+TYCHO_CPPFLAGS := -D_GNU_SOURCE -Iengine -Ibindings/msgpack -Ibindings/lua -Ibindings/lua/host \
+  -Ibindings/rpc
 TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
   -Wmissing-prototypes -Wvla $(WERROR) -fPIC -fvisibility=hidden -pthread
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
@@ -54,6 +55,7 @@ packages = $(PKG_CONFIG) $(1)
 ENGINE_LIBS = $$($(call packages,--libs lmdb libxxhash))
 LUA_CFLAGS = $$($(call packages,--cflags lua5.4))
 LUA_LIBS = $$($(call packages,--libs libedit))
+HOST_LIBS = $$($(call packages,--libs lua5.4)) -lm
 RPC_LIBS = $$($(call packages,--libs jansson))
 SPEC_LIBS = $$($(call packages,--libs cmocka msgpack))
 
@@ -61,6 +63,7 @@ ENGINE_SRC := $(sort $(wildcard engine/*.c))
 MSGPACK_SRC := $(sort $(wildcard bindings/msgpack/*.c))
 LUA_MODULE_SRC := $(wildcard bindings/lua/terminal.c bindings/lua/line_editor.c)
 LUA_SRC := $(filter-out $(LUA_MODULE_SRC),$(sort $(wildcard bindings/lua/*.c)))
+HOST_SRC := $(sort $(wildcard bindings/lua/host/*.c))
 RPC_MODULE_SRC := $(wildcard bindings/rpc/lua_module.c)
 RPC_SRC := $(filter-out $(RPC_MODULE_SRC),$(sort $(wildcard bindings/rpc/*.c)))
 SPEC_SRC := $(sort $(wildcard spec/c/*_test.c spec/fault/*_test.c))
@@ -73,6 +76,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 ENGINE_OBJ := $(call object,$(ENGINE_SRC))
 MSGPACK_OBJ := $(call object,$(MSGPACK_SRC))
 LUA_OBJ := $(call object,$(LUA_SRC))
+HOST_OBJ := $(call object,$(HOST_SRC))
 RPC_OBJ := $(call object,$(RPC_SRC))
 RPC_MODULE_OBJ := $(call object,$(RPC_MODULE_SRC))
 SPEC_HELP_OBJ := $(call object,$(SPEC_HELP_SRC))
@@ -121,14 +125,23 @@ $(BUILD)/obj/bindings/lua/%.o: bindings/lua/%.c | $(DEPS_BUILD)
 $(BUILD)/obj/bindings/rpc/lua_module.o: bindings/rpc/lua_module.c | $(DEPS_BUILD)
 	$(call compile,$(LUA_CFLAGS))
 
+$(BUILD)/obj/spec/c/sandbox%.o: spec/c/sandbox%.c | $(DEPS_CHECK)
+	$(call compile,-Ispec/c $(LUA_CFLAGS))
+
+$(BUILD)/obj/spec/fault/sandbox%.o: spec/fault/sandbox%.c | $(DEPS_CHECK)
+	$(call compile,-Ispec/c $(LUA_CFLAGS))
+
+$(BUILD)/obj/spec/fuzz/sandbox%.o: spec/fuzz/sandbox%.c | $(DEPS_CHECK)
+	$(call compile,-Ispec/c $(LUA_CFLAGS))
+
 $(BUILD)/obj/spec/%.o: spec/%.c | $(DEPS_CHECK)
 	$(call compile,-Ispec/c)
 
 $(BUILD)/obj/%.o: %.c | $(DEPS_BUILD)
 	$(call compile,)
 
-ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(RPC_SRC) $(RPC_MODULE_SRC) \
-  $(SPEC_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(HOST_SRC) $(RPC_SRC) \
+  $(RPC_MODULE_SRC) $(SPEC_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 -include $(patsubst %.o,%.d,$(call object,$(ALL_SRC)))
 
 # ---------------------------------------------------------------- libraries and Lua modules
@@ -194,6 +207,21 @@ thread-programs: $(filter %_threads_test,$(SPEC_PROGRAMS))
 fuzz-programs: $(FUZZ_PROGRAMS)
 
 STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho.a
+
+# The sandbox of scripts, which is not yet in a library, and Lua itself.
+HOST := $(BUILD)/libtycho_host.a
+
+$(HOST): $(HOST_OBJ)
+	$(archive)
+
+$(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/c/sandbox%.o $(HOST)
+	$(link) $< $(HOST) $(HOST_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+$(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/fault/sandbox%.o $(HOST)
+	$(link) $< $(HOST) $(HOST_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+$(BUILD)/fuzz/sandbox%: $(BUILD)/obj/spec/fuzz/sandbox%.o $(HOST)
+	$(link) -fsanitize=fuzzer $< $(HOST) $(HOST_LIBS) $(LDLIBS)
 
 $(BUILD)/spec/%: $(BUILD)/obj/spec/c/%.o $(SPEC_HELP_OBJ) $(STATIC)
 	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
