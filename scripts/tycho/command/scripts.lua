@@ -84,6 +84,7 @@ local function carry_out(arguments, output, options)
   output:flush()
   if count_of(plan, "refused") > 0 then refuse(plan, advice) end
   if output.json then return end
+  if #plan == 0 then return output:write("nothing to deploy\n") end
   local is_idle = count_of(plan, "unchanged") == #plan
   local done = is_idle and "nothing to deploy" or arguments.dry_run and "would deploy" or "deployed"
   output:write(done, ": ", summary(plan), "\n")
@@ -121,9 +122,12 @@ function deploy.run(arguments, output)
   end
   for _, key in ipairs(arguments.remove) do check_key(key) end
   if arguments.restore then return carry_out(arguments, output, { restore = true }) end
-  carry_out(arguments, output, {
-    files = #arguments.path > 0 and arguments.path or nil, remove = arguments.remove,
-  })
+  -- Read before the store is opened, which may be made by that.
+  local sources = {}
+  if #arguments.path > 0 then
+    for _, item in ipairs(read_scripts(arguments.path)) do sources[item.label] = item.source end
+  end
+  carry_out(arguments, output, { sources = sources, remove = arguments.remove })
 end
 
 -- ---------------------------------------------------------------- scripts: list and show
