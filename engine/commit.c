@@ -134,7 +134,7 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, struct req
         writer->space -= GROUP_SIZE;
         return TYCHO_OK;
     }
-    if (statvfs(env->path, &disk) != 0) {
+    if (fstatvfs(env->gate.directory_fd, &disk) != 0) {
         return tycho__fail(TYCHO_IO, "the disk of the store: %s", strerror(errno));
     }
     writer->space = (uint64_t)disk.f_bavail * disk.f_frsize;

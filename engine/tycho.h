@@ -642,9 +642,10 @@ typedef struct tycho_lock_info {
 
 /* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
-** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY, and
-** those of a commit, which the first lock of a store needs and one in a million later. `*lock` is
-** NULL on error. Cost: 2 to 4 us with the release. */
+** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO (also when the file
+** `locks` of the store was removed since it was opened), NO_MEMORY, and those of a commit, which
+** the first lock of a store needs and one in a million later. `*lock` is NULL on error. Cost: 2 to
+** 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
 

@@ -131,7 +131,8 @@ typedef enum which { STORE_SMALL, STORE_BIG } which;
 const char *workload_store(const bench *run, mix streams, which size);
 tycho_store *workload_open(const char *path, uint32_t sync);
 uint64_t workload_size(const bench *run, which size);
-uint64_t workload_spread(const bench *run, mix streams, which size); /* events that set the streams */
+/* The size of the store whose streams are written to. */
+uint64_t workload_spread(const bench *run, mix streams, which size);
 
 /* ---- raw.c: one table, integer keys, always appended; records of the same size */
 
