@@ -35,11 +35,14 @@ static void copy_value(lua_State *L, int index, char *target, size_t capacity) {
             snprintf(target, capacity, "%.14g", lua_tonumber(L, index));
         }
         break;
-    case LUA_TNIL: snprintf(target, capacity, "nil"); break;
+    case LUA_TNIL:
+        snprintf(target, capacity, "nil");
+        break;
     case LUA_TBOOLEAN:
         snprintf(target, capacity, "%s", lua_toboolean(L, index) ? "true" : "false");
         break;
-    default: snprintf(target, capacity, "(a %s as error)", lua_typename(L, lua_type(L, index)));
+    default:
+        snprintf(target, capacity, "(a %s as error)", lua_typename(L, lua_type(L, index)));
     }
 }
 
@@ -126,7 +129,8 @@ static void tell_fatal(struct tycho__sandbox *sandbox) {
         snprintf(error->message, room, "the script needs too much memory: %zu bytes %s",
                  sandbox->lack_size, sandbox->lack);
         break;
-    default: snprintf(error->message, room, "there is no memory left for the script");
+    default:
+        snprintf(error->message, room, "there is no memory left for the script");
     }
 }
 

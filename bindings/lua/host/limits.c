@@ -10,10 +10,10 @@
 #include <stdlib.h>
 
 enum {
-    EXTRA_ARGUMENTS = 256,   /* so many for each price of one instruction */
-    CHECKED_LEVELS = 4,      /* functions in which they are looked for */
-    COUNTED_STRING = 256,    /* shorter ones may exist already, which is not the same everywhere */
-    ALWAYS_ALLOWED = 64 << 10 /* bytes of a block that may be had when the budget is used up */
+    EXTRA_ARGUMENTS = 256, /* so many for each price of one instruction */
+    CHECKED_LEVELS = 4,    /* functions in which they are looked for */
+    COUNTED_STRING = 256,  /* shorter ones may exist already, which is not the same everywhere */
+    RESERVE = 64 << 10     /* bytes that may be had above the limit for telling of the error */
 };
 
 /* ---------------------------------------------------------------- instructions */
@@ -92,9 +92,10 @@ static int refuse(struct tycho__sandbox *sandbox, const char *lack, size_t size)
 static int may_grow(struct tycho__sandbox *sandbox, size_t extra, size_t size) {
     const struct tycho__sandbox_options *limits = &sandbox->options;
     if (sandbox->fatal != TYCHO__SANDBOX_OK) {
-        int is_refused = sandbox->is_retry || size > ALWAYS_ALLOWED;
+        int is_allowed = !sandbox->is_retry && size <= RESERVE &&
+                         sandbox->held + extra <= limits->memory_max + RESERVE;
         sandbox->is_retry = 0;
-        return !is_refused;
+        return is_allowed;
     }
     if (size > limits->allocation_max) return refuse(sandbox, "in one block", size);
     if (size > limits->churn_max - sandbox->churn) {
@@ -122,7 +123,7 @@ static int may_have_string(struct tycho__sandbox *sandbox, size_t size) {
     }
     sandbox->left -= (int64_t)(size / TYCHO__SANDBOX_BYTES);
     if (weight > sandbox->weight) sandbox->weight = weight;
-    if (sandbox->left >= 0 || size <= ALWAYS_ALLOWED) return 1;
+    if (sandbox->left >= 0 || size <= RESERVE) return 1;
     sandbox->fatal = TYCHO__SANDBOX_OVER_BUDGET;
     sandbox->is_retry = 1;
     tycho__host_trace(sandbox, sandbox->running);

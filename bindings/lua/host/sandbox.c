@@ -112,8 +112,7 @@ void tycho__sandbox_destroy(struct tycho__sandbox *sandbox) {
     free(sandbox);
 }
 
-const struct tycho__sandbox_error *
-tycho__sandbox_last_error(const struct tycho__sandbox *sandbox) {
+const struct tycho__sandbox_error *tycho__sandbox_last_error(const struct tycho__sandbox *sandbox) {
     return &sandbox->error;
 }
 

@@ -8,7 +8,7 @@
 ** module. Bytecode is refused, and so is the operator `^`, whose last bit differs between
 ** machines (source.c). The host looks at the module and keeps its functions under numbers.
 **
-** WHAT IT SEES. The names of spec/c/golden/sandbox_environment.txt and no others (environment.c).
+** WHAT IT SEES. The names of spec/c/sandbox_environment.txt and no others (environment.c).
 ** Libraries, the string metatable and the environment are read-only; reading or writing a global
 ** that does not exist is an error that names it. Different from stock Lua:
 **   - pairs() goes in the order of the keys: numbers, strings by their bytes, false, true; other
@@ -36,8 +36,8 @@
 ** differ by how Lua sizes tables from which keys were deleted. A collection of everything
 ** that the limit forces upon Lua may happen TYCHO__SANDBOX_EMERGENCIES times a call.
 **
-** FATAL. After OVER_BUDGET, OVER_MEMORY or NO_MEMORY the state is not used again: every call answers
-** DISCARDED, and the host destroys the sandbox and makes another one.
+** FATAL. After OVER_BUDGET, OVER_MEMORY or NO_MEMORY the state is not used again: every call
+** answers DISCARDED, and the host destroys the sandbox and makes another one.
 **
 ** STATE. A handler must be a pure function, but a module can keep state in locals and tables.
 ** tycho__sandbox_check_state() tells whether it did: the host asks after each event of a dry run,
@@ -113,7 +113,8 @@ struct tycho__sandbox_error {
 
 struct tycho__sandbox;
 
-/* NULL when there is not enough memory, or when `open` raised. Costs about 20 microseconds and 25 KB. */
+/* NULL when there is not enough memory, or when `open` raised. Costs about 20 microseconds and 25
+** KB. */
 struct tycho__sandbox *tycho__sandbox_create(const struct tycho__sandbox_options *options);
 /* Runs no code of the script. NULL is accepted. */
 void tycho__sandbox_destroy(struct tycho__sandbox *sandbox);
@@ -134,8 +135,8 @@ int64_t tycho__sandbox_charged(const struct tycho__sandbox *sandbox);
 /* ---------------------------------------------------------------- calling */
 
 struct tycho__sandbox_call {
-    int function;    /* from tycho__sandbox_keep(); 0: none is called, read() gets the module */
-    int64_t budget;  /* 0: that of the options */
+    int function;   /* from tycho__sandbox_keep(); 0: none is called, read() gets the module */
+    int64_t budget; /* 0: that of the options */
     const uint64_t *seed; /* of math.random; NULL: the script may not use it */
     /* Pushes the arguments and returns how many (up to 16). NULL: none. */
     int (*push)(lua_State *L, void *context);
