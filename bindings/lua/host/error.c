@@ -52,6 +52,7 @@ void tycho__host_clear_error(struct tycho__sandbox *sandbox) {
     sandbox->error.message[0] = '\0';
     sandbox->error.traceback[0] = '\0';
     sandbox->is_bad = 0;
+    sandbox->is_host = 0;
     sandbox->traced = NULL;
 }
 

@@ -113,16 +113,24 @@ static int may_grow(struct tycho__sandbox *sandbox, size_t extra, size_t size) {
     return 0;
 }
 
+static void weigh(struct tycho__sandbox *sandbox, size_t size) {
+    int64_t weight = 1 + (int64_t)(size / TYCHO__SANDBOX_HEAVY);
+    if (weight > sandbox->weight) sandbox->weight = weight;
+}
+
+void tycho__sandbox_weigh(lua_State *L, size_t size) {
+    weigh(tycho__host(L), size);
+}
+
 /* Charges for a new string, and makes instructions dearer for a large one; 0: it is refused. */
 static int may_have_string(struct tycho__sandbox *sandbox, size_t size) {
     const size_t overhead = 32; /* at most, of a string's header and end */
-    int64_t weight = 1 + (int64_t)(size / TYCHO__SANDBOX_HEAVY);
     if (size <= COUNTED_STRING) return 1;
     if (size > sandbox->options.string_max + overhead) {
         return refuse(sandbox, "in one string", size);
     }
-    sandbox->left -= (int64_t)(size / TYCHO__SANDBOX_BYTES);
-    if (weight > sandbox->weight) sandbox->weight = weight;
+    if (!sandbox->is_host) sandbox->left -= (int64_t)(size / TYCHO__SANDBOX_BYTES);
+    weigh(sandbox, size);
     if (sandbox->left >= 0 || size <= RESERVE) return 1;
     sandbox->fatal = TYCHO__SANDBOX_OVER_BUDGET;
     sandbox->is_retry = 1;

@@ -29,7 +29,8 @@
 ** are charged for what they touch, strings of over 256 bytes for their size, and once a string has
 ** 8 KiB or more, each instruction counts once more for every 8 KiB of the largest string, since
 ** one instruction may compare all of it. So the verdict is the same on every machine that has the
-** same Lua, and no clock is looked at. Compiling is not counted: source.c bounds what it costs.
+** same Lua, and no clock is looked at. Compiling is not counted: source.c bounds what it costs. Nor
+** is what callbacks of the host do; but large strings that they push make instructions dearer, too.
 **
 ** MEMORY. Limits for what the state holds, for one block, and for all that one call allocates (a
 ** table that is kept full by deleting and inserting is rebuilt again and again). These verdicts may
@@ -75,7 +76,7 @@ struct tycho__sandbox_options {
     int64_t budget;        /* instructions of a call: 1,000,000 */
     size_t memory_max;     /* bytes held by the state: 16 MiB */
     size_t allocation_max; /* bytes of one block: 4 MiB */
-    size_t string_max;     /* bytes of one string: 1 MiB */
+    size_t string_max;     /* bytes of one string, the host's included: 1 MiB */
     size_t churn_max;      /* bytes allocated in one call: 16 times memory_max */
     int result_depth;      /* tables within each other in a checked value: 64 */
     size_t result_items;   /* values in it: 100,000 */
@@ -113,8 +114,8 @@ struct tycho__sandbox_error {
 
 struct tycho__sandbox;
 
-/* NULL when there is not enough memory, or when `open` raised. Costs about 20 microseconds and 25
-** KB. */
+/* NULL when there is not enough memory, or when `open` raised. Costs about 12 microseconds and
+** 25 KB. */
 struct tycho__sandbox *tycho__sandbox_create(const struct tycho__sandbox_options *options);
 /* Runs no code of the script. NULL is accepted. */
 void tycho__sandbox_destroy(struct tycho__sandbox *sandbox);
@@ -175,12 +176,17 @@ void tycho__sandbox_freeze(lua_State *L);
 /* Charges the running call `count` instructions: for library functions of the host. May raise. */
 void tycho__sandbox_charge(lua_State *L, size_t count);
 
+/* Says that a string of this size, which was made before this call, is now within reach of the
+** script: for callbacks that push tables and strings which they keep. See BUDGET. */
+void tycho__sandbox_weigh(lua_State *L, size_t size);
+
 /* ---------------------------------------------------------------- views */
 
 enum { TYCHO__SANDBOX_VIEW_FIELDS = 24 };
 
 /* What the script sees of an object of the host: fields that are fetched when they are read.
-** `names` ends with NULL. get() pushes one value; a table is kept until the view moves on. */
+** `names` ends with NULL. get() pushes one value, and may raise; it is called once for a table or
+** long string, which is kept until the view moves on, and for each read of anything else. */
 struct tycho__sandbox_view_type {
     const char *name; /* "event", for messages */
     const char *const *names;

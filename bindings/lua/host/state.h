@@ -45,6 +45,7 @@ struct tycho__sandbox {
     int slice;  /* of the main thread */
     int is_bad; /* the error that is being raised is BAD_RESULT */
     int is_loaded;
+    int is_host; /* a callback of the host runs: the script is not charged for its strings */
     enum tycho__sandbox_kind fatal;
     int64_t weight;        /* what one instruction costs: see BUDGET in sandbox.h */
     int64_t module_weight; /* due to strings that the module has */
