@@ -276,6 +276,30 @@ static void keeps_within_its_memory(void **state) {
     }
 }
 
+/* Integer keys that all collide: each look-up is a walk over all of them. */
+static void stops_instructions_that_take_too_long(void **state) {
+    struct tycho__sandbox_options options = {.time_max_ms = 50};
+    struct script script;
+    (void)state;
+    assert_int_equal(load_body(&script, &options,
+                               "local t = {} for i = 1, 65536 do t[i * 65535] = i end "
+                               "while true do local x = t[7] end"),
+                     TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OVER_TIME);
+    assert_int_equal(script.error->line, 1);
+    expect_message(&script, "the script takes too long for its instructions");
+    assert_int_equal(run(&script), TYCHO__SANDBOX_DISCARDED);
+    drop(&script);
+    options.time_max_ms = 0;
+    options.budget = 3000000;
+    assert_int_equal(load_body(&script, &options,
+                               "local function f() for i = 1, 1000 do end end "
+                               "for i = 1, 300 do pcall(coroutine.wrap(f)) end"),
+                     TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+    drop(&script);
+}
+
 /* What garbage there is, is collected in time: the memory limit is for what is held. */
 static void lets_garbage_go(void **state) {
     struct tycho__sandbox_options options = {.budget = 50000000, .memory_max = 1 << 20,
@@ -367,6 +391,7 @@ int main(void) {
         cmocka_unit_test(discards_what_had_a_fatal_error),
         cmocka_unit_test(takes_the_budget_of_a_call),
         cmocka_unit_test(keeps_within_its_memory),
+        cmocka_unit_test(stops_instructions_that_take_too_long),
         cmocka_unit_test(lets_garbage_go),
         cmocka_unit_test(survives_many_errors_with_the_same_memory),
         cmocka_unit_test(checks_results),

@@ -130,6 +130,9 @@ static void tell_fatal(struct tycho__sandbox *sandbox) {
         snprintf(error->message, room, "the script needs too much memory: %zu bytes %s",
                  sandbox->lack_size, sandbox->lack);
         break;
+    case TYCHO__SANDBOX_OVER_TIME:
+        snprintf(error->message, room, "the script takes too long for its instructions");
+        break;
     default:
         snprintf(error->message, room, "there is no memory left for the script");
     }

@@ -1,16 +1,19 @@
 /* limits.c - what a script may use: instructions (the count hook, and what library functions
-** charge) and memory (the allocator). See BUDGET and MEMORY in sandbox.h.
+** charge), memory (the allocator), and as a backstop time. See BUDGET, TIME, MEMORY in sandbox.h.
 **
-** Both are decided by counting alone. When a limit is met `fatal` is set, the hook is armed with
-** count 1, and an error is raised: whoever catches it meets the next error at once.
+** The first two are decided by counting alone. When a limit is met `fatal` is set, the hook is
+** armed with count 1, and an error is raised: whoever catches it meets the next error at once.
 */
 #include "state.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     EXTRA_ARGUMENTS = 256, /* so many for each price of one instruction */
+    UNCLOCKED_MAX = 4000,  /* instructions between two looks at the clock */
+    TIME_PRICE = 5000,     /* ns that an instruction may take, 500 times what it needs */
     CHECKED_LEVELS = 4,    /* functions in which they are looked for */
     COUNTED_STRING = 256,  /* shorter ones may exist already, which is not the same everywhere */
     RESERVE = 64 << 10     /* bytes that may be had above the limit for telling of the error */
@@ -27,14 +30,39 @@ int tycho__host_raise_fatal(lua_State *L) {
     return lua_error(L);
 }
 
-void tycho__host_exhaust(lua_State *L) {
+static void stop(lua_State *L, enum tycho__sandbox_kind kind) {
     struct tycho__sandbox *sandbox = tycho__host(L);
     if (sandbox->fatal == TYCHO__SANDBOX_OK) {
-        sandbox->fatal = TYCHO__SANDBOX_OVER_BUDGET;
+        sandbox->fatal = kind;
         tycho__host_trace(sandbox, L);
     }
     tycho__host_raise_fatal(L);
 }
+
+void tycho__host_exhaust(lua_State *L) {
+    stop(L, TYCHO__SANDBOX_OVER_BUDGET);
+}
+
+/* ---------------------------------------------------------------- time */
+
+static int64_t time_max(const struct tycho__sandbox *sandbox) {
+    if (sandbox->options.time_max_ms != 0) return sandbox->options.time_max_ms * 1000000;
+    return TIME_PRICE * (sandbox->budget > 1000000 ? sandbox->budget : 1000000);
+}
+
+/* Looks at the clock now and then. The first look starts it, so that short calls need none. */
+static int is_over_time(struct tycho__sandbox *sandbox, int slice) {
+    struct timespec clock;
+    sandbox->unclocked += slice;
+    if (sandbox->unclocked < UNCLOCKED_MAX) return 0;
+    sandbox->unclocked = 0;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &clock) != 0) return 0;
+    int64_t now = (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec;
+    if (sandbox->clock_start == 0) sandbox->clock_start = now;
+    return now - sandbox->clock_start > time_max(sandbox);
+}
+
+/* ---------------------------------------------------------------- the hook */
 
 /* One instruction may copy all extra arguments of its function: what that makes of one. */
 static int64_t argument_weight(lua_State *L) {
@@ -59,6 +87,7 @@ void tycho__host_count(lua_State *L, lua_Debug *record) {
     if (sandbox->fatal != TYCHO__SANDBOX_OK) tycho__host_raise_fatal(L);
     sandbox->left -= slice * (sandbox->weight + argument_weight(L));
     if (sandbox->left < 0) tycho__host_exhaust(L);
+    if (is_over_time(sandbox, slice)) stop(L, TYCHO__SANDBOX_OVER_TIME);
 }
 
 void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget) {
@@ -66,6 +95,8 @@ void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget) {
     sandbox->left = budget;
     sandbox->slice = budget < TYCHO__SANDBOX_SLICE ? (int)budget + 1 : TYCHO__SANDBOX_SLICE;
     sandbox->weight = sandbox->module_weight;
+    sandbox->clock_start = 0;
+    sandbox->unclocked = 0;
     sandbox->churn = 0;
     sandbox->emergencies = 0;
     sandbox->running = sandbox->L;

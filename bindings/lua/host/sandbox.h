@@ -29,16 +29,22 @@
 ** are charged for what they touch, strings of over 256 bytes for their size, and once a string has
 ** 8 KiB or more, each instruction counts once more for every 8 KiB of the largest string, since
 ** one instruction may compare all of it. So the verdict is the same on every machine that has the
-** same Lua, and no clock is looked at. Compiling is not counted: source.c bounds what it costs. Nor
+** same Lua. Compiling is not counted: source.c bounds what it costs. Nor
 ** is what callbacks of the host do; but large strings that they push make instructions dearer, too.
+**
+** TIME. Some things that one instruction may take long for cannot be counted: a table whose integer
+** keys all collide makes each look-up a walk over 100,000 keys. So there is a far backstop, the one
+** verdict that looks at a clock: OVER_TIME, when the thread has used `time_max_ms` of processor
+** time within a call. By default that is 500 times what so many instructions need: no script meets
+** it that was not written for it. Another machine need not give the same verdict.
 **
 ** MEMORY. Limits for what the state holds, for one block, and for all that one call allocates (a
 ** table that is kept full by deleting and inserting is rebuilt again and again). These verdicts may
 ** differ by how Lua sizes tables from which keys were deleted. A collection of everything
 ** that the limit forces upon Lua may happen TYCHO__SANDBOX_EMERGENCIES times a call.
 **
-** FATAL. After OVER_BUDGET, OVER_MEMORY or NO_MEMORY the state is not used again: every call
-** answers DISCARDED, and the host destroys the sandbox and makes another one.
+** FATAL. After OVER_BUDGET, OVER_MEMORY, OVER_TIME or NO_MEMORY the state is not used again: every
+** call answers DISCARDED, and the host destroys the sandbox and makes another one.
 **
 ** STATE. A handler must be a pure function, but a module can keep state in locals and tables.
 ** tycho__sandbox_check_state() tells whether it did: the host asks after each event of a dry run,
@@ -78,9 +84,10 @@ struct tycho__sandbox_options {
     size_t allocation_max; /* bytes of one block: 4 MiB */
     size_t string_max;     /* bytes of one string, the host's included: 1 MiB */
     size_t churn_max;      /* bytes allocated in one call: 16 times memory_max */
-    int result_depth;      /* tables within each other in a checked value: 64 */
-    size_t result_items;   /* values in it: 100,000 */
-    size_t result_size;    /* bytes of all its strings: 4 MiB */
+    int64_t time_max_ms; /* of processor time in one call: 5 for 1,000 instructions, 5 s at least */
+    int result_depth;    /* tables within each other in a checked value: 64 */
+    size_t result_items; /* values in it: 100,000 */
+    size_t result_size;  /* bytes of all its strings: 4 MiB */
     /* Called with the environment's table of globals on top of the stack, which it may add to
     ** (frozen tables and C functions; see helpers). May be NULL; may raise. */
     void (*open)(lua_State *L, void *context);
@@ -94,8 +101,9 @@ enum tycho__sandbox_kind {
     TYCHO__SANDBOX_REFUSED,     /* the source does not compile */
     TYCHO__SANDBOX_FAILED,      /* the script raised an error */
     TYCHO__SANDBOX_BAD_RESULT,  /* what it returned is not what the host takes; no module */
-    TYCHO__SANDBOX_OVER_BUDGET, /* fatal, and the three below too */
+    TYCHO__SANDBOX_OVER_BUDGET, /* fatal, and the three behind it too */
     TYCHO__SANDBOX_OVER_MEMORY,
+    TYCHO__SANDBOX_OVER_TIME,
     TYCHO__SANDBOX_NO_MEMORY, /* the machine has none: says nothing about the script */
     TYCHO__SANDBOX_DISCARDED  /* it had a fatal error before */
 };

@@ -48,6 +48,8 @@ struct tycho__sandbox {
     int is_host; /* a callback of the host runs: the script is not charged for its strings */
     enum tycho__sandbox_kind fatal;
     int64_t weight;        /* what one instruction costs: see BUDGET in sandbox.h */
+    int64_t clock_start;   /* processor time at the first look of this call, in ns; 0: none yet */
+    int unclocked;         /* instructions since the last look */
     int64_t module_weight; /* due to strings that the module has */
 
     size_t held;
