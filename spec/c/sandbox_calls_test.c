@@ -79,6 +79,7 @@ static void get_field(lua_State *L, const void *object, int field) {
     if (field == 0) {
         lua_pushinteger(L, thing->number);
     } else if (field == 1) {
+        if (thing->text == NULL) luaL_error(L, "this thing has no text");
         lua_pushstring(L, thing->text);
     } else {
         lua_newtable(L);
@@ -183,6 +184,20 @@ static void does_not_charge_for_what_the_host_pushes(void **state) {
     assert_int_equal(run_with(&script, &thing), TYCHO__SANDBOX_OVER_BUDGET);
     drop(&script);
     free(text);
+}
+
+static void charges_again_after_an_error_of_the_host(void **state) {
+    struct thing thing = {.text = NULL};
+    struct script script;
+    (void)state;
+    assert_int_equal(load_body(&script, NULL,
+                               "local t = ... local ok, message = pcall(function() "
+                               "return t.text end) local s = ('x'):rep(64000) return message"),
+                     TYCHO__SANDBOX_OK);
+    assert_int_equal(run_with(&script, &thing), TYCHO__SANDBOX_OK);
+    assert_string_equal(script.result, "test:1: this thing has no text");
+    assert_true(tycho__sandbox_charged(script.sandbox) >= 2 * 64000 / 16); /* made and copied */
+    drop(&script);
 }
 
 /* ---------------------------------------------------------------- the host's additions */
@@ -340,6 +355,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(refuses_wrong_uses_of_a_view),
         cmocka_unit_test(shows_nothing_of_a_call_that_is_over),
         cmocka_unit_test(does_not_charge_for_what_the_host_pushes),
+        cmocka_unit_test(charges_again_after_an_error_of_the_host),
         cmocka_unit_test(has_what_the_host_adds),
         cmocka_unit_test(has_random_numbers_only_from_a_seed),
         cmocka_unit_test(says_the_same_in_every_process),

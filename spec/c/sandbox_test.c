@@ -276,6 +276,35 @@ static void keeps_within_its_memory(void **state) {
     }
 }
 
+/* When nearly all that a script may have is in use, Lua collects again and again. */
+static void stops_a_script_that_only_collects(void **state) {
+    struct tycho__sandbox_options options = {.memory_max = 2 << 20};
+    struct script script;
+    (void)state;
+    assert_int_equal(load_body(&script, &options,
+                               "local t = {} for i = 1, 19 do t[i] = ('x'):rep(100000) .. i end "
+                               "for i = 1, 10000 do local s = ('y'):rep(2000) .. i end"),
+                     TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OVER_MEMORY);
+    expect_message(&script, "2097152 bytes in all");
+    drop(&script);
+}
+
+/* Asking for who runs does not begin its slice anew. */
+static void counts_on_when_who_runs_is_resumed(void **state) {
+    struct script script;
+    (void)state;
+    assert_int_equal(load_body(&script, NULL,
+                               "local main, resume = coroutine.running(), coroutine.resume "
+                               "for j = 1, 100 do for i = 1, 800 do end resume(main) end"),
+                     TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+    int64_t charged = tycho__sandbox_charged(script.sandbox);
+    assert_true(charged >= 100 * (800 + TYCHO__SANDBOX_RESUME) - TYCHO__SANDBOX_SLICE);
+    assert_true(charged < 100 * (850 + TYCHO__SANDBOX_RESUME));
+    drop(&script);
+}
+
 /* Integer keys that all collide: each look-up is a walk over all of them. */
 static void stops_instructions_that_take_too_long(void **state) {
     struct tycho__sandbox_options options = {.time_max_ms = 50};
@@ -391,6 +420,8 @@ int main(void) {
         cmocka_unit_test(discards_what_had_a_fatal_error),
         cmocka_unit_test(takes_the_budget_of_a_call),
         cmocka_unit_test(keeps_within_its_memory),
+        cmocka_unit_test(stops_a_script_that_only_collects),
+        cmocka_unit_test(counts_on_when_who_runs_is_resumed),
         cmocka_unit_test(stops_instructions_that_take_too_long),
         cmocka_unit_test(lets_garbage_go),
         cmocka_unit_test(survives_many_errors_with_the_same_memory),
