@@ -131,7 +131,7 @@ static const struct {
     {BYTES("\x81\xa1"), "data is not MessagePack: it ends within a value (byte 1)"},
     {BYTES("\xdf\xff\xff\xff\xff\xa1n"), "data is not MessagePack: it ends within a value (byte 1)"},
     {BYTES("\x81\xa1n\xc1"), "data.n is not MessagePack: it has the byte 0xc1, which begins nothing (byte 4)"},
-    {BYTES("\x81\xa1n\x01\x00"), "data is not MessagePack: it has bytes behind its value (byte 5)"},
+    {BYTES("\x81\xa1n\x01\x00"), "data is not MessagePack: it has bytes behind the value (byte 5)"},
     {BYTES("\x82\xa1n\x01\xa1s\xa2\xff\xfe"), "data.s is a string that is not UTF-8"},
     {BYTES("\x81\xa1n\xc7\x00\x05"), "data.n is an extension type, must be an integer"},
     {BYTES("\x81\xa2\xff\xfe\x01"), "data[\"??\"] is not in the schema"},
