@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "tycho_scripts.h"
+
 #define LIBRARY "tycho.library"
 enum { WORD_MAX = 32 };
 
@@ -76,8 +78,35 @@ static void push_error(lua_State *L, int status, const char *sentence) {
     luaL_setmetatable(L, TYCHO__LUA_ERROR);
 }
 
+static void set_text(lua_State *L, const char *name, const char *text) {
+    if (text[0] == '\0') return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static void set_number(lua_State *L, const char *name, int64_t number) {
+    if (number > 0) tycho__lua_set_integer(L, name, number);
+}
+
+/* What a script refused, and where. */
+static void set_script_facts(lua_State *L, const tycho_scripts_failure *failure) {
+    set_text(L, "script", failure->script);
+    set_number(L, "version", failure->version);
+    set_number(L, "line", failure->line);
+    set_text(L, "path", failure->path);
+    set_text(L, "reason", failure->message);
+    set_text(L, "traceback", failure->traceback);
+    set_text(L, "event_id", failure->event_id);
+    set_text(L, "event_type", failure->event_type);
+    set_text(L, "key", failure->key);
+    set_number(L, "position", (int64_t)failure->position);
+}
+
 int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt) {
     push_error(L, status, tycho_error());
+    if (status == TYCHO_REJECTED && tycho_scripts_error() != NULL) {
+        set_script_facts(L, tycho_scripts_error());
+    }
     if (receipt != NULL) {
         if (status == TYCHO_WRONG_EXPECTED_VERSION || status == TYCHO_CONDITION_FAILED)
             tycho__lua_set_integer(L, "actual", receipt->actual);

@@ -2,6 +2,8 @@
 ** verifications are in the files of their boxes; batches are committed by batch.c. */
 #include "binding.h"
 
+#include "tycho_scripts.h"
+
 static void store_close(tycho__lua_box *box) {
     tycho_store_close(box->handle);
 }
@@ -23,8 +25,9 @@ int tycho__lua_store_open(lua_State *L) {
 
     self->noun = "store";
     self->close = store_close;
-    const int status = tycho_store_open(path, &options, (tycho_store **)(void *)&handle);
+    int status = tycho_store_open(path, &options, (tycho_store **)(void *)&handle);
     self->handle = handle;
+    if (status == TYCHO_OK) status = tycho_scripts_attach(handle);
 
     if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     return 1;

@@ -18,6 +18,7 @@
 
 #include "../msgpack/json.h"
 #include "call.h"
+#include "tycho_scripts.h"
 
 enum {
     CHUNK_SIZE = 64 << 10, /* of the arena */
@@ -164,7 +165,9 @@ int tycho__rpc_open(tycho_rpc *rpc, const char *path, const tycho_options *optio
         return TYCHO_NO_MEMORY;
     }
     status = tycho_store_open(path, options, &store->store);
+    if (status == TYCHO_OK) status = tycho_scripts_attach(store->store);
     if (status != TYCHO_OK) {
+        tycho_store_close(store->store);
         free(store);
         return status;
     }
@@ -249,6 +252,28 @@ static void put_fact(struct tycho_buffer *out, const char *name, int64_t value) 
     tycho__rpc_put_integer(out, value);
 }
 
+static void put_text(struct tycho_buffer *out, const char *name, const char *text) {
+    if (text[0] == '\0') return;
+    tycho__rpc_put_key(out, name);
+    tycho__rpc_put_sentence(out, text);
+}
+
+/* What a script refused, and where: the failure of this thread. */
+static void put_script_facts(struct tycho_buffer *out) {
+    const tycho_scripts_failure *failure = tycho_scripts_error();
+    if (failure == NULL) return;
+    put_text(out, "script", failure->script);
+    put_fact(out, "version", failure->version > 0 ? failure->version : -1);
+    put_fact(out, "line", failure->line > 0 ? failure->line : -1);
+    put_text(out, "path", failure->path);
+    put_text(out, "reason", failure->message);
+    put_text(out, "traceback", failure->traceback);
+    put_text(out, "event_id", failure->event_id);
+    put_text(out, "event_type", failure->event_type);
+    put_text(out, "key", failure->key);
+    put_fact(out, "position", failure->position > 0 ? (int64_t)failure->position : -1);
+}
+
 static void put_failure(struct tycho_buffer *out, const json_t *id,
                         const struct rpc_failure *failure) {
     const char *code = tycho_status_code(failure->status);
@@ -272,6 +297,7 @@ static void put_failure(struct tycho_buffer *out, const json_t *id,
         tycho__rpc_put_key(out, "stream");
         tycho__rpc_put_bytes(out, failure->stream);
     }
+    if (failure->status == TYCHO_REJECTED) put_script_facts(out);
     put_fact(out, "operation", failure->operation);
     put_fact(out, "condition", failure->condition);
     put_fact(out, "offset", failure->offset);

@@ -24,7 +24,7 @@ static const struct family {
 } families[] = {
     {"limits", limits_bench}, {"append", append_bench},   {"commit", commit_bench},
     {"read", read_bench},     {"program", program_bench}, {"index", index_bench},
-    {"sqlite", sqlite_bench},
+    {"sqlite", sqlite_bench}, {"scripts", scripts_bench},
 };
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
 
