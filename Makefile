@@ -270,6 +270,11 @@ $(BUILD)/spec/script_%: $(BUILD)/obj/spec/fault/script_%.o $(SPEC_HELP_OBJ) $(HO
 $(BUILD)/fuzz/sandbox%: $(BUILD)/obj/spec/fuzz/sandbox%.o $(HOST)
 	$(link) -fsanitize=fuzzer $< $(HOST) $(HOST_LIBS) $(LDLIBS)
 
+# What it has of the names of Lua's is exported, as that of a host with another Lua is.
+$(BUILD)/spec/inside_lua_test: $(BUILD)/obj/spec/c/inside_lua_test.o $(STATIC) \
+  $(BUILD)/libtycho_scripts.so
+	$(link) -rdynamic $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
+
 $(BUILD)/spec/%: $(BUILD)/obj/spec/c/%.o $(SPEC_HELP_OBJ) $(STATIC)
 	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 

@@ -5,7 +5,7 @@
 **   machine.c   what the run ran on; running other programs and watching their memory
 **   workload.c  the events that are written, and stores filled with them
 **   raw.c       LMDB alone: the limit that everything is compared to
-**   limits.c append.c commit.c read.c program.c index.c sqlite.c scripts.c   the families of figures
+**   limits.c append.c commit.c read.c program.c index.c sqlite.c scripts.c   the families
 **
 ** A figure is a list of samples, one a round. What is compared is measured in turns (A, B, A, B
 ** ...), so that a busy machine slows both; a ratio is taken round by round, and its median is what

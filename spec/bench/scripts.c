@@ -10,9 +10,10 @@
 
 enum { SEGMENT = 60, CASES = 7, SCRIPTS = 4 };
 
-#define TYPED "from = { types = { 'order_placed', 'order_paid', 'order_shipped', "                 \
-              "'order_cancelled', 'item_added', 'item_removed', 'address_changed', "               \
-              "'note_written' } }, "
+#define TYPED                                                                                      \
+    "from = { types = { 'order_placed', 'order_paid', 'order_shipped', "                           \
+    "'order_cancelled', 'item_added', 'item_removed', 'address_changed', "                         \
+    "'note_written' } }, "
 #define CUSTOM(name, result)                                                                       \
     "return linker { name = '" name "', version = 1, " TYPED "to = function(event) return " result \
     " end }"
@@ -64,8 +65,8 @@ static void deploy(tycho_store *store, const char *source) {
 }
 
 static void deploy_schemas(tycho_store *store) {
-    static const char *const types[TYPES] = {"order_placed", "order_paid", "order_shipped",
-                                             "order_cancelled", "item_added", "item_removed",
+    static const char *const types[TYPES] = {"order_placed",    "order_paid",  "order_shipped",
+                                             "order_cancelled", "item_added",  "item_removed",
                                              "address_changed", "note_written"};
     for (size_t i = 0; i < TYPES; i++) {
         char source[300];

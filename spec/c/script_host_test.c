@@ -230,11 +230,12 @@ static void ready_made_linkers_link_by_what_events_have(void **state) {
         "return linker { name = 'd', version = 1, by = 'category' }",
         "return linker { name = 'e', version = 1, by = 'metadata', key = 'tenant' }"};
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) deploy(f->store, sources[i]);
-    const tycho_new_event events[] = {
-        {.type = text("A"), .correlation_id = text("c1"), .causation_id = text("c2"),
-         .metadata = packed("{ a = 1, tenant = 'x' }")},
-        {.type = text("B"), .metadata = packed("{ tenant = 7 }")},
-        {.type = text("B"), .metadata = packed("{ tenant = null }")}};
+    const tycho_new_event events[] = {{.type = text("A"),
+                                       .correlation_id = text("c1"),
+                                       .causation_id = text("c2"),
+                                       .metadata = packed("{ a = 1, tenant = 'x' }")},
+                                      {.type = text("B"), .metadata = packed("{ tenant = 7 }")},
+                                      {.type = text("B"), .metadata = packed("{ tenant = null }")}};
     tycho_batch *batch;
     ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_append(batch, text("cat-1"), TYCHO_EXPECT_ANY, events, 3, 0),

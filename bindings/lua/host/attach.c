@@ -1,7 +1,8 @@
 /* attach.c - the script host of a store: its rules, and the hooks that run them.
 **
 ** One host for each store and process, shared by all handles on it; a process that forks leaves it
-** behind and makes its own. A host has the rules that were needed last. Who needs others loads them:
+** behind and makes its own. A host has the rules that were needed last. Who needs others loads
+** them:
 **
 **     NONE --(a batch or a read under rules)--> version 7 --(one under other rules)--> version 9
 **
@@ -21,7 +22,7 @@ struct host {
     ino_t inode;
     pid_t process;
     size_t handles;
-    pthread_mutex_t mutex; /* guards `rules`; held while they are loaded */
+    pthread_mutex_t mutex;      /* guards `rules`; held while they are loaded */
     struct tycho__rules *rules; /* or NULL */
 };
 
@@ -80,8 +81,8 @@ static void close_host(void *context) {
 
 /* ---------------------------------------------------------------- rules */
 
-/* Loads the present rules unless the host has them. Version 0 is that of all stores without scripts,
-** so that it says nothing about their history. */
+/* Loads the present rules unless the host has them. Version 0 is that of all stores without
+** scripts, so that it says nothing about their history. */
 static int load_rules(struct host *host, tycho_store *store) {
     struct tycho__rules *loaded = NULL;
     uint64_t present = 0;
@@ -118,7 +119,7 @@ struct part {
 
 struct expansion {
     const struct tycho__rules *rules;
-    struct part *parts; /* one a definition */
+    struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event before */
     struct tycho_buffer links;
 };
