@@ -118,11 +118,13 @@ tycho.msgpack = {}
 ---@field event_id? string
 ---@field operation? integer     1-based index in the batch
 ---@field condition? integer
----@field script? string         of "rejected": the script ("event_type/Order"), and the facts below
+
+---@class tycho.Rejection : tycho.Error   code "rejected": a deployed script refused it
+---@field script string          "event_type/Order"
 ---@field version? integer       of the script
 ---@field line? integer          of its source
 ---@field path? string           what does not fit the schema ("data.lines[2].count")
----@field reason? string         the message without the other facts
+---@field reason string          the message without the other facts
 ---@field traceback? string
 ---@field event_type? string
 ---@field key? string            of the instance of a read model

@@ -1,6 +1,6 @@
 /* inside_lua_test.c - the Lua of the script host is its own: this program has functions of the
-** names of Lua, as a host with another Lua has, and they end it when they are called. The library is
-** used as an archive and as a shared object.
+** names of Lua, as a host with another Lua has, and they end it when they are called. The library
+** is used as an archive and as a shared object.
 */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -9,6 +9,9 @@
 ** Rules never come back once they were changed, so who is asked for rules that are not the present
 ** ones lets the engine find out: the batch is refused as stale and expanded again.
 */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +21,7 @@
 
 struct host {
     struct host *next;
-    dev_t device; /* of the store's directory */
+    dev_t device; /* of the data file, which is open as long as a handle is: no other can have it */
     ino_t inode;
     pid_t process;
     size_t handles;
@@ -299,14 +302,15 @@ static int read_event(void *held, tycho_cursor *cursor, tycho_event *event) {
 
 int tycho_scripts_attach(tycho_store *store) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    char path[PATH_MAX + 16];
     struct stat place;
     uint64_t head;
     int status = tycho_head(store, &head);
     if (status != TYCHO_OK) return status;
     if (tycho_store_hook_context(store, expand) != NULL) return TYCHO_OK;
-    if (stat(tycho_store_path(store), &place) != 0) {
-        return tycho__script_fail(TYCHO_IO, "the directory of the store is gone: %s",
-                                  tycho_store_path(store));
+    snprintf(path, sizeof path, "%s/data.mdb", tycho_store_path(store));
+    if (stat(path, &place) != 0) {
+        return tycho__script_fail(TYCHO_IO, "the store is gone: %s: %s", path, strerror(errno));
     }
     pthread_once(&once, watch_forks);
     struct host *host = get_host(&place);
