@@ -722,10 +722,11 @@ TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
 
 /* What takes part in every batch of a handle: deployed scripts. tycho_commit() calls `expand` in
 ** the caller's thread, before any lock is taken; it may read the store and add to the batch. A
-** status other than TYCHO_OK refuses the batch with it; the hook sets the sentence with
-** tycho_set_error(). What it added is taken out again after the commit. The batch is committed on
-** the condition that the rules still have the version `rules`; when they have not, or had not when
-** it was refused, it is expanded again. Set hooks right after opening, before the handle is shared.
+** status other than TYCHO_OK (REJECTED, mostly) refuses the batch with it; the hook sets the
+** sentence with tycho_set_error(). What it added is taken out again after the commit. The batch is
+** committed on the condition that the rules still have the version `rules`; when they have not, or
+** had not when it was refused, it is expanded again. Set hooks right after opening, before the
+** handle is shared.
 **
 ** The others take part in reads while the store has scripts, unless those have TYCHO_READ_STORED,
 ** and are set together or not at all. Queries in conditions of a batch are not looked at.

@@ -117,8 +117,9 @@ static void check_names(const tycho_deployment *deployment, struct entry *entry)
     const struct tycho__definition *own = entry->definition;
     for (size_t i = 0; i < own->about.former_name_count; i++) {
         if (!has_name(deployment, own, own->about.former_names[i])) continue;
-        refuse(entry, 0, "a former name is that of another deployed event type: remove that in the "
-                         "same deployment");
+        refuse(entry, 0,
+               "a former name is that of another deployed event type: remove that in the "
+               "same deployment");
     }
     if (own->about.kind == TYCHO_EVENT_TYPE && has_name(deployment, own, own->about.name)) {
         refuse(entry, 0, "the name is a former name of another deployed event type");
