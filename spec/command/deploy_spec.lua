@@ -1,5 +1,5 @@
---- `tycho deploy`, `tycho scripts` and `tycho check-schema`, and what other verbs do in a store that
---- has scripts.
+--- `tycho deploy`, `tycho scripts` and `tycho check-schema`, and what other verbs do in a store
+--- that has scripts.
 local command = require "support.command"
 local lfs = require "lfs"
 
@@ -129,8 +129,8 @@ describe("the command, with scripts", function()
   describe("tycho scripts", function()
     it("lists and shows", function()
       must("deploy $d/shop")
-      assert.matches("^event_type\tOrderPlaced\t1\t%x+\t%d+%-[^\n]+Z\nlinker\tby_customer\t1\t%x+\t",
-        must("scripts"))
+      assert.matches("^event_type\tOrderPlaced\t1\t%x+\t%d+%-[^\n]+Z\n"
+        .. "linker\tby_customer\t1\t%x+\t", must("scripts"))
       local list = tycho:objects("scripts")
       assert.same({ "linker", "by_customer", 1, "number" },
         { list[2].kind, list[2].name, list[2].version, type(list[2].deployed_at) })
@@ -213,7 +213,8 @@ describe("the command, with scripts", function()
 {"stream":"o","type":"OrderPlaced","data":{"customer":"b"}}
 {"stream":"o","type":"OrderPlaced","data":{"customer":"c","total":3}}
 ]])
-      fails("import " .. file, 1, "lines:2: event_type/OrderPlaced version 1: data.total is missing")
+      fails("import " .. file, 1,
+        "lines:2: event_type/OrderPlaced version 1: data.total is missing")
       assert.equal(1, #tycho:objects("read o"))
       local counts = tycho:objects("import --on-error skip " .. file)[1]
       assert.same({ 1, 1, 1 }, { counts.events, counts.existed, counts.refused })
@@ -237,7 +238,8 @@ describe("the command, with scripts", function()
       local totals = {}
       for _, object in ipairs(command.decode(must("export"))) do
         local data = object.data
-        if object.event_type == "OrderPlaced" then totals[#totals + 1] = data.total or -data.cents end
+        local is_order = object.event_type == "OrderPlaced"
+        if is_order then totals[#totals + 1] = data.total or -data.cents end
       end
       assert.same({ 1, 2, -7 }, totals)
       local copy = { store = tycho:path("copy") }
