@@ -108,8 +108,7 @@ static void set_failure(lua_State *L, const tycho_scripts_failure *failure) {
 }
 
 void tycho__lua_error_push(lua_State *L, int status) {
-    const tycho_scripts_failure *failure =
-        status == TYCHO_REJECTED ? tycho_scripts_error() : NULL;
+    const tycho_scripts_failure *failure = status == TYCHO_REJECTED ? tycho_scripts_error() : NULL;
 
     push_error(L, status, tycho_error());
     if (failure != NULL) set_failure(L, failure);
