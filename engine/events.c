@@ -43,7 +43,7 @@ static int count_in(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint64_t po
                     tycho__recent_item *item) {
     tycho__list *list;
     int status = tycho__list_make(txn, kind, name, &list);
-    if (status == TYCHO_OK) tycho__list_append(list, position, 0, item);
+    if (status == TYCHO_OK) tycho__list_append(list, position, item);
     return status;
 }
 
@@ -68,16 +68,16 @@ static int enter_lists(tycho__txn *txn, tycho__list *stream, tycho__event_view *
     for (uint8_t i = 0; i < event->tag_count && status == TYCHO_OK; i++) {
         tycho_bytes tag = tycho__tag_next(&names);
         status = count_in(txn, TYCHO__TAG, tag, event->position, &items[count++]);
-        if (status == TYCHO_OK) tags[i] = (uint32_t)items[count - 1].number;
+        if (status == TYCHO_OK) tags[i] = items[count - 1].list->number;
     }
     if (status != TYCHO_OK) return status;
-    event->type_number = (uint32_t)items[0].number;
+    event->type_number = items[0].list->number;
     if (stream != NULL) {
         if (stream->count == 0) txn->state.streams++;
         txn->state.entries++;
-        tycho__list_append(stream, event->position, 0, &items[count++]);
+        tycho__list_append(stream, event->position, &items[count++]);
     }
-    return tycho__recent_put(txn, items, count, event);
+    return tycho__recent_put_event(txn, items, count, event);
 }
 
 static int append_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream,
@@ -240,12 +240,25 @@ static int compare_event(tycho__txn *txn, const tycho__event_view *stored,
     return status;
 }
 
-/* TYCHO_OK when the stored event was appended to the stream of this name, or is in it since the
-** stream that it was appended to was renamed. TYCHO_NOT_FOUND. */
+/* TYCHO_OK when the name of the stream that the event was appended to leads to this one now. */
+static int leads_to(tycho__txn *txn, const tycho__event_view *stored, const tycho__name *name) {
+    tycho__list home;
+    tycho__name end;
+    if (stored->stream == 0) return TYCHO_NOT_FOUND;
+    int status = tycho__list_read(txn, TYCHO__STREAM, stored->stream, &home);
+    if (status == TYCHO_OK) status = tycho__resolve(txn, home.name, false, &end);
+    if (status != TYCHO_OK) return status;
+    bool is_there = tycho__equal(tycho__name_bytes(&end), tycho__name_bytes(name));
+    return is_there ? TYCHO_OK : TYCHO_NOT_FOUND;
+}
+
+/* TYCHO_OK when the stored event was appended to the stream of this name, or to one that was
+** renamed, merged or split since: its name leads here, or its events are here. TYCHO_NOT_FOUND. */
 static int is_in(tycho__txn *txn, const tycho__event_view *stored, const tycho__name *name) {
     tycho__list stream;
     tycho__entry entry;
     int status = is_named(txn, TYCHO__STREAM, stored->stream, tycho__name_bytes(name));
+    if (status == TYCHO_NOT_FOUND) status = leads_to(txn, stored, name);
     if (status != TYCHO_NOT_FOUND) return status;
     status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(name), &stream);
     return status == TYCHO_OK ? tycho__entry_find(txn, &stream, stored, &entry) : status;

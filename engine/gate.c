@@ -185,6 +185,10 @@ int tycho__gate_enter(tycho__gate *gate, uint32_t timeout_ms) {
     return tycho__fail(TYCHO_TIMEOUT, "another process has been writing for %u ms", timeout_ms);
 }
 
+bool tycho__gate_try_enter(tycho__gate *gate) {
+    return gate->locks_fd >= 0 && set_lock(gate, WRITING, F_WRLCK);
+}
+
 void tycho__gate_leave(tycho__gate *gate) {
     unlock(gate, WRITING);
 }
@@ -195,6 +199,15 @@ int tycho__gate_lock_table(tycho__gate *gate) {
 
 void tycho__gate_unlock_table(tycho__gate *gate) {
     unlock(gate, TABLE);
+}
+
+int tycho__gate_check_file(const tycho__gate *gate) {
+    struct stat file;
+    if (fstat(gate->locks_fd, &file) != 0) return tycho__gate_fail("locks");
+    if (file.st_nlink > 0) return TYCHO_OK;
+    return tycho__fail(TYCHO_IO, "the file \"locks\" of the store was removed, so that others are "
+                                 "not kept out: close all handles of the store in this process "
+                                 "and open it again");
 }
 
 int tycho__gate_try(const tycho__gate *gate, uint64_t byte) {

@@ -642,11 +642,18 @@ typedef struct tycho_lock_info {
 
 /* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
-** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY, and
-** those of a commit, which the first lock of a store needs and one in a million later. `*lock` is
-** NULL on error. Cost: 2 to 4 us with the release. */
+** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO (also when the file
+** `locks` of the store was removed since it was opened), NO_MEMORY, and those of a commit, which
+** the first lock of a store needs and one in a million later. `*lock` is NULL on error. Cost: 2 to
+** 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
+
+/* The same; another thread can end the wait by storing something else than 0 in `*cancelled`, with
+** an atomic store: TIMEOUT within 50 ms. */
+TYCHO_API int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
+                                     const int *cancelled, tycho_lock **lock,
+                                     tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
 
 /* Gives it to the next waiter. All locks of a handle must be released before it is closed

@@ -5,7 +5,8 @@
 **   machine.c   what the run ran on; running other programs and watching their memory
 **   workload.c  the events that are written, and stores filled with them
 **   raw.c       LMDB alone: the limit that everything is compared to
-**   limits.c append.c commit.c read.c program.c index.c sqlite.c scripts.c   the families
+**   limits.c append.c commit.c read.c program.c index.c link.c follow.c lock.c rename.c sqlite.c
+**   scripts.c   the families
 **
 ** A figure is a list of samples, one a round. What is compared is measured in turns (A, B, A, B
 ** ...), so that a busy machine slows both; a ratio is taken round by round, and its median is what
@@ -57,6 +58,8 @@ const char *report_section(const char *title);
 void report_value(const char *name, const char *unit, double value);
 /* A figure that is `over` / `under`, sample by sample. */
 void report_ratio(const char *name, const char *over, const char *under);
+/* The samples that a script printed to a file, as lines "name <tab> unit <tab> value". */
+void report_samples(const char *path);
 void report_at_least(const char *name, double target);
 void report_at_most(const char *name, double target);
 void report_skip(const char *name, const char *reason);
@@ -99,7 +102,8 @@ enum { BATCH = 1000, DATA_SIZE = 156, HOT_TAGS = 20, TAGS = 1000, TYPES = 8 };
 
 typedef enum mix {
     MIX_RANDOM, /* any stream of the store */
-    MIX_RECENT  /* one of the 100 short and 10 long streams opened last */
+    MIX_RECENT, /* one of the 100 short and 10 long streams opened last */
+    MIX_SAME    /* any of as many streams as the small store has */
 } mix;
 
 typedef struct workload {
@@ -127,6 +131,8 @@ typedef enum which { STORE_SMALL, STORE_BIG } which;
 const char *workload_store(const bench *run, mix streams, which size);
 tycho_store *workload_open(const char *path, uint32_t sync);
 uint64_t workload_size(const bench *run, which size);
+/* The size of the store whose streams are written to. */
+uint64_t workload_spread(const bench *run, mix streams, which size);
 
 /* ---- raw.c: one table, integer keys, always appended; records of the same size */
 
@@ -153,8 +159,12 @@ void append_bench(const bench *run);
 void commit_bench(const bench *run);
 void read_bench(const bench *run);
 void index_bench(const bench *run);
+void follow_bench(const bench *run);
 void program_bench(const bench *run);
+void lock_bench(const bench *run);
 void sqlite_bench(const bench *run);
+void rename_bench(const bench *run);
+void link_bench(const bench *run);
 void scripts_bench(const bench *run);
 
 #endif

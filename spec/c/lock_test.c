@@ -151,6 +151,19 @@ static void a_read_only_handle_takes_no_lock_but_sees_them(void **state) {
     tycho_lock_release(own);
 }
 
+/* Neither hooks nor deployed scripts have a say in locks: a handle without them takes some, too. */
+static void tokens_are_reserved_past_deployed_scripts(void **state) {
+    fixture *f = *state;
+    const tycho_new_event event = {.type = text("t")};
+    ASSERT_STATUS(tycho_batch_deploy(f->batch, text("script"), text("rules")), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    tycho_batch_clear(f->batch);
+    ASSERT_STATUS(tycho_batch_append(f->batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0), 0);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_DENIED);
+    assert_int_equal(token_of(f, "a"), 1);
+    assert_int_equal(sequence_of(f), 2);
+}
+
 static void the_longest_name_is_told_whole(void **state) {
     fixture *f = *state;
     char name[TYCHO_NAME_MAX + 1] = "";
@@ -298,6 +311,24 @@ static void a_table_that_is_no_file_is_refused(void **state) {
     ASSERT_STATUS(tycho_lock_take(f->store, text("a"), 0, &lock, NULL), TYCHO_IO);
     assert_int_equal(rmdir(f->table), 0);
     token_of(f, "a");
+}
+
+static void locks_whose_file_was_removed_are_refused(void **state) {
+    fixture *f = *state;
+    char path[DIRECTORY_SIZE + 32];
+    tycho_lock *lock = take(f, "a"), *other;
+    snprintf(path, sizeof path, "%s/locks", f->path);
+    assert_int_equal(unlink(path), 0);
+    ASSERT_STATUS(tycho_lock_take(f->store, text("b"), 0, &other, NULL), TYCHO_IO);
+    assert_non_null(strstr(tycho_error(), "close all handles"));
+    assert_null(other);
+    tycho_batch_clear(f->batch);
+    ASSERT_STATUS(tycho_batch_expect_lock(f->batch, text("a"), tycho_lock_token(lock)), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_IO);
+    tycho_lock_release(lock);
+    tycho_store_close(f->store);
+    ASSERT_STATUS(tycho_store_open(f->path, NULL, &f->store), TYCHO_OK);
+    token_of(f, "b");
 }
 
 static void a_renamed_store_keeps_its_locks(void **state) {
@@ -466,6 +497,7 @@ int main(void) {
         TEST(the_same_thread_is_told_at_once_that_it_has_the_lock),
         TEST(wrong_arguments_are_misuse),
         TEST(a_read_only_handle_takes_no_lock_but_sees_them),
+        TEST(tokens_are_reserved_past_deployed_scripts),
         TEST(the_longest_name_is_told_whole),
         TEST(held_locks_are_listed_by_name),
         TEST(a_full_table_refuses_and_goes_on_when_there_is_room),
@@ -475,6 +507,7 @@ int main(void) {
         TEST(a_table_that_was_cut_off_is_made_anew),
         TEST(a_table_that_is_kept_goes_on_without_a_commit),
         TEST(a_table_that_is_no_file_is_refused),
+        TEST(locks_whose_file_was_removed_are_refused),
         TEST(a_renamed_store_keeps_its_locks),
         TEST(a_batch_is_committed_while_its_lock_is_held),
         TEST(the_condition_is_checked_with_the_others_of_the_batch),
