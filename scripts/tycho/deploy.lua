@@ -196,13 +196,7 @@ local function make_plan(box, work)
     end
   end
   local plan = deployment:plan()
-  for index, line in ipairs(plan) do
-    line.file = work[index].label
-    local prefix = place_of(line) .. ": "
-    if line.message and line.message:sub(1, #prefix) == prefix then
-      line.message = line.message:sub(#prefix + 1)
-    end
-  end
+  for index, line in ipairs(plan) do line.file = work[index].label end
   return deployment, plan
 end
 

@@ -11,15 +11,17 @@ local rollback_advice = "an event type never goes back: deploy a higher version,
 
 local function key_of(line) return line.kind .. "/" .. line.name end
 
+-- "FILE:12", or "FILE" where the line is not known.
+local function place(file, line)
+  return line and ("%s:%d"):format(file, line) or file
+end
+
 -- Compiles what was read from a file; fails with its line.
 local function compile(item)
   local ok, script = pcall(tycho.script, item.source, item.label)
   if ok then return script end
   if failure.code(script) ~= "rejected" then error(script, 0) end
-  local place = script.line and ("%s:%d: "):format(item.label, script.line) or item.label .. ": "
-  local reason = script.reason
-  if reason:sub(1, #place) == place then reason = reason:sub(#place + 1) end
-  failure.raise(1, place .. reason, "correct it")
+  failure.raise(1, ("%s: %s"):format(place(item.label, script.line), script.reason), "correct it")
 end
 
 -- ---------------------------------------------------------------- plans
@@ -28,8 +30,7 @@ end
 local function plan_text(line)
   local change = ("%-10s "):format(line.change)
   if line.change == "refused" then
-    local place = line.line and ("%s:%d"):format(line.file, line.line) or line.file
-    return change .. place .. ": " .. line.message
+    return ("%s%s: %s"):format(change, place(line.file, line.line), line.message)
   elseif line.change == "changed" then
     return ("%s%s %d -> %d"):format(change, key_of(line), line.old_version, line.version)
   end
@@ -321,14 +322,16 @@ it as if it were published now. Nothing is changed. It ends with 1 when an event
     :convert(shared.integer("--failures", 0)):default "10"
 end
 
-local function print_failure(output, err)
+local function print_failure(output, file, err)
   if output.json then
     return output:object {
       position = err.position, event_id = err.event_id, event_type = err.event_type,
       reason = err.reason, path = err.path, line = err.line,
     }
   end
-  output:write(("%d %s %s: %s\n"):format(err.position, err.event_type, err.event_id, err.reason))
+  local at = err.line and place(file, err.line) .. ": " or ""
+  output:write(("%d %s %s: %s%s\n"):format(err.position, err.event_type, err.event_id, at,
+    err.reason))
 end
 
 function check.run(arguments, output)
@@ -350,7 +353,7 @@ function check.run(arguments, output)
   })
   shown:finish()
   if not ok then error(found, 0) end
-  for _, err in ipairs(found.failures) do print_failure(output, err) end
+  for _, err in ipairs(found.failures) do print_failure(output, items[1].label, err) end
   if output.json then
     output:object {
       name = script.name, version = script.version, events = found.events, refused = found.refused,
