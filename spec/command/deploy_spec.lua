@@ -193,6 +193,11 @@ describe("the command, with scripts", function()
     end)
   end)
 
+  it("does not delete the history of scripts", function()
+    must("deploy $d/shop")
+    fails("delete '$scripts' --yes", 1, "the history of deployed scripts", "--remove")
+  end)
+
   describe("publishing", function()
     it("refuses what does not fit, and links what does", function()
       must("deploy $d/shop")

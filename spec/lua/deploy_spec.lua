@@ -328,6 +328,19 @@ return linker {
     scratch.remove(directory)
   end)
 
+  it("has a history to which only deployments append", function()
+    local store = fresh()
+    store:append("$scripts", { type = "ScriptDeployed", data = { name = "OrderPlaced" } })
+    store:append("o", order("ann", 1))
+    store:deploy { sources = ORDER_2 }
+    unchanged(store, "invalid_argument", function()
+      store:append("$scripts", { type = "ScriptDeployed", data = { version = 1 } })
+    end)
+    unchanged(store, "invalid_argument", function() store:append("$scripts", { type = "Note" }) end)
+    assert.equal(100, store:last_event("o").data.cents)
+    assert.equal(1, #store:script_history())
+  end)
+
   it("gets its scripts back from the history", function()
     local store = fresh()
     store:deploy { sources = { ORDER_1, linker(1, "c-") } }

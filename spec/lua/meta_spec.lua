@@ -1,11 +1,11 @@
---- meta.lua and meta_scripts.lua against what is exported, in both directions: what is documented
---- exists, and what exists is documented.
+--- meta.lua against what is exported, in both directions: what is documented exists, and what
+--- exists is documented.
 
 local tycho = require "tycho"
 
---- Adds what a file documents to `classes`: class name to the set of its fields and methods.
-local function parse(classes, path)
-  local of_variable, current = {}, nil
+--- Class name to the set of its fields and methods.
+local function parse(path)
+  local classes, of_variable, current = {}, {}, nil
   local function note(class, name)
     classes[class] = classes[class] or {}
     classes[class][name] = true
@@ -29,6 +29,7 @@ local function parse(classes, path)
       note("tycho", constant)
     end
   end
+  return classes
 end
 
 local function sorted(set)
@@ -67,9 +68,7 @@ local EVERY_FIELD = {
 }
 
 describe("meta.lua", function()
-  local documented = {}
-  parse(documented, package.searchpath("tycho.meta", package.path))
-  parse(documented, package.searchpath("tycho.meta_scripts", package.path))
+  local documented = parse(package.searchpath("tycho.meta", package.path))
   local fresh = require("support.store")()
 
   local function same(class, exported)

@@ -168,9 +168,21 @@ static const struct tycho__concern *find_concern(struct expansion *x, tycho_byte
     return x->concern;
 }
 
+/* The history of scripts says under which version events were written: it takes nothing else. */
+static int check_history(const tycho_event *event) {
+    struct tycho__deployed deployed;
+    bool is_known = tycho__same(event->type, tycho__text_of("ScriptDeployed", 14)) ||
+                    tycho__same(event->type, tycho__text_of("ScriptRemoved", 13));
+    if (is_known && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_MISUSE, "the stream \"$scripts\" is the history of scripts, "
+                                            "to which only deployments append");
+}
+
 static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
     struct expansion *x = context;
-    if (tycho__same(appended->stream, tycho__scripts_stream())) return TYCHO_OK;
+    if (tycho__same(appended->stream, tycho__scripts_stream())) {
+        return check_history(&appended->event);
+    }
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
     const struct tycho__concern *concern = find_concern(x, appended->event.type);
     struct tycho__shown shown = {.event = &appended->event,

@@ -189,11 +189,11 @@ static int add_boundary(struct loading *loading, const struct tycho__deployed *d
     return TYCHO_OK;
 }
 
+/* What no deployment wrote is passed over: it came before there were scripts to refuse it. */
 static int take_history_event(struct loading *loading, const tycho_event *event) {
     struct tycho__deployed deployed;
     if (!tycho__same(event->type, tycho__text_of("ScriptDeployed", 14))) return TYCHO_OK;
-    int status = tycho__deployed_parse(event->data, &deployed);
-    if (status != TYCHO_OK) return status;
+    if (tycho__deployed_parse(event->data, &deployed) != TYCHO_OK) return TYCHO_OK;
     const char *kind = tycho_script_kind_name(TYCHO_EVENT_TYPE);
     if (!tycho__same(deployed.kind, tycho__text_of(kind, strlen(kind)))) return TYCHO_OK;
     return add_boundary(loading, &deployed, event->position);
