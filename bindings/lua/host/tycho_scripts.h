@@ -1,0 +1,236 @@
+/* tycho_scripts.h - runs the scripts that are deployed into a store: event types, linkers and read
+** models. For hosts in C, which need not know Lua: link libtycho_scripts, which has a Lua of its
+** own inside, and call tycho_scripts_attach() once for each store.
+**
+** READING ORDER
+**   1 attaching     3 a script and what it says     5 running a script by hand
+**   2 errors        4 deploying                     6 read models
+**
+** CONVENTIONS are those of tycho.h: statuses, tycho_error(), bytes with a size, views, sizes of
+** option structs. A tycho_script is used by one thread at a time; any number of them, of the same
+** script too, may be open. Nothing here may be used after fork() but for stores opened there.
+**
+** WHAT A SCRIPT IS. Lua text that returns one definition, made by event_type{}, linker{} or
+** read_model{}. It runs in a sandbox (sandbox.h): no clock, no input and output, no state between
+** calls, at most 1,000,000 instructions and 16 MiB a call. Unknown fields, wrong kinds of values
+** and handlers for what is not read are refused when it is compiled.
+**
+**     return event_type { name, version, data = schema, open, check, tags, upcast, former_names }
+**     return linker { name, version, from = { types, category, tags }, to = function(event) }
+**     return linker { name, version, from, by = "type" | "correlation" | "causation" | "category" |
+**                     "metadata", key, prefix }
+**     return read_model { name, version, types, keys, history, order, mode, init, on }
+**
+** A function gets the data of the event (a table; the bytes as a string where the content type is
+** not MessagePack) and a read-only view of the event: id, type, data, metadata, time, valid_time,
+** tags, stream, position, correlation_id, causation_id. position is nil before it is appended. The
+** null of MessagePack is the global `null`, bytes that are no text are binary"..." (field `bytes`).
+**
+** WHICH EVENTS. All that are appended but those of the stream "$scripts". An event type sees the
+** events of its type; tags that it computes are seen by linkers and read models. An event whose
+** type is a former name of another is refused: it is published under the new name.
+*/
+#ifndef TYCHO_SCRIPTS_H
+#define TYCHO_SCRIPTS_H
+
+#include <tycho.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- 1. attaching */
+
+/* Makes the handle run the store's scripts: what it commits is checked, tagged and linked, and what
+** it reads is upcast. Right after opening, before the handle is shared; the handle's close ends it.
+** Costs nothing until the store has scripts, which are then compiled once per process and version
+** of the rules. Errors: MISUSE, NO_MEMORY, FORKED.
+**
+** From then on tycho_commit() may answer REJECTED: an event does not fit its type, a check refused
+** it, or a script failed; nothing was changed, and other batches go on. Reading may answer REJECTED
+** where an upcaster fails; the next call goes on behind that event. TYCHO_READ_STORED reads events
+** as they are stored. When a deployed script cannot be compiled, all batches are refused that
+** append to anything but "$scripts", and all reads but those with TYCHO_READ_STORED. */
+TYCHO_API int tycho_scripts_attach(tycho_store *store);
+
+/* ---------------------------------------------------------------- 2. errors */
+
+/* Facts of a refusal. Empty texts and zeros are not known. */
+typedef struct tycho_scripts_failure {
+    const char *script;    /* "event_type/OrderPlaced" */
+    int64_t version;       /* of the script */
+    int64_t line;          /* of its source */
+    const char *path;      /* "data.lines[2].count": what does not fit the schema */
+    const char *message;   /* what is wrong, without all the other facts */
+    const char *traceback; /* a line for each function, innermost first */
+    const char *event_id;
+    const char *event_type;
+    const char *key;       /* of the instance of a read model */
+    uint64_t position;     /* of the event, when it is stored */
+    int is_over_limit;     /* 1: it used up its instructions or its memory */
+} tycho_scripts_failure;
+
+/* Facts of the last call of this thread that answered REJECTED, tycho_commit() included. Good until
+** the thread's next failing call; NULL when there was none. tycho_error() has them in one
+** sentence. */
+TYCHO_API const tycho_scripts_failure *tycho_scripts_error(void);
+
+/* ---------------------------------------------------------------- 3. a script and what it says */
+
+enum tycho_script_kind { TYCHO_EVENT_TYPE = 1, TYCHO_LINKER = 2, TYCHO_READ_MODEL = 3 };
+
+/* "event_type", "linker", "read_model"; "" for anything else. Static. */
+TYCHO_API const char *tycho_script_kind_name(int kind);
+
+/* What a script declares; views into it. */
+typedef struct tycho_script_about {
+    uint32_t kind;     /* enum tycho_script_kind */
+    int64_t version;   /* 1 and up */
+    tycho_bytes name;
+    tycho_bytes key;   /* "linker/by_customer": its name in the table TYCHO_SCRIPTS */
+    tycho_bytes hash;  /* XXH3 of the source, 16 hexadecimal digits */
+    tycho_bytes source;
+    const tycho_bytes *types; /* event type: its own; else those that it reads, none: all */
+    size_t type_count;
+    const tycho_bytes *tags;  /* linker: those that an event must have */
+    size_t tag_count;
+    tycho_bytes category;     /* linker: of the streams it reads; empty: any */
+    const tycho_bytes *former_names; /* event type */
+    size_t former_name_count;
+    tycho_bytes prefix;       /* ready-made linker; read model: NAME$ */
+    uint32_t order;           /* read model: enum tycho_order */
+    uint32_t has_schema;      /* event type */
+    uint32_t has_check;
+    uint32_t has_tags;
+    uint32_t is_ready_made;   /* linker: runs in C */
+    uint32_t has_history;     /* read model: section 6 */
+    int64_t deployed_at;      /* 0: not deployed */
+} tycho_script_about;
+
+typedef struct tycho_script tycho_script;
+
+/* Compiles a source that need not be deployed. `name` is used in messages; empty: "script". Cost:
+** some 50 us. Errors: REJECTED with script, line and message; NO_MEMORY. `*script` is NULL on
+** error. */
+TYCHO_API int tycho_script_compile(tycho_bytes name, tycho_bytes source, tycho_script **script);
+
+/* Opens a deployed script of the store as of now; it stays what it is when another version is
+** deployed. The store must be attached (MISUSE) and outlive it. NOT_FOUND, REJECTED, NO_MEMORY. */
+TYCHO_API int tycho_script_open(tycho_store *store, int kind, tycho_bytes name,
+                                tycho_script **script);
+TYCHO_API void tycho_script_close(tycho_script *script);
+TYCHO_API void tycho_script_about_get(const tycho_script *script, tycho_script_about *about);
+
+/* ---------------------------------------------------------------- 4. deploying */
+
+/* WHAT A DEPLOYMENT WRITES, which only the calls below do, so that all hosts agree:
+**   - the row "KIND/NAME" of TYCHO_SCRIPTS: a MessagePack map { deployed_at, hash, kind, name,
+**     source, version };
+**   - an event "ScriptDeployed" or "ScriptRemoved" with the data { hash, kind, name, source,
+**     version } in the stream "$scripts", on the condition that nothing else was deployed meanwhile
+**     (WRONG_EXPECTED_VERSION of "$scripts": plan anew). That stream is the history. Positions of
+**     its events tell under which version an event was written, so nothing may be removed from it:
+**     an event of type T belongs to the version that was deployed last before its position; before
+**     the first deployment, to version 1. */
+
+enum tycho_change_kind {
+    TYCHO_CHANGE_NEW = 1,
+    TYCHO_CHANGE_CHANGED = 2,   /* another source, with another version */
+    TYCHO_CHANGE_UNCHANGED = 3, /* the same source: nothing is written */
+    TYCHO_CHANGE_REMOVED = 4,
+    TYCHO_CHANGE_REFUSED = 5    /* `message` says why */
+};
+
+/* One line of a plan. Views into the plan. */
+typedef struct tycho_change {
+    uint32_t change;       /* enum tycho_change_kind */
+    uint32_t kind;         /* enum tycho_script_kind; 0: could not be known */
+    tycho_bytes name;
+    int64_t version;       /* of the source given; of the present script when it is removed */
+    int64_t old_version;   /* of the present script; 0: none */
+    int64_t line;          /* REFUSED: of the source; 0: not known */
+    tycho_bytes message;
+    tycho_bytes source;
+    tycho_bytes old_source;
+} tycho_change;
+
+typedef struct tycho_deployment tycho_deployment;
+
+/* Looks at what is deployed, as of now. The store must be attached. NO_MEMORY, those of reading. */
+TYCHO_API int tycho_deployment_open(tycho_store *store, tycho_deployment **deployment);
+TYCHO_API void tycho_deployment_close(tycho_deployment *deployment);
+
+/* Plans a script, or the removal of one. TYCHO_OK also where it is REFUSED: by its compiler;
+** another source under the version that is deployed, or a version below one that it had, unless
+** `is_rollback` (an event type is never rolled back, since events were written under its version);
+** a name that two scripts have. `label` is used in messages ("linkers/by_customer.lua"). */
+TYCHO_API int tycho_deployment_put(tycho_deployment *deployment, tycho_bytes label,
+                                   tycho_bytes source, int is_rollback);
+TYCHO_API int tycho_deployment_remove(tycho_deployment *deployment, int kind, tycho_bytes name);
+
+/* The plan, in the order of the calls. */
+TYCHO_API size_t tycho_deployment_count(const tycho_deployment *deployment);
+TYCHO_API void tycho_deployment_get(const tycho_deployment *deployment, size_t index,
+                                    tycho_change *change);
+
+/* Adds the plan to a batch, which the caller commits, or not, or with more in it (back-filled
+** links). REJECTED when a line is REFUSED; nothing is added when nothing changes. */
+TYCHO_API int tycho_deployment_write(tycho_deployment *deployment, tycho_batch *batch);
+
+/* ---------------------------------------------------------------- 5. running a script by hand */
+
+/* What the script adds to an event, or why it refuses it, as when the event is appended: an event
+** type checks it and gives tags, a linker gives links, a read model the streams of the instances
+** that it belongs to. Events that the script does not read give nothing. Cost: 1 us and what the
+** script does. The additions are good until the next call. Errors: REJECTED, NO_MEMORY. */
+TYCHO_API int tycho_script_expand(tycho_script *script, const tycho_appended *event,
+                                  tycho_additions *additions);
+
+/* The same for the event on which a cursor stands (for back-filling, and for checking a schema
+** against history). The cursor may be NULL: then stream and tags are not known. A linker that looks
+** at the types alone does not cost more than 0.2 us. */
+TYCHO_API int tycho_script_expand_stored(tycho_script *script, tycho_cursor *cursor,
+                                         const tycho_event *event, tycho_additions *additions);
+
+/* Data of an event that was written under the version `from`, brought to the version of the script.
+** Good until the next call. Errors: REJECTED, MISUSE (no event type, no such version). */
+TYCHO_API int tycho_script_upcast(tycho_script *script, tycho_cursor *cursor,
+                                  const tycho_event *event, int64_t from, tycho_bytes *data);
+
+/* ---------------------------------------------------------------- 6. read models */
+
+/* The state of one instance is kept in the sandbox between these calls, and goes in and out as
+** MessagePack. All errors: REJECTED (with `key` in the facts), MISUSE, NO_MEMORY; after one the
+** state is gone. */
+
+/* Begins an instance: state = init(key). */
+TYCHO_API int tycho_script_init(tycho_script *script, tycho_bytes key);
+/* Begins an instance with a state that was got before. */
+TYCHO_API int tycho_script_set_state(tycho_script *script, tycho_bytes key, tycho_bytes state);
+/* Folds one event into the state, with the handler of its type or "_". Events of types that it does
+** not read are passed over. Cost: 1 us and what the handler does. */
+TYCHO_API int tycho_script_apply(tycho_script *script, tycho_cursor *cursor,
+                                 const tycho_event *event);
+/* The state; good until the next call. */
+TYCHO_API int tycho_script_get_state(tycho_script *script, tycho_bytes *state);
+
+/* One read of history(key, found): where old events of the instance are. Empty: not given. */
+typedef struct tycho_history_read {
+    tycho_bytes stream;
+    const tycho_bytes *types;
+    size_t type_count;
+    const tycho_bytes *tags;
+    size_t tag_count;
+} tycho_history_read;
+
+/* The read with this index, from 0: TYCHO_END behind the last. An entry of the list that is a
+** function is called with the key and the state as folded so far (nil before init) and gives one
+** read, a list of reads, or nil: these come in its place. Good until the next call. */
+TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t index,
+                                   tycho_history_read *read);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TYCHO_SCRIPTS_H */
