@@ -125,8 +125,10 @@ static bool find_owner(const tycho__lock_table *table, uint64_t hash, tycho_lock
     return is_known;
 }
 
+/* 0 when the clock was set back since. */
 static double seconds_since(int64_t time) {
-    return (double)(tycho_now() - time) / 1e6;
+    int64_t now = tycho_now();
+    return now > time ? (double)(now - time) / 1e6 : 0;
 }
 
 static bool is_cancelled(const tycho_lock *lock) {

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apply.h"
@@ -42,6 +43,15 @@ static int tear_down(void **state) {
     tycho_store_close(f->store);
     int result = remove_directory(f->directory);
     free(f);
+    return result;
+}
+
+static int64_t clock_step_s;
+
+/* In front of the one of the C library, so that the clock can be set. */
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec += clock_step_s;
     return result;
 }
 
@@ -488,6 +498,17 @@ static void verify_finds_a_token_that_was_never_given(void **state) {
     ASSERT_STATUS(tycho__txn_commit(&txn), TYCHO_OK);
 }
 
+static void it_never_says_that_a_lock_was_taken_later(void **state) {
+    fixture *f = *state;
+    tycho_lock *lock = take(f, "a"), *other;
+    clock_step_s = -3600;
+    ASSERT_STATUS(tycho_lock_take(f->store, text("a"), 0, &other, NULL), TYCHO_BUSY);
+    clock_step_s = 0;
+    assert_string_equal(tycho_error(),
+                        "this thread took the lock \"a\" 0.0 s ago and has not released it");
+    tycho_lock_release(lock);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -514,6 +535,7 @@ int main(void) {
         TEST(apply_refuses_a_token_below_one_that_was_committed),
         TEST(a_refused_batch_demands_nothing_of_later_ones),
         TEST(a_replay_is_answered_without_the_lock),
+        TEST(it_never_says_that_a_lock_was_taken_later),
         TEST(verify_finds_a_token_that_was_never_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

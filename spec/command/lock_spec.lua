@@ -69,6 +69,33 @@ describe("tycho lock", function()
     assert.equal("", tycho:must("locks"))
   end)
 
+  it("passes signals on to the command, and holds the lock until it has ended", function()
+    for name, number in pairs { HUP = 1, INT = 2, TERM = 15 } do
+      local out = tycho:shell(([[
+        rm -f $dir/busy.ready
+        cat >$dir/busy <<'END'
+        trap 'echo got %s; $1 locks; exit 9' %s
+        echo >$0.ready
+        while :; do sleep 0.01; done
+END
+        $tycho lock a -- sh $dir/busy $tycho &
+        until [ -e $dir/busy.ready ]; do sleep 0.01; done
+        rm $dir/busy.ready
+        kill -%s $!
+        wait $!
+        echo "ended with $?"
+        $tycho locks
+        $tycho lock a -- sh -c 'echo >$0.ready; exec sleep 60' $dir/busy &
+        until [ -e $dir/busy.ready ]; do sleep 0.01; done
+        kill -%s $!
+        wait $!
+        echo "ended with $?"]]):format(name, name, name, name))
+      assert.matches(("^got %s\n%%d+\t[^\n]+\ta\nended with 9\nended with %%d+\n$")
+        :format(name), out)
+      assert.matches("ended with " .. 128 + number .. "\n$", out)
+    end
+  end)
+
   it("shows who holds what", function()
     local out = tycho:must("lock a -- " .. command.program .. " locks")
     assert.matches("^%d+\t%d+%-%d%d%-%d%dT[%d:.]+Z\t%d+\t%S+\t0\ta\n$", out)

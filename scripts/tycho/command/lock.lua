@@ -2,6 +2,7 @@
 local failure = require "tycho.command.failure"
 local input = require "tycho.command.input"
 local shared = require "tycho.command.shared"
+local terminal = require "tycho.terminal"
 
 local locks = { name = "locks" }
 
@@ -33,8 +34,9 @@ function lock.define(command)
   command:summary "Run a command while holding a lock"
   command:description [[
 Ends with the exit code of the command, 128 and the signal when one ended it, or 75 when the lock
-was not free in time. The command finds the token of the lock in $TYCHO_LOCK_TOKEN. When tycho lock
-itself is ended by a signal, the command goes on without the lock: batches should demand the token.
+was not free in time. HUP, INT, QUIT and TERM are passed on to the command, and tycho lock waits for
+its end. Only when it is killed does the command go on without the lock: batches should demand the
+token of the lock, which the command finds in $TYCHO_LOCK_TOKEN.
 tycho lock nightly --timeout 5 -- make -C site publish]]
   command:argument("name", "The lock"):argname "NAME"
   command:argument("words", "The command and its arguments, behind --"):args "+":argname "COMMAND"
@@ -62,8 +64,9 @@ function lock.run(arguments, output)
   end
   local _ <close> = held
   output:flush()
-  local _, how, code = os.execute(shell_line(arguments.words, held:token()))
-  return how == "exit" and code or 128 + code
+  local code, why = terminal.run(shell_line(arguments.words, held:token()))
+  if not code then failure.raise(1, "the command cannot be run: " .. why, "try again") end
+  return code
 end
 
 return { locks, lock }
