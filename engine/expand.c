@@ -24,6 +24,7 @@ typedef struct link_target {
 
 typedef struct expansion {
     tycho_batch *batch;
+    int (*wants)(void *context, tycho_bytes stream, tycho_bytes type);
     int (*visit)(void *context, const tycho_appended *appended, tycho_additions *additions);
     void *context;
     tycho__buffer *to; /* the operations written anew, if is_rewriting */
@@ -216,8 +217,10 @@ static int visit_event(expansion *x, const tycho__step *step, tycho__reader *eve
     tycho_additions additions = {.tag_count = 0};
     int status = tycho__event_decode(events, &view);
     if (status != TYCHO_OK) return status;
-    fill(&appended, &view, &texts, tags);
-    status = x->visit(x->context, &appended, &additions);
+    if (x->wants == NULL || x->wants(x->context, step->name, view.type) != 0) {
+        fill(&appended, &view, &texts, tags);
+        status = x->visit(x->context, &appended, &additions);
+    }
     for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
         status = add_link(x, additions.links[i]);
     }
@@ -287,13 +290,18 @@ static int finish(expansion *x) {
 }
 
 int tycho_batch_expand(tycho_batch *batch,
+                       int (*wants)(void *context, tycho_bytes stream, tycho_bytes type),
                        int (*visit)(void *context, const tycho_appended *appended,
                                     tycho_additions *additions),
                        void *context) {
     if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
     if (visit == NULL) return tycho__fail(TYCHO_MISUSE, "there is no visitor");
     if (batch->is_exchanged) return tycho__fail(TYCHO_MISUSE, "the batch was expanded before");
-    expansion x = {.batch = batch, .visit = visit, .context = context, .to = &batch->other};
+    expansion x = {.batch = batch,
+                   .wants = wants,
+                   .visit = visit,
+                   .context = context,
+                   .to = &batch->other};
     int status = visit_all(&x);
     if (status == TYCHO_OK) status = finish(&x);
     for (size_t i = 0; i < x.target_count; i++) {

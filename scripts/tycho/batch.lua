@@ -179,7 +179,7 @@ end
 function Batch:commit()
   local receipt = box_of(self):commit(self.store.box)
   if #receipt.event_ids < receipt.event_count then
-    receipt.event_ids = self.store:read():from_position(receipt.first_position - 1)
+    receipt.event_ids = self.store:read():stored():from_position(receipt.first_position - 1)
       :limit(receipt.event_count):map(function(event) return event.id end)
   end
   return receipt

@@ -8,7 +8,7 @@
 #include "bench.h"
 #include "tycho_scripts.h"
 
-enum { SEGMENT = 60, CASES = 7, SCRIPTS = 4 };
+enum { SEGMENT = 60, CASES = 8, SCRIPTS = 4 };
 
 #define TYPED                                                                                      \
     "from = { types = { 'order_placed', 'order_paid', 'order_shipped', "                           \
@@ -42,6 +42,12 @@ static struct scripts_case {
     {.name = "1 linker",
      .is_attached = true,
      .sources = {CUSTOM("a", "'customer-' .. event.data.customer")}},
+    {.name = "4 ready-made linkers",
+     .is_attached = true,
+     .sources = {"return linker { name = 'a', version = 1, by = 'type' }",
+                 "return linker { name = 'b', version = 1, by = 'category' }",
+                 "return linker { name = 'c', version = 1, by = 'type', prefix = 'c-' }",
+                 "return linker { name = 'd', version = 1, by = 'category', prefix = 'd-' }"}},
     {.name = "4 linkers, half ready-made",
      .is_attached = true,
      .sources = {"return linker { name = 'a', version = 1, by = 'type' }",
@@ -109,6 +115,7 @@ static void report(void) {
     }
     report_at_least("no scripts / without", 0.97);
     report_at_least("idle scripts / without", 0.97);
+    report_at_least("4 ready-made linkers / without", 0.6);
     report_at_least("4 linkers, half ready-made / without", 0.6);
     report_at_most("1 linker adds", 3);
     report_at_most("1 ready-made linker adds", 3);

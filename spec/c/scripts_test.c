@@ -22,6 +22,7 @@ typedef struct fixture {
     uint64_t rules;
     bool deploys;
     bool tags_more;
+    bool wants; /* events of the stream "s" alone */
     int answer;
 } fixture;
 
@@ -57,6 +58,12 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     return TYCHO_OK;
 }
 
+static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
+    (void)context;
+    assert_true(type.size > 0);
+    return stream.size == 1 && memcmp(stream.data, "s", 1) == 0;
+}
+
 static int expand(void *context, tycho_store *store, uint64_t rules, tycho_batch *batch) {
     fixture *f = context;
     (void)store;
@@ -69,7 +76,7 @@ static int expand(void *context, tycho_store *store, uint64_t rules, tycho_batch
         ASSERT_STATUS(tycho_store_set_hooks(f->other, &none), TYCHO_OK);
         commit_deployment(f->other, "late", "x");
     }
-    return rules == 0 ? TYCHO_OK : tycho_batch_expand(batch, visit, f);
+    return rules == 0 ? TYCHO_OK : tycho_batch_expand(batch, f->wants ? wants : NULL, visit, f);
 }
 
 static void set_hooks(tycho_store *store, fixture *f) {
@@ -233,6 +240,22 @@ static void events_get_tags_and_links(void **state) {
     assert_ids(f, "", "typed", "t1,t2");
     assert_ids(f, "", "more", "w1");
     assert_ids(f, "", "given", "p1,t1,p2,w1,t2");
+}
+
+static void events_that_are_not_wanted_are_passed_over(void **state) {
+    fixture *f = *state;
+    commit_deployment(f->store, "a", "one");
+    f->wants = true;
+    add(f, "r", "typed", "t1");
+    add(f, "s", "typed", "t2");
+    add(f, "r", "twice", "t3");
+    add(f, "s", "typed", "t4");
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    assert_int_equal(f->visits, 2);
+    assert_ids(f, "typed", "", "t2,t4");
+    assert_ids(f, "", "typed", "t2,t4");
+    assert_ids(f, "r", "", "t1,t3");
+    assert_ids(f, "", "given", "t1,t2,t3,t4");
 }
 
 static void a_visitor_sees_what_will_be_stored(void **state) {
@@ -471,18 +494,18 @@ static void what_is_added_is_bounded(void **state) {
     for (int i = 0; i < 2000; i++) add(f, "s", "typed", "");
     ASSERT_STATUS(tycho_batch_encode(f->batch, &before), TYCHO_OK);
     uint8_t *copy = exact_copy(before.data, before.size);
-    ASSERT_STATUS(tycho_batch_expand(f->batch, add_many, counts), TYCHO_TOO_LARGE);
+    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, add_many, counts), TYCHO_TOO_LARGE);
     counts[0] = 0;
     counts[1] = 51; /* 102,000 links */
-    ASSERT_STATUS(tycho_batch_expand(f->batch, add_many, counts), TYCHO_TOO_LARGE);
-    ASSERT_STATUS(tycho_batch_expand(NULL, add_many, counts), TYCHO_MISUSE);
-    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, counts), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, add_many, counts), TYCHO_TOO_LARGE);
+    ASSERT_STATUS(tycho_batch_expand(NULL, NULL, add_many, counts), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, NULL, counts), TYCHO_MISUSE);
     size_t size = before.size;
     ASSERT_STATUS(tycho_batch_encode(f->batch, &after), TYCHO_OK);
     assert_bytes(after, bytes_of(copy, size));
     free(copy);
     counts[1] = 50;
-    ASSERT_STATUS(tycho_batch_expand(f->batch, add_many, counts), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, add_many, counts), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_encode(f->batch, &after), TYCHO_OK);
     tycho_batch *decoded;
     ASSERT_STATUS(tycho_batch_create(&decoded), TYCHO_OK);
@@ -499,7 +522,7 @@ static void links_of_events_that_come_later_are_refused(void **state) {
     size_t counts[2] = {0, 1};
     tycho_bytes bytes;
     add(f, "s", "typed", "t");
-    ASSERT_STATUS(tycho_batch_expand(f->batch, add_many, counts), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, add_many, counts), TYCHO_OK);
     ASSERT_STATUS(tycho_batch_encode(f->batch, &bytes), TYCHO_OK);
     uint8_t *copy = exact_copy(bytes.data, bytes.size);
     tycho__store32(copy + bytes.size - 12, 1); /* the ordinal, in front of the checksum */
@@ -518,6 +541,7 @@ int main(void) {
         TEST(rules_are_not_bypassed),
         TEST(a_batch_is_expanded_again_when_the_rules_change),
         TEST(events_get_tags_and_links),
+        TEST(events_that_are_not_wanted_are_passed_over),
         TEST(a_visitor_sees_what_will_be_stored),
         TEST(a_visitor_refuses_the_batch_and_leaves_it_as_it_was),
         TEST(a_resubmitted_batch_is_recognised_with_its_tags),

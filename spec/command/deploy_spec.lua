@@ -168,6 +168,19 @@ describe("the command, with scripts", function()
       fails("scripts diff $d/shop", 1, "bad.lua:2: unexpected symbol near <eof>")
     end)
 
+    it("compares without the program diff, too", function()
+      must("deploy $d/shop")
+      tycho:file("shop/linkers/by.lua", (LINKER:gsub("version = 1", "version = 2")))
+      must("deploy $d/shop")
+      local out = tycho:shell([[
+        mkdir $dir/bin
+        for name in sh lua5.4 readlink dirname; do ln -s $(command -v $name) $dir/bin; done
+        PATH=$dir/bin $tycho scripts diff linker/by_customer]])
+      assert.equal("--- linker/by_customer 1\n+++ linker/by_customer 2\n@@ -2,1 +2,1 @@\n"
+        .. '-  name = "by_customer", version = 1, from = { types = { "OrderPlaced" } },\n'
+        .. '+  name = "by_customer", version = 2, from = { types = { "OrderPlaced" } },\n', out)
+    end)
+
     it("tells the history, and rolls back", function()
       must("deploy $d/shop")
       tycho:file("shop/linkers/by.lua", (LINKER:gsub("version = 1", "version = 2")))

@@ -328,6 +328,31 @@ return linker {
     scratch.remove(directory)
   end)
 
+  it("with a script that cannot be compiled takes no events until that is replaced", function()
+    for _, way in ipairs { { remove = "linker/by_customer" }, { sources = linker(2, "c-") } } do
+      local store = fresh()
+      store:append("o", { type = "T" })
+      local batch <close> = store:batch()
+      batch.box:deploy_row("linker/by_customer", {
+        deployed_at = 1, hash = "0", kind = "linker", name = "by_customer", version = 1,
+        source = linker(1, "c-"):gsub("from", "future"),
+      })
+      batch:commit()
+      local err = refusal.with("rejected", store.append, store, "o", { type = "T" })
+      assert.same({ "linker/by_customer", 3 }, { err.script, err.line })
+      refusal.with("rejected", function() store:read():first() end)
+      assert.equal(1, #store:read():stored():all())
+      refusal.with("rejected", store.deploy, store, { sources = linker(1, "c-") })
+      store:deploy { sources = ORDER_1 }
+      refusal.with("rejected", store.append, store, "o", { type = "T" })
+      local plan = store:deploy(way)
+      assert.equal(way.remove and "removed" or "changed", plan[1].change)
+      assert.equal(1, plan[1].old_version)
+      store:append("o", { type = "T" })
+      assert.equal(2, store:read():of_type("T"):count())
+    end
+  end)
+
   it("has a history to which only deployments append", function()
     local store = fresh()
     store:append("$scripts", { type = "ScriptDeployed", data = { name = "OrderPlaced" } })

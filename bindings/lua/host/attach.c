@@ -123,7 +123,7 @@ struct part {
 struct expansion {
     const struct tycho__rules *rules;
     struct part *parts;                   /* one a definition */
-    const struct tycho__concern *concern; /* of the event before */
+    const struct tycho__concern *concern; /* of the event that is visited, or was last */
     struct tycho_buffer links;
 };
 
@@ -161,11 +161,15 @@ static int run_linker(struct expansion *x, const struct tycho__shown *shown, siz
     return TYCHO_OK;
 }
 
-static const struct tycho__concern *find_concern(struct expansion *x, tycho_bytes type) {
+/* Whether any script has to do with the event. */
+static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
+    struct expansion *x = context;
+    if (tycho__same(stream, tycho__scripts_stream())) return 1;
     if (x->concern == NULL || !tycho__same(x->concern->type, type)) {
         x->concern = tycho__rules_find(x->rules, type);
     }
-    return x->concern;
+    return x->concern->linker_count > 0 || x->concern->event_type >= 0 ||
+           x->concern->renamed >= 0 || x->rules->failure != NULL;
 }
 
 /* The history of scripts says under which version events were written: it takes nothing else. */
@@ -183,8 +187,8 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     if (tycho__same(appended->stream, tycho__scripts_stream())) {
         return check_history(&appended->event);
     }
+    const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
-    const struct tycho__concern *concern = find_concern(x, appended->event.type);
     struct tycho__shown shown = {.event = &appended->event,
                                  .data = appended->event.data,
                                  .stream = appended->stream,
@@ -215,7 +219,7 @@ static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
     struct expansion x = {.rules = rules};
     x.parts = calloc(rules->count + 1, sizeof *x.parts);
     if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
-    int status = tycho_batch_expand(batch, visit, &x);
+    int status = tycho_batch_expand(batch, wants, visit, &x);
     for (size_t i = 0; i < rules->count; i++) {
         if (x.parts[i].runner == NULL) continue;
         if (status == TYCHO_OK) {

@@ -9,7 +9,8 @@
 
 struct entry {
     tycho_change change;
-    struct tycho__definition *definition; /* of the new script, or of the one to remove; or NULL */
+    struct tycho__definition *definition; /* of the new script, or NULL */
+    const tycho_script_about *about;      /* of the new script, or of the one to remove; or NULL */
     char name[TYCHO_NAME_MAX + 1];        /* where there is no definition: the label */
     char message[512];
 };
@@ -67,18 +68,11 @@ static void refuse(struct entry *entry, int64_t line, const char *message) {
 
 /* ---------------------------------------------------------------- planning */
 
-/* The deployed script with this key; NULL: there is none. */
-static const struct tycho__definition *find_deployed(const tycho_deployment *deployment,
-                                                     tycho_bytes key) {
-    int index = tycho__rules_index(deployment->rules, key);
-    return index < 0 ? NULL : deployment->rules->definitions[index];
-}
-
 static bool has_two(const tycho_deployment *deployment, const struct entry *entry) {
     for (size_t i = 0; i < deployment->count; i++) {
         const struct entry *other = deployment->entries[i];
-        if (other == entry || other->definition == NULL) continue;
-        if (tycho__same(other->definition->about.key, entry->definition->about.key)) return true;
+        if (other == entry || other->about == NULL) continue;
+        if (tycho__same(other->about->key, entry->about->key)) return true;
     }
     return false;
 }
@@ -148,18 +142,19 @@ static void check_version(const tycho_deployment *deployment, struct entry *entr
 
 static void compare(const tycho_deployment *deployment, struct entry *entry, bool is_rollback) {
     const tycho_script_about *about = &entry->definition->about;
-    const struct tycho__definition *old = find_deployed(deployment, about->key);
+    const tycho_script_about *old = tycho__rules_about(deployment->rules, about->key);
     tycho_change *change = &entry->change;
+    entry->about = about;
     change->kind = about->kind;
     change->name = about->name;
     change->version = about->version;
     change->source = about->source;
     change->change = old == NULL ? TYCHO_CHANGE_NEW : TYCHO_CHANGE_CHANGED;
     if (old != NULL) {
-        change->old_version = old->about.version;
-        change->old_source = old->about.source;
+        change->old_version = old->version;
+        change->old_source = old->source;
     }
-    if (old != NULL && tycho__same(old->about.source, about->source)) {
+    if (old != NULL && tycho__same(old->source, about->source)) {
         change->change = TYCHO_CHANGE_UNCHANGED;
     } else {
         check_version(deployment, entry, is_rollback);
@@ -203,21 +198,21 @@ int tycho_deployment_remove(tycho_deployment *deployment, int kind, tycho_bytes 
     char key[TYCHO_NAME_MAX + 32];
     int size = snprintf(key, sizeof key, "%s/%.*s", tycho_script_kind_name(kind), (int)name.size,
                         (const char *)name.data);
-    int index = tycho__rules_index(deployment->rules, tycho__text_of(key, (size_t)size));
+    const tycho_script_about *old =
+        tycho__rules_about(deployment->rules, tycho__text_of(key, (size_t)size));
     struct entry *entry = add_entry(deployment);
     if (entry == NULL) return no_memory();
     if (name.size > 0) memcpy(entry->name, name.data, name.size);
     entry->change.kind = (uint32_t)kind;
     entry->change.name = tycho__text_of(entry->name, name.size);
-    if (index < 0) {
+    if (old == NULL) {
         refuse(entry, 0, "there is no such script");
         return TYCHO_OK;
     }
-    entry->definition = deployment->rules->definitions[index];
-    tycho__definition_hold(entry->definition);
+    entry->about = old;
     entry->change.change = TYCHO_CHANGE_REMOVED;
-    entry->change.version = entry->change.old_version = entry->definition->about.version;
-    entry->change.old_source = entry->definition->about.source;
+    entry->change.version = entry->change.old_version = old->version;
+    entry->change.old_source = old->source;
     if (has_two(deployment, entry)) refuse(entry, 0, "the plan has another line for this script");
     return TYCHO_OK;
 }
@@ -258,7 +253,7 @@ static void encode(struct tycho_buffer *to, const tycho_script_about *about, int
 
 static int write_entry(const struct entry *entry, struct tycho_buffer *buffer, tycho_batch *batch,
                        int64_t expected) {
-    const tycho_script_about *about = &entry->definition->about;
+    const tycho_script_about *about = entry->about;
     bool is_removed = entry->change.change == TYCHO_CHANGE_REMOVED;
     tycho_bytes row = tycho__text_of(NULL, 0);
     int64_t now = tycho_now();

@@ -99,10 +99,18 @@ int tycho__deployed_parse(tycho_bytes data, struct tycho__deployed *deployed) {
 
 /* ---------------------------------------------------------------- definitions */
 
+/* The index of a script; -1: it is not among them. */
+static int find_index(const struct tycho__rules *rules, tycho_bytes key) {
+    for (size_t i = 0; i < rules->count; i++) {
+        if (tycho__same(rules->definitions[i]->about.key, key)) return (int)i;
+    }
+    return -1;
+}
+
 /* The definition of the same source, from the rules before. */
 static struct tycho__definition *find_same(const struct tycho__rules *previous, tycho_bytes key,
                                            const struct tycho__deployed *deployed) {
-    int index = previous != NULL ? tycho__rules_index(previous, key) : -1;
+    int index = previous != NULL ? find_index(previous, key) : -1;
     if (index < 0) return NULL;
     struct tycho__definition *definition = previous->definitions[index];
     if (!tycho__same(definition->about.source, deployed->source)) return NULL;
@@ -129,6 +137,32 @@ static int add_definition(struct loading *loading, struct tycho__definition *def
 }
 
 /* A script that cannot be compiled is remembered: the rules say so to whom it concerns. */
+/* Remembers a row, KIND/NAME, whose source cannot be compiled: it can be replaced and removed. */
+static int add_broken(struct loading *loading, tycho_bytes key,
+                      const struct tycho__deployed *deployed) {
+    struct tycho__broken *broken = keep(loading->rules, sizeof *broken);
+    char *text = keep(loading->rules, key.size + deployed->source.size + 1);
+    if (broken == NULL || text == NULL) return no_memory();
+    tycho_script_about *about = &broken->about;
+    memcpy(text, key.data, key.size);
+    if (deployed->source.size > 0)
+        memcpy(text + key.size, deployed->source.data, deployed->source.size);
+    const char *slash = memchr(text, '/', key.size);
+    size_t kind_size = slash == NULL ? 0 : (size_t)(slash - text);
+    about->key = tycho__text_of(text, key.size);
+    about->name = slash == NULL ? about->key : tycho__text_of(slash + 1, key.size - kind_size - 1);
+    for (int kind = TYCHO_EVENT_TYPE; kind <= TYCHO_READ_MODEL; kind++) {
+        const char *name = tycho_script_kind_name(kind);
+        bool is_it = strlen(name) == kind_size && memcmp(name, text, kind_size) == 0;
+        if (is_it) about->kind = (uint32_t)kind;
+    }
+    about->version = deployed->version;
+    about->source = tycho__text_of(text + key.size, deployed->source.size);
+    broken->next = loading->rules->broken;
+    loading->rules->broken = broken;
+    return TYCHO_OK;
+}
+
 static int take_row(struct loading *loading, const tycho_item *row) {
     struct tycho__deployed deployed;
     int status = tycho__deployed_parse(row->value, &deployed);
@@ -147,7 +181,8 @@ static int take_row(struct loading *loading, const tycho_item *row) {
     }
     if (status != TYCHO_REJECTED) return status;
     if (loading->rules->failure == NULL) loading->rules->failure = tycho__failure_copy();
-    return loading->rules->failure != NULL ? TYCHO_OK : no_memory();
+    return loading->rules->failure != NULL ? add_broken(loading, row->name, &deployed)
+                                           : no_memory();
 }
 
 static int take_rows(struct loading *loading) {
@@ -246,11 +281,14 @@ const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
     return found == 0 ? &rules->others : &rules->concerns[found - 1];
 }
 
-int tycho__rules_index(const struct tycho__rules *rules, tycho_bytes key) {
-    for (size_t i = 0; i < rules->count; i++) {
-        if (tycho__same(rules->definitions[i]->about.key, key)) return (int)i;
+const tycho_script_about *tycho__rules_about(const struct tycho__rules *rules, tycho_bytes key) {
+    int index = find_index(rules, key);
+    if (index >= 0) return &rules->definitions[index]->about;
+    for (const struct tycho__broken *broken = rules->broken; broken != NULL;
+         broken = broken->next) {
+        if (tycho__same(broken->about.key, key)) return &broken->about;
     }
-    return -1;
+    return NULL;
 }
 
 static struct tycho__concern *get_concern(struct tycho__rules *rules, tycho_bytes type) {

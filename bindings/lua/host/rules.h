@@ -24,6 +24,12 @@ struct tycho__boundary {
     tycho_bytes name;
 };
 
+/* A script that is deployed and cannot be compiled here: what its row says. */
+struct tycho__broken {
+    struct tycho__broken *next;
+    tycho_script_about about;
+};
+
 struct tycho__rules {
     atomic_uint users;
     uint64_t version;
@@ -39,6 +45,7 @@ struct tycho__rules {
     int64_t history;                /* the last revision of "$scripts" */
     bool changes_reads;             /* has former names, or versions above 1 */
     struct tycho__failure *failure; /* why a script cannot be compiled; NULL: all can */
+    struct tycho__broken *broken;   /* those that cannot */
     struct tycho__block *blocks;    /* memory of all the above */
 };
 
@@ -50,8 +57,8 @@ void tycho__rules_release(struct tycho__rules *rules);
 
 const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules, tycho_bytes type);
 
-/* The index of a script; -1: it is not deployed. */
-int tycho__rules_index(const struct tycho__rules *rules, tycho_bytes key);
+/* What a deployed script declares, a broken one too; NULL: it is not deployed. */
+const tycho_script_about *tycho__rules_about(const struct tycho__rules *rules, tycho_bytes key);
 
 /* The version under which an event of the stored type was written at the position. */
 int64_t tycho__rules_version_at(const struct tycho__rules *rules,

@@ -26,9 +26,10 @@
 ** tags, stream, position, correlation_id, causation_id. position is nil before it is appended. The
 ** null of MessagePack is the global `null`, bytes that are no text are binary"..." (field `bytes`).
 **
-** WHICH EVENTS. All that are appended but those of the stream "$scripts". An event type sees the
-** events of its type; tags that it computes are seen by linkers and read models. An event whose
-** type is a former name of another is refused: it is published under the new name.
+** WHICH EVENTS. All that are appended but those of the stream "$scripts", to which only deployments
+** append (MISUSE otherwise). An event type sees the events of its type; tags that it computes are
+** seen by linkers and read models. An event whose type is a former name of another is refused: it
+** is published under the new name.
 */
 #ifndef TYCHO_SCRIPTS_H
 #define TYCHO_SCRIPTS_H

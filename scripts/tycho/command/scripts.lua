@@ -227,6 +227,25 @@ end
 
 -- ---------------------------------------------------------------- scripts: diff
 
+-- For systems without diff: what is between the equal lines at the start and at the end.
+local function own_diff(old, new)
+  local a, b = {}, {}
+  for line in (old.source .. "\n"):gmatch("([^\n]*)\n") do a[#a + 1] = line end
+  for line in (new.source .. "\n"):gmatch("([^\n]*)\n") do b[#b + 1] = line end
+  local first, last_a, last_b = 1, #a, #b
+  while first <= math.min(last_a, last_b) and a[first] == b[first] do first = first + 1 end
+  while math.min(last_a, last_b) >= first and a[last_a] == b[last_b] do
+    last_a, last_b = last_a - 1, last_b - 1
+  end
+  local lines = {
+    "--- " .. old.label, "+++ " .. new.label,
+    ("@@ -%d,%d +%d,%d @@"):format(first, last_a - first + 1, first, last_b - first + 1),
+  }
+  for index = first, last_a do lines[#lines + 1] = "-" .. a[index] end
+  for index = first, last_b do lines[#lines + 1] = "+" .. b[index] end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 -- Runs diff -u; whether the texts differ. Labels are shown in place of the names of files.
 local function print_diff(output, old, new)
   if old.source == new.source then return false end
@@ -237,17 +256,13 @@ local function print_diff(output, old, new)
     local file <close> = assert(io.open(paths[index], "wb"))
     assert(file:write(side.source))
   end
-  local line = ("diff -u --label %s --label %s %s %s"):format(input.quote(old.label),
+  local line = ("diff -u --label %s --label %s %s %s 2>/dev/null"):format(input.quote(old.label),
     input.quote(new.label), input.quote(paths[1]), input.quote(paths[2]))
   local pipe <close> = assert(io.popen(line, "r"))
   local text = pipe:read("a")
   os.remove(paths[1])
   os.remove(paths[2])
-  if text == "" then
-    failure.raise(1, "the program diff cannot be run", "install diffutils; or compare the texts of "
-      .. "tycho scripts show")
-  end
-  output:write(text)
+  output:write(text ~= "" and text or own_diff(old, new))
   return true
 end
 
