@@ -104,7 +104,8 @@ static int take_error(const struct tycho__sandbox_error *error) {
     snprintf(last.traceback, sizeof last.traceback, "%s", error->traceback);
     if (error->line > 0) last.facts.line = error->line;
     last.facts.is_over_limit = error->kind == TYCHO__SANDBOX_OVER_BUDGET ||
-                               error->kind == TYCHO__SANDBOX_OVER_MEMORY;
+                               error->kind == TYCHO__SANDBOX_OVER_MEMORY ||
+                               error->kind == TYCHO__SANDBOX_OVER_TIME;
     return reject();
 }
 
