@@ -143,3 +143,9 @@ int tycho__failure_raise(const struct tycho__failure *failure) {
     last = *failure;
     return reject();
 }
+
+void tycho__failure_set_position(uint64_t position) {
+    if (!last.is_set) return;
+    last.facts.position = position;
+    reject();
+}
