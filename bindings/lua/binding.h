@@ -148,7 +148,9 @@ int tycho__lua_batch_create(lua_State *L);
 /* Pushes {token, since, pid, thread, host}. */
 void tycho__lua_lock_info_push(lua_State *L, const tycho_lock_info *info);
 
-/* time.c, hash.c */
+/* directory.c, time.c, hash.c */
+int tycho__lua_directory(lua_State *L);
+void tycho__lua_directory_register(lua_State *L);
 int tycho__lua_hash(lua_State *L);
 int tycho__lua_content_id(lua_State *L);
 int tycho__lua_time_parse(lua_State *L);
