@@ -4,8 +4,8 @@
 ---   store:backfill { file = "linkers/by_customer.lua" }
 ---
 --- Where nobody else writes, there is no pause. Otherwise chunks are short, and each is followed by
---- a pause of 100 times the time it took; unless publishers are faster than that: then there is
---- none, and chunks grow until they are not.
+--- a pause as long as it took: most of that is reading and running the linker, which disturbs
+--- nobody. When publishers are faster than that, there is none, and chunks grow until they are not.
 local check = require "tycho.check"
 local core = require "tycho.core"
 
@@ -16,8 +16,7 @@ local backfill = { chunk_max = 10000 }
 local OPTIONS = {
   "cancel", "chunk", "dry_run", "file", "linker", "lock_timeout", "pause", "progress", "source",
 }
-local CHUNK, SHORT_CHUNK = 5000, 1000
-local REST = 100 -- times the time of a step
+local CHUNK, SHORT_CHUNK = 5000, 2000
 local REST_MAX = 2 -- seconds
 local OUTRUN_MAX = 2000 -- steps that did not bring it nearer to the end
 local LOCK_TIMEOUT = 10
@@ -147,7 +146,7 @@ end
 --- Leaves the store to others when there are any, unless the caller says how long.
 local function rest(self, microseconds)
   if self.is_outrun then return end
-  local seconds = self.is_alone and 0 or math.min(microseconds / 1e6 * REST, REST_MAX)
+  local seconds = self.is_alone and 0 or math.min(microseconds / 1e6, REST_MAX)
   seconds = self.options.pause or seconds
   if seconds > 0 then core.sleep(math.ceil(seconds * 1000)) end
 end

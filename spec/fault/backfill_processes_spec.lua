@@ -1,4 +1,4 @@
---- Back-filling under publisher processes at full speed, and under kill -9 of them and of the process
+--- Back-filling under publisher processes, and under kill -9 of them and of the process
 --- that back-fills: every stream is what it would be in a store that had the linker from the start.
 ---
 ---   ROUNDS=20   how often (default 3)

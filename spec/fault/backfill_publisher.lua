@@ -1,4 +1,4 @@
---- Publishes numbered events, as fast as it can, until it is ended:
+--- Publishes numbered events, resting now and then, until it is ended:
 --- backfill_publisher.lua STORE NAME LARGEST-BATCH
 local backfilling = require "support.backfilling"
 local tycho = require "tycho"
@@ -16,4 +16,5 @@ while true do
   end
   store:append(stream, events)
   number = number + #events
+  if number % 3 == 0 then store:wait(math.maxinteger, 0.002) end
 end
