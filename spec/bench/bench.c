@@ -22,10 +22,10 @@ static const struct family {
     const char *name;
     void (*measure)(const bench *run);
 } families[] = {
-    {"limits", limits_bench}, {"append", append_bench},     {"commit", commit_bench},
-    {"read", read_bench},     {"program", program_bench},   {"index", index_bench},
-    {"link", link_bench},     {"follow", follow_bench},     {"lock", lock_bench},
-    {"rename", rename_bench}, {"backfill", backfill_bench}, {"sqlite", sqlite_bench},
+    {"limits", limits_bench}, {"append", append_bench},   {"commit", commit_bench},
+    {"read", read_bench},     {"program", program_bench}, {"index", index_bench},
+    {"link", link_bench},     {"follow", follow_bench},   {"lock", lock_bench},
+    {"rename", rename_bench}, {"sqlite", sqlite_bench},   {"backfill", backfill_bench},
 };
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
 
@@ -150,58 +150,31 @@ static uint64_t number(const char *name, const char *text, uint64_t min, uint64_
 
 static void parse(bench *run, int count, char **arguments) {
     static const struct option options[] = {
-        {"full", no_argument, NULL, 'f'},          {"only", required_argument, NULL, 'o'},
-        {"rounds", required_argument, NULL, 'r'},  {"json", required_argument, NULL, 'j'},
-        {"base", required_argument, NULL, 'b'},    {"root", required_argument, NULL, 'd'},
+        {"full", no_argument, NULL, 'f'},        {"only", required_argument, NULL, 'o'},
+        {"rounds", required_argument, NULL, 'r'}, {"json", required_argument, NULL, 'j'},
+        {"base", required_argument, NULL, 'b'},  {"root", required_argument, NULL, 'd'},
         {"command", required_argument, NULL, 'c'}, {"lua", required_argument, NULL, 'l'},
-        {"loans", required_argument, NULL, 'n'},   {"help", no_argument, NULL, 'h'},
-        {"small", required_argument, NULL, 's'},   {"big", required_argument, NULL, 'g'},
-        {"realtime", no_argument, NULL, 't'},      {NULL, 0, NULL, 0}};
+        {"loans", required_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'},
+        {"small", required_argument, NULL, 's'}, {"big", required_argument, NULL, 'g'},
+        {"realtime", no_argument, NULL, 't'},
+        {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         switch (option) {
-        case 'f':
-            run->full = true, run->small = 1000000, run->big = 10000000;
-            break;
-        case 'o':
-            run->only = optarg;
-            break;
-        case 'r':
-            run->rounds = (uint32_t)number("rounds", optarg, 1, 99);
-            break;
-        case 's':
-            run->small = number("small", optarg, 20000, 100000000);
-            break;
-        case 'g':
-            run->big = number("big", optarg, 20000, 100000000);
-            break;
-        case 'j':
-            run->json = optarg;
-            break;
-        case 'b':
-            run->base = optarg[0] == '\0' ? NULL : optarg;
-            break;
-        case 'd':
-            run->root = optarg;
-            break;
-        case 'c':
-            run->command = optarg;
-            break;
-        case 'l':
-            run->lua = optarg;
-            break;
-        case 'n':
-            run->loans = optarg;
-            break;
-        case 't':
-            run->realtime = true;
-            break;
-        case 'h':
-            usage(stdout);
-            exit(0);
-        default:
-            usage(stderr);
-            exit(2);
+        case 'f': run->full = true, run->small = 1000000, run->big = 10000000; break;
+        case 'o': run->only = optarg; break;
+        case 'r': run->rounds = (uint32_t)number("rounds", optarg, 1, 99); break;
+        case 's': run->small = number("small", optarg, 20000, 100000000); break;
+        case 'g': run->big = number("big", optarg, 20000, 100000000); break;
+        case 'j': run->json = optarg; break;
+        case 'b': run->base = optarg[0] == '\0' ? NULL : optarg; break;
+        case 'd': run->root = optarg; break;
+        case 'c': run->command = optarg; break;
+        case 'l': run->lua = optarg; break;
+        case 'n': run->loans = optarg; break;
+        case 't': run->realtime = true; break;
+        case 'h': usage(stdout); exit(0);
+        default: usage(stderr); exit(2);
         }
     }
     if (optind != count) usage(stderr), exit(2);
@@ -214,14 +187,9 @@ static void take_priority(const bench *run) {
 }
 
 int main(int count, char **arguments) {
-    bench run = {.root = "build/bench",
-                 .json = "build/bench.json",
-                 .command = "./tycho",
-                 .lua = "lua5.4",
-                 .loans = "../shared/data/loans.jsonl.gz",
-                 .rounds = 5,
-                 .small = 200000,
-                 .big = 2000000};
+    bench run = {.root = "build/bench", .json = "build/bench.json", .command = "./tycho",
+                 .lua = "lua5.4", .loans = "../shared/data/loans.jsonl.gz", .rounds = 5,
+                 .small = 200000, .big = 2000000};
     double start = bench_seconds();
     parse(&run, count, arguments);
     check_names(&run);

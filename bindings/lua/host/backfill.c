@@ -436,6 +436,7 @@ static int commit_last(tycho_backfill *b) {
     }
     tycho_deployment_close(deployment);
     if (status != TYCHO_OK) return status;
+    b->is_deployed = true;
     b->progress = last.progress;
     return b->progress.is_beside ? tycho__mend_count(b, LEFT_MAX, &b->left) : TYCHO_OK;
 }
@@ -544,6 +545,7 @@ void tycho_backfill_status_get(tycho_backfill *b, tycho_backfill_status *status)
     memset(status, 0, sizeof *status);
     status->phase = (uint32_t)progress->phase;
     status->is_beside = progress->is_beside != 0;
+    status->is_deployed = b->is_deployed;
     status->name = b->about.name;
     status->version = b->about.version;
     status->old_version = b->old != NULL ? b->old_about.version : 0;

@@ -279,6 +279,7 @@ typedef struct tycho_backfill_options {
 typedef struct tycho_backfill_status {
     uint32_t phase;       /* enum tycho_backfill_phase */
     uint32_t is_beside;   /* 1: its streams are in use */
+    uint32_t is_deployed; /* 1: this source is that of the deployed linker */
     tycho_bytes name;
     int64_t version;
     int64_t old_version;  /* that is replaced; 0: none */

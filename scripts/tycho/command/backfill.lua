@@ -38,7 +38,7 @@ local function describe(status)
     if status.is_beside then
       text = text .. ", then streams that lack some or have too many be made anew"
     end
-    local verb = status.deployed and "is deployed" or "would be deployed"
+    local verb = status.is_deployed and "is deployed" or "would be deployed"
     return ("%s; %s %s\nnothing was changed\n"):format(text, title, verb)
   elseif status.phase == "cancelled" then
     return ("the back-fill of linker/%s is cancelled, and its links are taken out\n"):format(
