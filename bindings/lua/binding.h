@@ -54,9 +54,6 @@ int tycho__lua_refuse_lock(lua_State *L, int status, const tycho_lock_info *owne
 /* Raises what the codec reported: `status`, with the sentence on top of the stack. */
 int tycho__lua_refuse_value(lua_State *L, int status);
 
-/* The name of `count` that is nearest to `word`, or NULL when none is near. Ties: the first. */
-const char *tycho__lua_nearest(const char *word, const char *const *names, size_t count);
-
 /* Functions for Lua: misuse(message), own(), nearest(word, names). */
 int tycho__lua_error_misuse(lua_State *L);
 int tycho__lua_error_refusal(lua_State *L);

@@ -38,7 +38,8 @@ function deploy.history(store, kind, name)
   local list = {}
   for event in store:read():raw():stored():stream(HISTORY):each() do
     local data = event.data
-    if (kind == nil or kind == data.kind) and (name == nil or name == data.name) then
+    local is_one = type(data) == "table" and KINDS[data.kind] and data.name and data.version
+    if is_one and (kind == nil or kind == data.kind) and (name == nil or name == data.name) then
       list[#list + 1] = {
         change = event.type == "ScriptRemoved" and "removed" or "deployed",
         kind = data.kind, name = data.name, version = data.version, hash = data.hash,
@@ -197,13 +198,7 @@ local function make_plan(box, work)
     end
   end
   local plan = deployment:plan()
-  for index, line in ipairs(plan) do
-    line.file = work[index].label
-    local prefix = place_of(line) .. ": "
-    if line.message and line.message:sub(1, #prefix) == prefix then
-      line.message = line.message:sub(#prefix + 1)
-    end
-  end
+  for index, line in ipairs(plan) do line.file = work[index].label end
   return deployment, plan
 end
 

@@ -127,17 +127,17 @@ tycho.msgpack = {}
 ---@field owner? tycho.LockInfo   of a lock (without name and waiters), when it is known
 ---@field what? string           of rename, merge, split and deploy: the message without advice
 ---@field advice? string
---- Of "rejected", by a script: reason is the message without the facts, path says what does not fit
---- the schema ("data.lines[2].count"), traceback has a line for each function, the innermost first.
----@field script? string         "event_type/OrderPlaced"
+
+---@class tycho.Rejection : tycho.Error   code "rejected": a script refused it, or a plan is refused
+---@field script string          "event_type/Order"
 ---@field version? integer       of the script
 ---@field line? integer          of its source
----@field reason? string
----@field path? string
+---@field path? string           what does not fit the schema ("data.lines[2].count")
+---@field reason string          the message without the other facts
 ---@field traceback? string
----@field event_type? string     besides event_id
----@field position? integer      of the event, when it is stored
+---@field event_type? string
 ---@field key? string            of the instance of a read model
+---@field position? integer      of a stored event
 ---@field is_over_limit? boolean it used up its instructions or its memory
 ---@field file? string           of a refused plan: of its first refused line
 ---@field plan? tycho.Change[]   of a refused plan
@@ -681,8 +681,7 @@ function Store:close() end
 ---@class tycho.Specification
 ---@field stream fun(self, name: string): tycho.Specification
 ---@field raw fun(self): tycho.Specification
---- stored: types and data as they are stored, not as deployed event types read them
----@field stored fun(self): tycho.Specification
+---@field stored fun(self): tycho.Specification   not as deployed event types read it
 ---@field forward fun(self): tycho.Specification
 ---@field backward fun(self): tycho.Specification
 ---@field limit fun(self, count: integer): tycho.Specification

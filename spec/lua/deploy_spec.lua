@@ -1,5 +1,5 @@
---- Deployed scripts from Lua: plans, what they do to writers and readers, history, rollback, and two
---- who deploy at once.
+--- Deployed scripts from Lua: plans, what they do to writers and readers, history, rollback, and
+--- two who deploy at once.
 local lfs = require "lfs"
 local refusal = require "support.refusal"
 local scratch = require "support.scratch"
@@ -65,7 +65,8 @@ describe("deploying", function()
     assert.same({ "new event_type/OrderPlaced 1", "new linker/by_customer 1" }, short(plan))
     assert.equal("a.lua", plan[1].file)
     local head = store:head()
-    assert.same({ "unchanged linker/by_customer 1" }, short(store:deploy { sources = linker(1, "c-") }))
+    assert.same({ "unchanged linker/by_customer 1" },
+      short(store:deploy { sources = linker(1, "c-") }))
     assert.equal(head, store:head())
     plan = store:deploy { sources = { linker(2, "k-") }, remove = "event_type/OrderPlaced" }
     assert.same({ "changed linker/by_customer 2", "removed event_type/OrderPlaced 1" }, short(plan))
@@ -88,9 +89,11 @@ describe("deploying", function()
     store:deploy { sources = linker(1, "c-") }
     local cases = {
       { "return linker {\n  name = 'x', version = 1\n  to = 1 }", 3, "'}' expected" },
-      { "return linker {\n  name = 'x',\n  version = 1, form = {},\n  to = function() end }", 3, "'form'" },
+      { "return linker {\n name = 'x',\n version = 1, form = {},\n to = function() end }", 3,
+        "'form'" },
       { "\n\nerror('no')", 3, "no" },
-      { "return 7", nil, "must return an event_type, a linker or a read_model" },
+      { "return 7", nil, "the script returns a number" },
+      { "return {}", nil, "must return an event_type, a linker or a read_model" },
       { "hello there", 1, "syntax error" },
       { "\27Lua", nil, "" },
       { linker(1, "other-"), 2, "the source has changed and the version is still 1" },
@@ -140,7 +143,9 @@ describe("deploying", function()
 
   it("reads a project: its three folders, and nothing else", function()
     local path, directory = scratch.path()
-    for _, name in ipairs { "", "/events", "/linkers", "/spec" } do assert(lfs.mkdir(path .. name)) end
+    for _, name in ipairs { "", "/events", "/linkers", "/spec" } do
+      assert(lfs.mkdir(path .. name))
+    end
     local function put(name, text)
       local file <close> = assert(io.open(path .. name, "w"))
       file:write(text)
@@ -155,7 +160,8 @@ describe("deploying", function()
     assert.same({ "new event_type/OrderPlaced 1", "new linker/by_customer 1" },
       short(store:deploy { files = path .. "/" }))
     assert.same({ "new linker/other 1" }, short(store:deploy { files = { path .. "/other.lua" } }))
-    assert.same({ "unchanged linker/by_customer 1" }, short(store:deploy { files = path .. "/linkers" }))
+    assert.same({ "unchanged linker/by_customer 1" },
+      short(store:deploy { files = path .. "/linkers" }))
     put("/linkers/l.lua", linker(1, "d-"))
     local err = refusal.with("rejected", store.deploy, store, { files = path })
     assert.equal(path .. "/linkers/l.lua", err.file)
@@ -254,7 +260,9 @@ describe("a store with scripts", function()
     store:deploy { sources = { ORDER_1, linker(1, "c-") } }
     local bad = order("ann", 1)
     bad.id, bad.data.lines = "bad", { { sku = "a" }, { sku = 7 } }
-    local err = unchanged(store, "rejected", function() store:publish("o", { order("ann", 1), bad }) end)
+    local err = unchanged(store, "rejected", function()
+      store:publish("o", { order("ann", 1), bad })
+    end)
     assert.same({ "event_type/OrderPlaced", 1, "data.lines[2].sku", "bad", "OrderPlaced" },
       { err.script, err.version, err.path, err.event_id, err.event_type })
     assert.equal("data.lines[2].sku is 7, must be a string", err.reason)
@@ -320,6 +328,19 @@ return linker {
     scratch.remove(directory)
   end)
 
+  it("has a history to which only deployments append", function()
+    local store = fresh()
+    store:append("$scripts", { type = "ScriptDeployed", data = { name = "OrderPlaced" } })
+    store:append("o", order("ann", 1))
+    store:deploy { sources = ORDER_2 }
+    unchanged(store, "invalid_argument", function()
+      store:append("$scripts", { type = "ScriptDeployed", data = { version = 1 } })
+    end)
+    unchanged(store, "invalid_argument", function() store:append("$scripts", { type = "Note" }) end)
+    assert.equal(100, store:last_event("o").data.cents)
+    assert.equal(1, #store:script_history())
+  end)
+
   it("gets its scripts back from the history", function()
     local store = fresh()
     store:deploy { sources = { ORDER_1, linker(1, "c-") } }
@@ -330,7 +351,8 @@ return linker {
       copy:append("$scripts", { type = event.type, data = event.data, time = event.time })
     end
     copy:append("o", order("ann", -1))
-    assert.same({ "new linker/by_customer 1" }, short(copy:deploy { restore = true, dry_run = true }))
+    assert.same({ "new linker/by_customer 1" },
+      short(copy:deploy { restore = true, dry_run = true }))
     assert.same({}, copy:scripts())
     assert.same({ "new linker/by_customer 1" }, short(copy:deploy { restore = true }))
     copy:append("o", order("bob", 1))
@@ -345,8 +367,8 @@ describe("a script by hand", function()
 
   it("says what it declares", function()
     local event_type <close> = tycho.script(ORDER_2, "order.lua")
-    assert.same({ "event_type", "OrderPlaced", 2, { "OrderPlaced" }, { "order_placed" }, true, false,
-      true }, { event_type.kind, event_type.name, event_type.version, event_type.types,
+    assert.same({ "event_type", "OrderPlaced", 2, { "OrderPlaced" }, { "order_placed" }, true,
+      false, true }, { event_type.kind, event_type.name, event_type.version, event_type.types,
       event_type.former_names, event_type.has_schema, event_type.has_check, event_type.has_tags })
     local ready <close> = tycho.script('return linker { name = "t", version = 1, by = "type" }')
     assert.same({ true, "$by_type_", {} }, { ready.is_ready_made, ready.prefix, ready.types })

@@ -6,8 +6,8 @@
 --- metadata of streams come last. An event that is no longer in its stream goes to the log alone
 --- ("stream": null), and revisions that are unused (unlinked, truncated) are not kept.
 ---
---- Events go out as they are stored. Deployed scripts are events, too, of the stream "$scripts", which
---- say under which version of its type the data of an event was written.
+--- Events go out as they are stored. Deployed scripts are events, too, of the stream "$scripts",
+--- which say under which version of its type the data of an event was written.
 local event_line = require "tycho.command.event_line"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"

@@ -11,15 +11,17 @@ local rollback_advice = "an event type never goes back: deploy a higher version,
 
 local function key_of(line) return line.kind .. "/" .. line.name end
 
+-- "FILE:12", or "FILE" where the line is not known.
+local function place(file, line)
+  return line and ("%s:%d"):format(file, line) or file
+end
+
 -- Compiles what was read from a file; fails with its line.
 local function compile(item)
   local ok, script = pcall(tycho.script, item.source, item.label)
   if ok then return script end
   if failure.code(script) ~= "rejected" then error(script, 0) end
-  local place = script.line and ("%s:%d: "):format(item.label, script.line) or item.label .. ": "
-  local reason = script.reason
-  if reason:sub(1, #place) == place then reason = reason:sub(#place + 1) end
-  failure.raise(1, place .. reason, "correct it")
+  failure.raise(1, ("%s: %s"):format(place(item.label, script.line), script.reason), "correct it")
 end
 
 -- ---------------------------------------------------------------- plans
@@ -28,8 +30,7 @@ end
 local function plan_text(line)
   local change = ("%-10s "):format(line.change)
   if line.change == "refused" then
-    local place = line.line and ("%s:%d"):format(line.file, line.line) or line.file
-    return change .. place .. ": " .. line.message
+    return ("%s%s: %s"):format(change, place(line.file, line.line), line.message)
   elseif line.change == "changed" then
     return ("%s%s %d -> %d"):format(change, key_of(line), line.old_version, line.version)
   end
@@ -84,6 +85,7 @@ local function carry_out(arguments, output, options)
   output:flush()
   if count_of(plan, "refused") > 0 then refuse(plan, advice) end
   if output.json then return end
+  if #plan == 0 then return output:write("nothing to deploy\n") end
   local is_idle = count_of(plan, "unchanged") == #plan
   local done = is_idle and "nothing to deploy" or arguments.dry_run and "would deploy" or "deployed"
   output:write(done, ": ", summary(plan), "\n")
@@ -121,9 +123,12 @@ function deploy.run(arguments, output)
   end
   for _, key in ipairs(arguments.remove) do check_key(key) end
   if arguments.restore then return carry_out(arguments, output, { restore = true }) end
-  carry_out(arguments, output, {
-    files = #arguments.path > 0 and arguments.path or nil, remove = arguments.remove,
-  })
+  -- Read before the store is opened, which may be made by that.
+  local sources = {}
+  if #arguments.path > 0 then
+    for _, item in ipairs(read_scripts(arguments.path)) do sources[item.label] = item.source end
+  end
+  carry_out(arguments, output, { sources = sources, remove = arguments.remove })
 end
 
 -- ---------------------------------------------------------------- scripts: list and show
@@ -317,14 +322,16 @@ it as if it were published now. Nothing is changed. It ends with 1 when an event
     :convert(shared.integer("--failures", 0)):default "10"
 end
 
-local function print_failure(output, err)
+local function print_failure(output, file, err)
   if output.json then
     return output:object {
       position = err.position, event_id = err.event_id, event_type = err.event_type,
       reason = err.reason, path = err.path, line = err.line,
     }
   end
-  output:write(("%d %s %s: %s\n"):format(err.position, err.event_type, err.event_id, err.reason))
+  local at = err.line and place(file, err.line) .. ": " or ""
+  output:write(("%d %s %s: %s%s\n"):format(err.position, err.event_type, err.event_id, at,
+    err.reason))
 end
 
 function check.run(arguments, output)
@@ -346,7 +353,7 @@ function check.run(arguments, output)
   })
   shown:finish()
   if not ok then error(found, 0) end
-  for _, err in ipairs(found.failures) do print_failure(output, err) end
+  for _, err in ipairs(found.failures) do print_failure(output, items[1].label, err) end
   if output.json then
     output:object {
       name = script.name, version = script.version, events = found.events, refused = found.refused,
