@@ -314,6 +314,12 @@ static int open_named(tycho_backfill *b, tycho_bytes name) {
     } else if (status == TYCHO_NOT_FOUND) {
         status = tycho_script_open(b->store, TYCHO_LINKER, name, &b->script);
     }
+    if (status == TYCHO_NOT_FOUND) {
+        tycho__script_fail(status,
+                           "no back-fill of \"%.*s\" was begun, and no linker of that name is "
+                           "deployed",
+                           (int)name.size, (const char *)name.data);
+    }
     tycho__payload_free(&source);
     return status;
 }
