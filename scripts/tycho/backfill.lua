@@ -1,5 +1,5 @@
---- Deploying a linker with its older events, while others write. What is linked when, and what makes
---- it exact, is said in bindings/lua/host/tycho_scripts.h, section 7; here is the pace.
+--- Deploying a linker with its older events, while others write. What is linked when, and what
+--- makes it exact, is said in bindings/lua/host/tycho_scripts.h, section 7; here is the pace.
 ---
 ---   store:backfill { file = "linkers/by_customer.lua" }
 ---
@@ -108,7 +108,7 @@ local function adapt(self, status)
     self.outrun = self.outrun + 1
   end
   if self.outrun > OUTRUN_MAX then
-    check.refuse("busy", ("publishers write faster than the back-fill of %q links: %d events are left")
+    check.refuse("busy", ("publishers write faster than the back-fill of %q, %d events are left")
       :format(status.name, left_of(status)),
       "call again when they write less; it goes on from here")
   end

@@ -529,11 +529,11 @@ function Store:split(options) end
 ---@param options tycho.DeployOptions
 ---@return tycho.Change[]
 function Store:deploy(options) end
---- Deploys a linker with the events that are there already, while others write. Its streams are then
---- those of a store that had it from the start. Of a changed linker, or one that was deployed without,
---- the streams stay as they are until it is deployed; then each that needs it is made anew, in one
---- batch. Events that come late go behind what is no entry of the linker's. Interrupted by whatever,
---- the next call goes on, with the same source or the name.
+--- Deploys a linker with the events that are there already, while others write. Its streams are
+--- then those of a store that had it from the start. Of a changed linker, or one that was deployed
+--- without, the streams stay as they are until it is deployed; then each that needs it is made
+--- anew, in one batch. Older events go behind entries that are not the linker's. Interrupted by
+--- whatever, the next call goes on, with the same source or the name.
 ---@class tycho.BackfillOptions
 ---@field file? string           one of these three: its file,
 ---@field source? string         its text, or

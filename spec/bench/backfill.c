@@ -1,5 +1,5 @@
-/* backfill.c - back-filling a linker over a million events (backfill.lua): alone, and while processes
-** publish.
+/* backfill.c - back-filling a linker over a million events (backfill.lua): alone, and while
+** processes publish.
 */
 #include <stdio.h>
 #include <unistd.h>

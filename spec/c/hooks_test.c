@@ -1,5 +1,6 @@
 /* hooks_test.c - what takes part in batches: a hook adds to a batch, which is as it was afterwards,
-** or refuses it, and may read the store meanwhile. Batches that are completed under the writer lock.
+** or refuses it, and may read the store meanwhile. Batches that are completed when nobody else can
+** write.
 */
 #include <setjmp.h>
 #include <stdarg.h>

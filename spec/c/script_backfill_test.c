@@ -1,5 +1,5 @@
-/* script_backfill_test.c - back-filling from C: what it takes, what its status says, what it refuses.
-** (Its streams, in all cases: spec/lua/backfill_spec.lua; under kill -9: spec/fault.)
+/* script_backfill_test.c - back-filling from C: what it takes, what its status says, what it
+** refuses. (Its streams, in all cases: spec/lua/backfill_spec.lua; under kill -9: spec/fault.)
 */
 #include <setjmp.h>
 #include <stdarg.h>

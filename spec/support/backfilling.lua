@@ -1,5 +1,5 @@
---- What specs of back-filling share: linkers, and the comparison with a store that had them from the
---- start.
+--- What specs of back-filling share: linkers, and the comparison with a store that had them from
+--- the start.
 local plain = require "support.plain"
 local tycho = require "tycho"
 

@@ -1,5 +1,5 @@
-/* backfill.c - back-filling a linker: where it is, and what its next batch is. See backfill.h for its
-** states and what is stored.
+/* backfill.c - back-filling a linker: where it is, and what its next batch is. See backfill.h for
+** its states and what is stored.
 */
 #include "backfill.h"
 

@@ -6,8 +6,8 @@
 **
 ** The row "linker/NAME" of the table "tycho.backfills" has phase, position and counts; it is gone
 ** when DONE or CANCELLED. The row "source/NAME" has the source. With streams beside, the table
-** "tycho.backfill/HASH" has a row for each stream that is to be mended, and what it lacks and has too
-** much is in the streams "$backfill+HASH" and "$backfill-HASH" (of the linker's and its own name).
+** "tycho.backfill/HASH" has a row for each stream that is to be mended, and what it lacks and has
+** too much is in the streams "$backfill+HASH" and "$backfill-HASH" (of both names).
 */
 #ifndef TYCHO_BACKFILL_H
 #define TYCHO_BACKFILL_H

@@ -285,8 +285,8 @@ static size_t gather_types(const tycho_backfill *b, tycho_bytes types[TYCHO_QUER
     return count + old_count;
 }
 
-/* Goes through the events of a read. `*last` is the position of the last one, `*is_over` whether
-** there are no more. */
+/* Goes through the events of a read. `*last` becomes the position of the last one, `*is_over`
+** whether there are no more. */
 static int walk(struct pass *pass, const tycho_read *read, size_t most, uint64_t *last,
                 bool *is_over) {
     size_t seen = 0;
@@ -319,15 +319,16 @@ static int walk(struct pass *pass, const tycho_read *read, size_t most, uint64_t
     return status;
 }
 
-static int walk_log(struct pass *pass, uint64_t from, uint64_t to, uint32_t flags, size_t most,
-                    uint64_t *last, bool *is_over) {
+/* From `*last` on; backward when it undoes. */
+static int walk_log(struct pass *pass, uint64_t to, size_t most, uint64_t *last, bool *is_over) {
+    const uint32_t direction = pass->is_undoing ? TYCHO_READ_BACKWARD : 0;
     tycho_bytes types[TYCHO_QUERY_MAX];
     tycho_query_item item = {.types = types};
     const tycho_query query = {&item, 1};
     item.type_count = gather_types(pass->b, types);
     const tycho_read read = {.size = sizeof read,
-                             .flags = flags | TYCHO_READ_FROM_POSITION | TYCHO_READ_TO_POSITION,
-                             .from_position = from,
+                             .flags = direction | TYCHO_READ_FROM_POSITION | TYCHO_READ_TO_POSITION,
+                             .from_position = *last,
                              .to_position = to,
                              .query = item.type_count > 0 ? &query : NULL};
     clear(&pass->b->gathered);
@@ -373,7 +374,7 @@ int tycho__backfill_link(tycho_backfill *b, tycho_batch *batch, struct tycho__pr
     bool is_over;
     int status = tycho_head(b->store, &b->head);
     if (status != TYCHO_OK) return status;
-    status = walk_log(&pass, last, b->head + 1, 0, most, &last, &is_over);
+    status = walk_log(&pass, b->head + 1, most, &last, &is_over);
     if (status != TYCHO_OK) return status;
     if (is_last && !is_over) {
         return tycho__script_fail(TYCHO_BUSY, "too much was written before the last batch");
@@ -405,7 +406,7 @@ int tycho__backfill_unlink(tycho_backfill *b, tycho_batch *batch, struct tycho__
     struct pass pass = {.b = b, .progress = progress, .is_undoing = true};
     uint64_t last = (uint64_t)progress->position + 1;
     bool is_over;
-    int status = walk_log(&pass, last, 0, TYCHO_READ_BACKWARD, most, &last, &is_over);
+    int status = walk_log(&pass, 0, most, &last, &is_over);
     if (status != TYCHO_OK) return status;
     progress->position = is_over ? 0 : (int64_t)last - 1;
     progress->linked -= (int64_t)link_count(&b->gathered);

@@ -239,9 +239,8 @@ TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t
 **
 ** A NEW LINKER is not deployed at first. The events are linked in the order of their positions,
 ** chunk by chunk, each chunk one batch; one last batch links what was written meanwhile and deploys
-** the linker, with nobody else writing (tycho_commit_completed()). So what is appended next is linked
-** behind it, and there is no moment at which an event is missed or comes too early. Nobody sees
-** links of a linker that is back-filled for the first time before their streams have them in order.
+** the linker, with nobody else writing (tycho_commit_completed()). So what is appended next is
+** linked behind it, and there is no moment at which an event is missed or comes too early.
 **
 ** A CHANGED LINKER, or one that was deployed without being back-filled: its streams are in use, and
 ** may lack older events. They stay as they are while chunk by chunk what each of them lacks, and
@@ -253,9 +252,9 @@ TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t
 ** them; a stream with home events is never made anew, since its revisions are what writers expect.
 ** Links that another deployed script gives are never taken out.
 **
-** INTERRUPTED, by whatever, it goes on where it was: it is a row of the table "tycho.backfills", put
-** in the same batch as the links, under a named lock and its token. Two at once take turns; who is
-** late changes nothing. */
+** INTERRUPTED, by whatever, it goes on where it was: that is a row of the table "tycho.backfills",
+** put in the same batch as the links, under a named lock and its token. Two at once take turns; who
+** is late changes nothing. */
 typedef struct tycho_backfill tycho_backfill;
 
 enum tycho_backfill_phase {
@@ -299,8 +298,8 @@ typedef struct tycho_backfill_status {
 TYCHO_API int tycho_backfill_open(tycho_store *store, const tycho_backfill_options *options,
                                   tycho_backfill **backfill);
 
-/* One batch: links the next `chunk` events (0: 5,000; at most 10,000), or is the last one, or mends.
-** TYCHO_END: there was nothing left to do. Errors: REJECTED (the linker fails at an old event, with
+/* One batch: links the next `chunk` events (0: 5,000; at most 10,000), or is the last one, or mends;
+** a large stream is mended in several. TYCHO_END: there was nothing left to do. Errors: REJECTED (the linker fails at an old event, with
 ** its position; or it may not be deployed any more), CONDITION_FAILED (another process has gone on
 ** with it, or another version was deployed), TOO_LARGE, and those of reading and of a commit; it
 ** stands where it stood. */

@@ -16,7 +16,8 @@ function backfill.define(command)
   command:description [[
 Links the events that are there already, in order, while publishers go on, and deploys
 the linker with the last of them: its streams are those of a store that had it from the start.
-LINKER is its file (with a "/" or ending in .lua), or the name of one that was begun or is deployed.]]
+LINKER is its file (with a "/" or ending in .lua), or the name of one that was begun or is
+deployed.]]
   command:argument("linker", "File or name"):argname "LINKER"
   command:option("--chunk", "Events that are read for one batch; default: up to 5000")
     :argname "COUNT":convert(shared.integer("--chunk", 1, chunk_max))
