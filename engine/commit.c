@@ -12,6 +12,7 @@
 ** with its own verdict, commits, leaves the gate, and wakes all with their receipts. A batch that
 ** is refused after it changed something spoils the transaction: it is given up and begun again
 ** without that batch. That is rare (conditions are checked first) and needs no undo of anything.
+** A batch that is completed under the gate is alone in its group: it reads what is committed.
 */
 #include "commit.h"
 
@@ -35,11 +36,18 @@ enum {
 
 enum request_state { QUEUED, LEADING, DONE };
 
+/* What finishes a batch when nobody else can write. */
+struct completion {
+    int (*complete)(void *context, tycho_store *store, tycho_batch *batch);
+    void *context;
+};
+
 struct request {
     tycho_batch *batch;
     tycho_store *store;
-    bool is_own; /* of the engine: flushed, and no rule is asked */
-    int refusal; /* of hooks, with `sentence`: the answer unless it is a replay */
+    bool is_own;                         /* of the engine: flushed, and no rule is asked */
+    int refusal;                         /* of hooks, with `sentence`: the answer unless a replay */
+    const struct completion *completion; /* or NULL; it is alone in its group */
     enum request_state state;
     int status;
     char sentence[512]; /* of the failure: sentences belong to threads */
@@ -277,7 +285,9 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
 static struct request *take_group(struct tycho__writer *writer, bool is_alone) {
     struct request *group = writer->first, *end = group;
     size_t events = group->batch->element_count, size = group->batch->operations.size;
+    is_alone = is_alone || group->completion != NULL;
     while (end->next != NULL && !is_alone) {
+        if (end->next->completion != NULL) break;
         events += end->next->batch->element_count;
         size += end->next->batch->operations.size;
         if (events > GROUP_EVENTS || size > GROUP_SIZE) break;
@@ -304,6 +314,14 @@ static void finish_group(struct tycho__writer *writer, struct request *group,
     pthread_cond_signal(&writer->first->wake);
 }
 
+/* Nobody else can write: what is read now is what the batch will find. A request with its own
+** verdict has been refused already. */
+static int complete_batch(const struct request *own) {
+    if (own->status != TYCHO_OK) return TYCHO_OK;
+    const struct completion *completion = own->completion;
+    return completion->complete(completion->context, own->store, own->batch);
+}
+
 static void lead(struct tycho__writer *writer, struct request *own) {
     tycho__env *env = own->store->env;
     uint64_t applied = 0, sequence = 0;
@@ -315,6 +333,7 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     struct request *group = take_group(writer, !is_inside);
     pthread_mutex_unlock(&writer->mutex);
     if (is_inside) status = check_space(writer, env, group);
+    if (status == TYCHO_OK && own->completion != NULL) status = complete_batch(own);
     if (status == TYCHO_OK) status = commit_group(env, group, &applied, &sequence);
     if (is_inside) tycho__gate_leave(&env->gate);
     if (status != TYCHO_OK) refuse_group(group, status);
@@ -327,10 +346,15 @@ static void lead(struct tycho__writer *writer, struct request *own) {
 }
 
 /* `refusal` is that of hooks, which has just failed, or TYCHO_OK. */
-static int submit(tycho_store *store, tycho_batch *batch, bool is_own, int refusal) {
+static int submit(tycho_store *store, tycho_batch *batch, const struct completion *completion,
+                  bool is_own, int refusal) {
     struct tycho__writer *writer = store->env->writer;
-    struct request request = {
-        .batch = batch, .store = store, .is_own = is_own, .refusal = refusal, .state = QUEUED};
+    struct request request = {.batch = batch,
+                              .store = store,
+                              .is_own = is_own,
+                              .refusal = refusal,
+                              .completion = completion,
+                              .state = QUEUED};
     if (refusal != TYCHO_OK) set_sentence(&request);
     if (pthread_cond_init(&request.wake, NULL) != 0) {
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a commit");
@@ -424,12 +448,13 @@ static int check_commit(tycho_store *store, const tycho_batch *batch) {
 
 int tycho__commit_own(tycho_store *store, tycho_batch *batch) {
     int status = check_commit(store, batch);
-    return status == TYCHO_OK ? submit(store, batch, true, TYCHO_OK) : status;
+    return status == TYCHO_OK ? submit(store, batch, NULL, true, TYCHO_OK) : status;
 }
 
 /* Expands the batch under the rules that were seen last, on the condition that they still hold.
 ** Stale: they do not, and the present ones are known now. */
-static int submit_expanded(tycho_store *store, tycho_batch *batch, bool *is_stale) {
+static int submit_expanded(tycho_store *store, tycho_batch *batch,
+                           const struct completion *completion, bool *is_stale) {
     uint64_t rules = atomic_load(&store->env->rules);
     int status = TYCHO_OK;
     *is_stale = false;
@@ -441,18 +466,19 @@ static int submit_expanded(tycho_store *store, tycho_batch *batch, bool *is_stal
         uint64_t present = rules;
         *is_stale = tycho_rules_version(store, &present) == TYCHO_OK && present != rules;
         bool may_be_replay = batch->is_idempotent && !*is_stale;
-        return may_be_replay ? submit(store, batch, false, status) : status;
+        return may_be_replay ? submit(store, batch, NULL, false, status) : status;
     }
     uint32_t own = batch->condition_count;
     status = tycho__batch_expect_rules(batch, rules);
     if (status != TYCHO_OK) return status;
-    status = submit(store, batch, false, TYCHO_OK);
+    status = submit(store, batch, completion, false, TYCHO_OK);
     *is_stale = status == TYCHO_CONDITION_FAILED && batch->receipt.condition == (int32_t)own;
     if (*is_stale) atomic_store(&store->env->rules, (uint64_t)batch->receipt.actual);
     return status;
 }
 
-int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt) {
+static int commit(tycho_store *store, tycho_batch *batch, const struct completion *completion,
+                  const tycho_receipt **receipt) {
     if (receipt != NULL) *receipt = NULL;
     int status = check_commit(store, batch);
     if (status != TYCHO_OK) return status;
@@ -461,14 +487,30 @@ int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **r
     batch->receipt.operation = -1;
     batch->receipt.condition = -1;
     if (receipt != NULL) *receipt = &batch->receipt;
-    if (store->hooks.expand == NULL) return submit(store, batch, false, TYCHO_OK);
-    bool is_stale;
+    if (store->hooks.expand == NULL && completion == NULL) {
+        return submit(store, batch, NULL, false, TYCHO_OK);
+    }
+    bool is_stale = false;
     do {
-        status = submit_expanded(store, batch, &is_stale);
+        status = store->hooks.expand == NULL ? submit(store, batch, completion, false, TYCHO_OK)
+                                             : submit_expanded(store, batch, completion, &is_stale);
         tycho__batch_mark_restore(batch, &mark);
     } while (is_stale);
     if (batch->receipt.result_count > mark.operation_count) {
         batch->receipt.result_count = mark.operation_count;
     }
     return status;
+}
+
+int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt) {
+    return commit(store, batch, NULL, receipt);
+}
+
+int tycho_commit_completed(tycho_store *store, tycho_batch *batch,
+                           int (*complete)(void *context, tycho_store *store, tycho_batch *batch),
+                           void *context, const tycho_receipt **receipt) {
+    const struct completion completion = {complete, context};
+    if (receipt != NULL) *receipt = NULL;
+    if (complete == NULL) return tycho__fail(TYCHO_MISUSE, "there is nothing to complete it");
+    return commit(store, batch, &completion, receipt);
 }

@@ -418,6 +418,17 @@ typedef struct tycho_receipt {
 ** Cost with FULL: two flushes, shared by all batches of the group. */
 TYCHO_API int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt);
 
+/* The same for a batch that must see all that was written before it: complete() is called, in the
+** caller's thread, when nobody else can write any more. It reads the store, which is as the batch
+** will find it, and adds to the batch; what it added is taken out again after the commit. A status
+** other than TYCHO_OK refuses the batch with it; it sets the sentence with tycho_set_error(). Such
+** a batch shares its flush with nobody, and all writers wait for complete(): let it take a
+** millisecond. It may neither commit nor take locks, and may be called again when rules change. */
+TYCHO_API int tycho_commit_completed(tycho_store *store, tycho_batch *batch,
+                                     int (*complete)(void *context, tycho_store *store,
+                                                     tycho_batch *batch),
+                                     void *context, const tycho_receipt **receipt);
+
 /* ---------------------------------------------------------------- 8. reading */
 
 /* A snapshot makes several reads see one instant. It pins pages of the file: close it soon (the

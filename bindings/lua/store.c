@@ -186,6 +186,7 @@ void tycho__lua_store_register(lua_State *L) {
         {"locks", tycho__lua_store_locks},
         {"script", tycho__lua_store_script},
         {"deployment", tycho__lua_store_deployment},
+        {"backfill", tycho__lua_store_backfill},
         {NULL, NULL},
     };
     tycho__lua_class_register(L, TYCHO__LUA_STORE, methods);

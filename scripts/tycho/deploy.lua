@@ -62,7 +62,8 @@ end
 
 -- ---------------------------------------------------------------- reading files
 
-local function read_file(path)
+--- The text of one file: { label, source }.
+function deploy.read_file(path)
   local file, message = io.open(path, "rb")
   local text = nil
   if file then
@@ -78,7 +79,7 @@ end
 local function add_folder(list, path, names)
   table.sort(names)
   for _, name in ipairs(names) do
-    if name:find("%.lua$") then list[#list + 1] = read_file(path .. "/" .. name) end
+    if name:find("%.lua$") then list[#list + 1] = deploy.read_file(path .. "/" .. name) end
   end
 end
 
@@ -113,7 +114,7 @@ function deploy.read(paths)
     elseif message and not message:find("^No such file") then
       check.refuse("io", ("%s cannot be read: %s"):format(path, message), "check its permissions")
     else
-      list[#list + 1] = read_file(path)
+      list[#list + 1] = deploy.read_file(path)
     end
   end
   return list

@@ -529,6 +529,40 @@ function Store:split(options) end
 ---@param options tycho.DeployOptions
 ---@return tycho.Change[]
 function Store:deploy(options) end
+--- Deploys a linker with the events that are there already, while others write. Its streams are
+--- then those of a store that had it from the start. Of a changed linker, or one that was deployed
+--- without, the streams stay as they are until it is deployed; then each that needs it is made
+--- anew, in one batch. Older events go behind entries that are not the linker's. Interrupted by
+--- whatever, the next call goes on, with the same source or the name.
+---@class tycho.BackfillOptions
+---@field file? string           one of these three: its file,
+---@field source? string         its text, or
+---@field linker? string         the name of one that was begun, or is deployed
+---@field cancel? boolean        takes the links of one that is not deployed yet out again
+---@field dry_run? boolean       only says where it is
+---@field chunk? integer         events in a batch: 1 to 10,000; default 5,000 at most
+---@field pause? number          seconds between chunks; default: as others need it
+---@field lock_timeout? number   seconds to wait for another process; default 10
+---@field progress? fun(status: tycho.BackfillStatus)   called before, between and after the batches
+---@class tycho.BackfillStatus
+---@field name string
+---@field version integer
+---@field old_version? integer    that is replaced
+---@field phase "planned"|"new"|"linking"|"mending"|"cancelling"|"done"|"cancelled"
+---@field is_beside boolean       its streams are in use
+---@field is_deployed boolean
+---@field position integer        up to which events were looked at
+---@field head integer
+---@field left integer            events, or streams to be made anew
+---@field total integer
+---@field linked integer          links so far
+---@field unlinked integer        links of the old version that are taken out
+---@field sequence integer        of its last batch
+---@field rate? number            events a second
+---@field eta? number             seconds
+---@param options tycho.BackfillOptions
+---@return tycho.BackfillStatus
+function Store:backfill(options) end
 ---@class tycho.ScriptInfo
 ---@field kind string
 ---@field name string

@@ -4,6 +4,7 @@
 --- whatever reads keeps it alive; so this table needs no finalizer of its own. Every write is a
 --- batch; `scratch` is the one that the methods which write at once share.
 local Batch = require "tycho.batch"
+local backfill = require "tycho.backfill"
 local check = require "tycho.check"
 local context = require "tycho.context"
 local core = require "tycho.core"
@@ -310,6 +311,11 @@ function Store:locks() return box_of(self):locks() end
 function Store:deploy(options)
   if not box_of(self):is_open() then core.misuse("store is closed") end
   return deploy.run(self, self.box, options)
+end
+
+function Store:backfill(options)
+  if not box_of(self):is_open() then core.misuse("store is closed") end
+  return backfill.run(self, self.box, options, deploy.read_file)
 end
 
 function Store:scripts() return deploy.list(check.self(self, Store)) end

@@ -164,6 +164,7 @@ void program_bench(const bench *run);
 void lock_bench(const bench *run);
 void sqlite_bench(const bench *run);
 void rename_bench(const bench *run);
+void backfill_bench(const bench *run);
 void link_bench(const bench *run);
 void scripts_bench(const bench *run);
 

@@ -1,5 +1,6 @@
 /* hooks_test.c - what takes part in batches: a hook adds to a batch, which is as it was afterwards,
-** or refuses it, and may read the store meanwhile.
+** or refuses it, and may read the store meanwhile. Batches that are completed when nobody else can
+** write.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -196,6 +197,80 @@ static void a_hook_is_not_asked_about_an_empty_batch(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---------------------------------------------------------------- completed batches */
+
+typedef struct completing {
+    int calls;
+    int answer;
+} completing;
+
+/* Links what the stream "orders" has by then, as a batch of its own could not know it. */
+static int complete(void *context, tycho_store *store, tycho_batch *batch) {
+    completing *c = context;
+    const tycho_read read = {.size = sizeof read, .stream = text("orders")};
+    tycho_cursor *cursor;
+    tycho_event event;
+    c->calls++;
+    if (c->answer != TYCHO_OK) {
+        tycho_set_error("it cannot be completed");
+        return c->answer;
+    }
+    int status = tycho_cursor_open(store, &read, &cursor);
+    if (status != TYCHO_OK) return status;
+    while (status == TYCHO_OK && (status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
+        status = tycho_batch_link(batch, text("linked"), TYCHO_EXPECT_ANY, &event.id, 1,
+                                  TYCHO_SKIP_DUPLICATES);
+    }
+    tycho_cursor_close(cursor);
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+static void put_seen(fixture *f) {
+    tycho_batch_clear(f->batch);
+    ASSERT_STATUS(tycho_batch_put_row(f->batch, text("rows"), text("seen"), text("1")), TYCHO_OK);
+}
+
+static void a_completed_batch_sees_all_that_was_written_before(void **state) {
+    fixture *f = *state;
+    completing c = {.calls = 0};
+    const tycho_receipt *receipt;
+    for (int i = 0; i < 3; i++) {
+        add_order(f);
+        ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    }
+    put_seen(f);
+    for (int i = 0; i < 2; i++) { /* what was added is taken out again */
+        ASSERT_STATUS(tycho_commit_completed(f->store, f->batch, complete, &c, &receipt), TYCHO_OK);
+        assert_int_equal(receipt->result_count, 1);
+        assert_int_equal(c.calls, i + 1);
+        assert_version(f, "linked", 2);
+    }
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_OK);
+    assert_int_equal(receipt->result_count, 1);
+    set_hook(f);
+    ASSERT_STATUS(tycho_commit_completed(f->store, f->batch, complete, &c, NULL), TYCHO_OK);
+    assert_int_equal(f->calls, 1);
+    assert_int_equal(c.calls, 3);
+}
+
+static void a_batch_that_cannot_be_completed_is_refused(void **state) {
+    fixture *f = *state;
+    completing c = {.answer = TYCHO_BUSY};
+    const tycho_receipt *receipt;
+    put_seen(f);
+    ASSERT_STATUS(tycho_commit_completed(f->store, f->batch, complete, &c, &receipt), TYCHO_BUSY);
+    assert_string_equal(tycho_error(), "it cannot be completed");
+    assert_int_equal(receipt->sequence, 0);
+    ASSERT_STATUS(tycho_commit_completed(f->store, f->batch, NULL, &c, &receipt), TYCHO_MISUSE);
+    assert_null(receipt);
+    tycho_batch_clear(f->batch);
+    c.calls = 0;
+    ASSERT_STATUS(tycho_commit_completed(f->store, f->batch, complete, &c, NULL), TYCHO_MISUSE);
+    assert_int_equal(c.calls, 0);
+    add_order(f);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_a_hook_adds_is_committed_with_the_batch),
@@ -204,6 +279,8 @@ int main(void) {
         TEST(a_condition_of_a_hook_holds_for_the_whole_batch),
         TEST(a_hook_belongs_to_its_handle_until_it_is_taken_away),
         TEST(a_hook_is_not_asked_about_an_empty_batch),
+        TEST(a_completed_batch_sees_all_that_was_written_before),
+        TEST(a_batch_that_cannot_be_completed_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,6 +193,17 @@ describe("meta.lua", function()
     same("tycho.SwitchStatus", keys(table.unpack(seen)))
   end)
 
+  it("has the status of a back-fill", function()
+    local store, seen = fresh(), {}
+    local source = 'return linker { name = "l", version = %d, by = "type", prefix = "%s" }'
+    store:deploy { sources = source:format(1, "a") }
+    for _ = 1, 3 do store:append("a", { type = "t" }) end
+    store:backfill { source = source:format(2, "b"), chunk = 1, progress = function(status)
+      seen[#seen + 1] = status
+    end }
+    same("tycho.BackfillStatus", keys(table.unpack(seen)))
+  end)
+
   it("has the methods of what drives a rename, and of the switcher", function()
     local store, stream_switch = fresh(), require "tycho.stream_switch"
     store:append("a", { type = "t" })
@@ -216,6 +227,7 @@ describe("meta.lua", function()
       ["tycho.RenameOptions"] = { store.rename, store },
       ["tycho.MergeOptions"] = { store.merge, store },
       ["tycho.SplitOptions"] = { store.split, store },
+      ["tycho.BackfillOptions"] = { store.backfill, store },
       ["tycho.DeployOptions"] = { store.deploy, store },
       ["tycho.CheckOptions"] = { store.check_history, store,
         tycho.script('return event_type { name = "E", version = 1 }') },

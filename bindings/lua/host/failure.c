@@ -151,3 +151,9 @@ int tycho__failure_raise(const struct tycho__failure *failure) {
     last = *failure;
     return reject();
 }
+
+void tycho__failure_set_position(uint64_t position) {
+    if (!last.is_set) return;
+    last.facts.position = position;
+    reject();
+}

@@ -123,6 +123,9 @@ int tycho__script_reject_run(const struct tycho__runner *runner, const tycho_eve
 int tycho__script_reject_source(tycho_bytes label, const struct tycho__sandbox_error *error,
                                 int64_t line);
 
+/* Says where the event is, of which this thread's failure is. */
+void tycho__failure_set_position(uint64_t position);
+
 /* Keeps the failure of this thread, and makes a kept one that of this thread again. */
 struct tycho__failure;
 struct tycho__failure *tycho__failure_copy(void);

@@ -5,6 +5,7 @@
 ** READING ORDER
 **   1 attaching     3 a script and what it says     5 running a script by hand
 **   2 errors        4 deploying                     6 read models
+**                                                   7 back-filling
 **
 ** CONVENTIONS are those of tycho.h: statuses, tycho_error(), bytes with a size, views, sizes of
 ** option structs. A tycho_script is used by one thread at a time; any number of them, of the same
@@ -229,6 +230,88 @@ typedef struct tycho_history_read {
 ** read, a list of reads, or nil: these come in its place. Good until the next call. */
 TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t index,
                                    tycho_history_read *read);
+
+/* ---------------------------------------------------------------- 7. back-filling */
+
+/* Deploying a linker in a store that has events already. tycho_deployment_write() alone links what
+** is appended from then on; this links the older events, too, and then each stream that is the
+** linker's own is what it would be in a store that had the rule from the start: complete, without
+** duplicates, in the order of positions, with revisions from 0 on. Writers in all processes go on.
+**
+** A NEW LINKER is not deployed at first. The events are linked in the order of their positions,
+** chunk by chunk, each chunk one batch; one last batch links what was written meanwhile and deploys
+** the linker, with nobody else writing (tycho_commit_completed()). So what is appended next is
+** linked behind it, and there is no moment at which an event is missed or comes too early.
+**
+** A CHANGED LINKER, or one that was deployed without being back-filled: its streams are in use, and
+** may lack older events. They stay as they are while chunk by chunk what each of them lacks, and
+** what it has too much (links that only the old version gives), is gathered in streams beside it.
+** The last batch deploys the new version; then each stream that needs it is made anew from both, in
+** one batch, in which readers see it change.
+**
+** OTHER ENTRIES. Where a stream has entries that are not the linker's, older events come behind
+** them; a stream with home events is never made anew, since its revisions are what writers expect.
+** Links that another deployed script gives are never taken out.
+**
+** INTERRUPTED, by whatever, it goes on where it was: that is a row of the table "tycho.backfills",
+** put in the same batch as the links, under a named lock and its token. Two at once take turns; who
+** is late changes nothing. */
+typedef struct tycho_backfill tycho_backfill;
+
+enum tycho_backfill_phase {
+    TYCHO_BACKFILL_NEW = 0,       /* nothing was written yet */
+    TYCHO_BACKFILL_LINKING = 1,   /* events up to `position` are linked, or gathered */
+    TYCHO_BACKFILL_MENDING = 2,   /* the linker is deployed; `left` streams are to be made anew */
+    TYCHO_BACKFILL_CANCELLING = 3, /* what was linked is taken out */
+    TYCHO_BACKFILL_DONE = 4,
+    TYCHO_BACKFILL_CANCELLED = 5
+};
+
+typedef struct tycho_backfill_options {
+    size_t size; /* sizeof(tycho_backfill_options) */
+    tycho_bytes label;  /* used in messages */
+    tycho_bytes source; /* of the linker; empty: `name` is the one that was begun, or is deployed */
+    tycho_bytes name;
+    int64_t lock_timeout_ms; /* while another goes on with it; -1: for ever */
+    int is_plan;             /* 1: only looks, without the lock */
+} tycho_backfill_options;
+
+/* Views into the back-fill, good until its next step. */
+typedef struct tycho_backfill_status {
+    uint32_t phase;       /* enum tycho_backfill_phase */
+    uint32_t is_beside;   /* 1: its streams are in use */
+    uint32_t is_deployed; /* 1: this source is that of the deployed linker */
+    tycho_bytes name;
+    int64_t version;
+    int64_t old_version;  /* that is replaced; 0: none */
+    uint64_t position;    /* up to which it is done, or, CANCELLING, undone */
+    uint64_t head;        /* of the store, when it was last looked at */
+    uint64_t linked;      /* links made, or to be made by mending */
+    uint64_t unlinked;    /* links of the old version that are taken out */
+    uint64_t left;        /* MENDING: streams */
+    uint64_t sequence;    /* of the last batch of this handle; 0: none */
+} tycho_backfill_status;
+
+/* Takes the lock and looks where it is; writes nothing. Errors: MISUSE (not attached, no linker),
+** NOT_FOUND (nothing of that name), REJECTED (the source, as in a deployment), CONDITION_FAILED
+** (another source of this linker has been begun), TIMEOUT (another goes on with it), those of
+** reading and of locks. */
+TYCHO_API int tycho_backfill_open(tycho_store *store, const tycho_backfill_options *options,
+                                  tycho_backfill **backfill);
+
+/* One batch: links the next `chunk` events (0: 5,000; at most 10,000), or is the last one, or mends;
+** a large stream is mended in several. TYCHO_END: there was nothing left to do. Errors: REJECTED (the linker fails at an old event, with
+** its position; or it may not be deployed any more), CONDITION_FAILED (another process has gone on
+** with it, or another version was deployed), TOO_LARGE, and those of reading and of a commit; it
+** stands where it stood. */
+TYCHO_API int tycho_backfill_step(tycho_backfill *backfill, size_t chunk);
+
+/* Gives it up: the steps that follow take out what was linked. CONDITION_FAILED when the linker is
+** deployed already, NOT_FOUND when nothing was begun. */
+TYCHO_API int tycho_backfill_cancel(tycho_backfill *backfill);
+
+TYCHO_API void tycho_backfill_status_get(tycho_backfill *backfill, tycho_backfill_status *status);
+TYCHO_API void tycho_backfill_close(tycho_backfill *backfill);
 
 #ifdef __cplusplus
 }

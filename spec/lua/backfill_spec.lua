@@ -1,0 +1,323 @@
+--- store:backfill: a linker is deployed with its older events, and its streams are those of a store
+--- that had it from the start.
+local backfilling = require "support.backfilling"
+local plain = require "support.plain"
+local refusal = require "support.refusal"
+local tycho = require "tycho"
+local unchanged = require "support.unchanged"
+
+local fill, streams, expected = backfilling.fill, backfilling.streams, backfilling.expected
+local V1, V2 = backfilling.VERSION_1, backfilling.VERSION_2
+
+local BY_TYPE = [[return linker { name = "by_type", version = 1, by = "type" }]]
+local TO_BIG = [[
+return linker { name = "big", version = %d, to = function(event)
+  if event.data.number %% %d ~= 0 then return "big" end
+end }]]
+
+local function break_off(store, options, steps)
+  local count = 0
+  options.progress = function()
+    count = count + 1
+    if count > steps then error("stopped here", 0) end
+  end
+  local ok, err = pcall(store.backfill, store, options)
+  assert.is_false(ok)
+  assert.equal("stopped here", err)
+end
+
+describe("store:backfill", function()
+  local fresh = require("support.store")()
+  local store
+  before_each(function() store = fresh() end)
+
+  local function check(...)
+    assert.same(expected(store, ...), streams(store))
+    backfilling.check_clean(store)
+  end
+
+  it("links the older events of a new linker, and then those that are appended", function()
+    fill(store, 1, 2500)
+    local status = store:backfill { source = V1, chunk = 100 }
+    assert.same({ "done", "by_customer", 1, false },
+      { status.phase, status.name, status.version, status.is_beside })
+    fill(store, 2501, 2600)
+    check(V1)
+    local total = 0
+    for name in store:streams { prefix = "customer-" } do
+      total = total + store:read():stream(name):count()
+    end
+    total = total + store:read():stream("paid"):count()
+    assert.is_true(status.linked > 1000 and total > status.linked)
+    assert.equal(1, store:script("linker", "by_customer").version)
+  end)
+
+  it("deploys into an empty store", function()
+    assert.equal("done", store:backfill { source = V1 }.phase)
+    fill(store, 1, 50)
+    check(V1)
+  end)
+
+  it("links what is appended between two of its batches", function()
+    fill(store, 1, 1500)
+    local next_number = 1501
+    store:backfill { source = V1, chunk = 200, pause = 0, progress = function()
+      fill(store, next_number, next_number + 49)
+      next_number = next_number + 50
+    end }
+    fill(store, next_number, next_number + 10)
+    check(V1)
+  end)
+
+  it("goes on where it was broken off", function()
+    fill(store, 1, 3000)
+    break_off(store, { source = V1, chunk = 300 }, 3)
+    assert.is_nil(store:script("linker", "by_customer"))
+    fill(store, 3001, 3100)
+    local before = store:backfill { source = V1, dry_run = true }
+    assert.equal("planned", before.phase)
+    assert.is_true(before.position >= 900 and before.left < 3100 - 900)
+    assert.equal("done", store:backfill { linker = "by_customer" }.phase)
+    check(V1)
+  end)
+
+  it("runs ready-made linkers", function()
+    fill(store, 1, 1200)
+    store:backfill { source = BY_TYPE }
+    check(BY_TYPE)
+    assert.equal(store:read():of_type("OrderSent"):count(),
+      store:read():stream("$by_type_OrderSent"):count())
+  end)
+
+  it("makes the streams of a changed linker anew, and takes out what it does not give any more",
+    function()
+      fill(store, 1, 2500)
+      store:backfill { source = V1 }
+      fill(store, 2501, 2800)
+      local status = store:backfill { source = V2, chunk = 500 }
+      assert.same({ "done", true, 2 }, { status.phase, status.is_beside, status.version })
+      assert.is_true(status.unlinked > 0 and status.linked > 0)
+      fill(store, 2801, 2900)
+      check(V2)
+    end)
+
+  it("leaves the streams of the old version alone until the new one is deployed", function()
+    fill(store, 1, 1500)
+    store:backfill { source = V1 }
+    local before = expected(store, V1)
+    break_off(store, { source = V2, chunk = 500 }, 2)
+    local now = streams(store)
+    for name in pairs(now) do if name:find("^%$backfill") then now[name] = nil end end
+    assert.same(before, now)
+    fill(store, 1501, 1600)
+    store:backfill { linker = "by_customer" }
+    check(V2)
+  end)
+
+  it("back-fills a linker that was deployed without", function()
+    fill(store, 1, 1500)
+    store:deploy { sources = V1 }
+    fill(store, 1501, 2000)
+    assert.equal("done", store:backfill { linker = "by_customer" }.phase)
+    check(V1)
+    local again = store:backfill { source = V1 }
+    assert.same({ "done", 0, 0 }, { again.phase, again.linked, again.unlinked })
+    check(V1)
+  end)
+
+  it("goes on with mending where it was broken off", function()
+    fill(store, 1, 3000)
+    store:backfill { source = V1 }
+    local mended = 0
+    local ok = pcall(store.backfill, store, { source = V2, progress = function(status)
+      if status.phase == "mending" then mended = mended + 1 end
+      if mended == 2 then error("stopped here", 0) end
+    end })
+    assert.is_false(ok)
+    assert.equal(2, store:script("linker", "by_customer").version)
+    refusal.with("condition_failed", store.backfill, store,
+      { linker = "by_customer", cancel = true })
+    fill(store, 3001, 3100)
+    store:backfill { linker = "by_customer" }
+    check(V2)
+  end)
+
+  it("makes a stream anew that has more entries than a batch", function()
+    fill(store, 1, 14000)
+    store:backfill { source = TO_BIG:format(1, 3) }
+    local big = TO_BIG:format(2, 5)
+    store:set_stream_metadata("big", { kept = true })
+    local status = store:backfill { source = big }
+    assert.same({ 14000 // 3 - 14000 // 15, 14000 // 5 - 14000 // 15 },
+      { status.linked, status.unlinked })
+    assert.same({ kept = true }, store:stream_metadata("big"))
+    fill(store, 14001, 14020)
+    check(big)
+  end)
+
+  it("takes out nothing that another linker gives", function()
+    local other = V1:gsub("by_customer", "other")
+    fill(store, 1, 1200)
+    store:backfill { source = V1 }
+    store:backfill { source = other }
+    store:backfill { source = V2 }
+    local all = streams(store)
+    assert.same(expected(store, other, V2), all)
+    backfilling.check_clean(store)
+  end)
+
+  it("keeps the entries of a stream that has home events, and links older ones behind", function()
+    fill(store, 1, 1100)
+    store:append("customer-3", { id = "home", type = "Noted" })
+    store:deploy { sources = V1 }
+    local before = expected(store, V1)["customer-3"]
+    store:backfill { linker = "by_customer" }
+    local found = backfilling.ids(store, "customer-3")
+    assert.equal("home", found[1])
+    assert.equal(#before, #found)
+    local stream = store:read():stream("customer-3"):raw()
+    assert.equal(0, stream:first().revision)
+  end)
+
+  it("follows routes as writers do", function()
+    fill(store, 1, 1200)
+    store:set_route("customer-5", "five")
+    store:backfill { source = V1 }
+    local wanted = expected(store, V1)
+    assert.same(wanted["customer-5"], streams(store)["five"])
+    store:backfill { source = V2 }
+    assert.same(expected(store, V2)["customer-5"], streams(store)["five"])
+    backfilling.check_clean(store)
+  end)
+
+  it("is cancelled, and takes out what it had linked", function()
+    fill(store, 1, 3000)
+    local before = streams(store)
+    break_off(store, { source = V1, chunk = 400 }, 4)
+    fill(store, 3001, 3010)
+    assert.equal("cancelled", store:backfill { linker = "by_customer", cancel = true }.phase)
+    assert.same(expected(store), streams(store))
+    assert.is_nil(store:script("linker", "by_customer"))
+    assert.not_same(before, streams(store))
+    store:backfill { source = V1 }
+    check(V1)
+  end)
+
+  it("is cancelled beside streams that are in use, which stay as they are", function()
+    fill(store, 1, 2000)
+    store:backfill { source = V1 }
+    break_off(store, { source = V2, chunk = 400 }, 3)
+    assert.equal("cancelled", store:backfill { source = V2, cancel = true }.phase)
+    check(V1)
+    unchanged(store, "not_found", function()
+      store:backfill { linker = "by_customer", cancel = true }
+    end)
+  end)
+
+  it("says what would be done, and changes nothing", function()
+    fill(store, 1, 100)
+    local before = plain.dump(store, { "tycho.backfills" })
+    local status = store:backfill { source = V1, dry_run = true }
+    assert.same({ "planned", 0, 100, "by_customer" },
+      { status.phase, status.position, status.left, status.name })
+    assert.same(before, plain.dump(store, { "tycho.backfills" }))
+  end)
+
+  it("stops at an event at which the linker fails, and says where", function()
+    fill(store, 1, 300)
+    local bad = [[return linker { name = "bad", version = 1, to = function(event)
+      if event.data.number == 250 then error("no such customer") end
+      return "all"
+    end }]]
+    local err = refusal.with("rejected", store.backfill, store, { source = bad, chunk = 100 })
+    assert.matches("at position 250", err.message, 1, true)
+    assert.same({ 250, "e250", "linker/bad" }, { err.position, err.event_id, err.script })
+    assert.equal(100, store:backfill { linker = "bad", dry_run = true }.position)
+    local mended = bad:gsub("error%b()", "return")
+    local other = refusal.with("condition_failed", store.backfill, store, { source = mended })
+    assert.matches("begun with another source", other.message)
+    store:backfill { linker = "bad", cancel = true }
+    store:backfill { source = mended }
+    check(mended)
+  end)
+
+  it("refuses to go on when another version was deployed meanwhile", function()
+    fill(store, 1, 2000)
+    break_off(store, { source = V2, chunk = 400 }, 2)
+    store:deploy { sources = V1 }
+    local err = refusal.with("condition_failed", store.backfill, store, { linker = "by_customer" })
+    assert.matches("another version", err.message)
+    store:backfill { linker = "by_customer", cancel = true }
+    store:backfill { source = V2 }
+    check(V2)
+  end)
+
+  it("refuses what may not be deployed", function()
+    fill(store, 1, 10)
+    store:deploy { sources = V2 }
+    store:with_lock("any", function() end) -- tokens are reserved in a batch
+    local function refuses(code, options)
+      return unchanged(store, code, function() store:backfill(options) end, { "tycho.backfills" })
+    end
+    refuses("rejected", { source = V1 })
+    refuses("rejected", { source = "return 1" })
+    refuses("rejected", { source = V2 .. "\n" })
+    local err = refuses("invalid_argument",
+      { source = 'return event_type { name = "A", version = 1 }' })
+    assert.matches("no linker", err.message)
+    refuses("not_found", { linker = "nobody" })
+  end)
+
+  it("refuses an event that is linked into more streams than a batch can name", function()
+    store:append("orders", { type = "Sold", data = { number = 1 } })
+    local wide = [[return linker { name = "wide", version = 1, to = function()
+      local names = {}
+      for index = 1, 10000 do names[index] = "s" .. index end
+      return names
+    end }]]
+    local err = refusal.with("too_large", store.backfill, store, { source = wide })
+    assert.matches("position 1 ", err.message)
+  end)
+
+  it("waits for another that goes on with it, and then says who that is", function()
+    local scratch, process = require "support.scratch", require "support.process"
+    local path, directory = scratch.path()
+    local here <close> = tycho.open(path)
+    local holder = process.lua("spec/fault/lock_holder.lua",
+      { path, "tycho.backfill:linker/by_customer" })
+    holder:read()
+    local err = refusal.with("timeout", here.backfill, here, { source = V1, lock_timeout = 0.01 })
+    assert.matches("process %d+ is back%-filling \"by_customer\"", err.message)
+    process.clean()
+    assert.equal("done", here:backfill { source = V1 }.phase)
+    scratch.remove(directory)
+  end)
+
+  it("does not mend what is damaged in its row", function()
+    fill(store, 1, 10)
+    local damaged = { phase = 1, position = -5, hash = "x" }
+    store:batch(function(batch)
+      batch:put_row("tycho.backfills", "linker/by_customer", damaged)
+    end)
+    refusal.with("corrupt", store.backfill, store, { source = V1 })
+    store:batch(function(batch) batch:delete_row("tycho.backfills", "linker/by_customer") end)
+    store:backfill { source = V1 }
+    check(V1)
+  end)
+
+  it("refuses misuse at the caller's line", function()
+    for _, options in ipairs {
+      {}, { source = V1, linker = "a" }, { source = 1 }, { source = V1, chunk = 0 },
+      { source = V1, chunk = 10001 }, { source = V1, pause = -1 }, { source = V1, x = 1 },
+      { source = V1, cancel = true, dry_run = true }, { source = V1, progress = 1 },
+    } do
+      local err = refusal.with("invalid_argument", store.backfill, store, options)
+      assert.matches("backfill_spec", refusal.of(function() store:backfill(options) end).message)
+      assert.is_string(err.message)
+    end
+    refusal.with("not_found", store.backfill, store, { file = "/does/not/exist.lua" })
+    local closed = tycho.temporary()
+    closed:close()
+    refusal.with("invalid_argument", closed.backfill, closed, { source = V1 })
+  end)
+end)
