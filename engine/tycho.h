@@ -777,10 +777,10 @@ typedef struct tycho_additions {
 } tycho_additions;
 
 /* Calls visit() for each event that the batch appends, in order, with additions that are nothing;
-** it must not change the batch. Events for which wants() (may be NULL) gives 0 are passed over, at a
-** fraction of the cost. The status of visit(), if not TYCHO_OK, ends the walk and is returned, and the
-** batch stays as it was. Errors: those of visit(), MISUSE (names), TOO_LARGE (over TYCHO_TAGS_MAX
-** tags of an event, over TYCHO_BATCH_LINKS_MAX links), NO_MEMORY. */
+** it must not change the batch. Events for which wants() (may be NULL) gives 0 are passed over, at
+** a fraction of the cost. The status of visit(), if not TYCHO_OK, ends the walk and is returned,
+** and the batch stays as it was. Errors: those of visit(), MISUSE (names), TOO_LARGE (over
+** TYCHO_TAGS_MAX tags of an event, over TYCHO_BATCH_LINKS_MAX links), NO_MEMORY. */
 TYCHO_API int tycho_batch_expand(tycho_batch *batch,
                                  int (*wants)(void *context, tycho_bytes stream, tycho_bytes type),
                                  int (*visit)(void *context, const tycho_appended *appended,
