@@ -1,8 +1,7 @@
 /* store.c - the box of a store, and its look-ups of one value. Reads, listings, snapshots,
-** verifications and locks are in the files of their boxes; batches are committed by batch.c. */
+** verifications, locks and scripts are in the files of their boxes; batches are committed by
+** batch.c. Every store runs the scripts that are deployed into it. */
 #include "binding.h"
-
-#include "tycho_scripts.h"
 
 static void store_close(tycho__lua_box *box) {
     tycho_store_close(box->handle);
@@ -185,6 +184,8 @@ void tycho__lua_store_register(lua_State *L) {
         {"verification", tycho__lua_store_verification},
         {"lock", tycho__lua_store_lock},
         {"locks", tycho__lua_store_locks},
+        {"script", tycho__lua_store_script},
+        {"deployment", tycho__lua_store_deployment},
         {NULL, NULL},
     };
     tycho__lua_class_register(L, TYCHO__LUA_STORE, methods);

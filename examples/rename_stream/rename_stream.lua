@@ -8,9 +8,6 @@
 --- Then the target must start with all events of the source, in order, and go on with the new ones:
 --- none lost, doubled or out of order. publisher.lua and catchup.lua are the processes, round.lua
 --- runs them, proof.lua says what must hold.
----
---- The catch-up of the article links one event at a time and must be faster than its publishers, so
---- there they pause longer, and never not at all.
 
 local here = arg[0]:match("^(.*)/") or "."
 package.path = here .. "/?.lua;" .. package.path
@@ -22,8 +19,6 @@ if not unit or unit < 0 then
   io.stderr:write("usage: lua5.4 rename_stream.lua [UNIT]\n")
   os.exit(2)
 end
-
-local LONGER = 20
 
 local function kills_of(count, publishers)
   local plan = {}
@@ -40,9 +35,9 @@ local variants = {
   { title = "any of them and the catch-up process are killed, and started again",
     styles = { "route", "name", "version", "version" }, kills = kills_of(12, 4) },
   { title = "the article's own pattern: a lock, and a pointer in a file", catchup = "switcher",
-    styles = { "switcher", "switcher", "switcher", "switcher" }, chunk = 5 },
+    styles = { "switcher", "switcher", "switcher", "switcher" } },
   { title = "that pattern, when they are killed", catchup = "switcher",
-    styles = { "switcher", "switcher", "switcher", "switcher" }, chunk = 5,
+    styles = { "switcher", "switcher", "switcher", "switcher" },
     kills = kills_of(12, 4) },
 }
 
@@ -62,8 +57,7 @@ local function run(index, variant)
   print(variant.title)
   local facts = round.run {
     directory = directory, styles = variant.styles, catchup = variant.catchup or "rename",
-    unit = variant.catchup and math.max(unit, 1) * LONGER or unit,
-    rest = variant.catchup and 0 or unit, history = 200, chunk = variant.chunk or 20,
+    unit = unit, rest = variant.catchup and 0 or unit, history = 200, chunk = 20,
     kills = variant.kills or {}, before = 20, after = 20,
   }
   local faults = facts.faults

@@ -16,11 +16,7 @@ local acknowledged = assert(io.open(work .. "/" .. name .. ".ack", "a"))
 acknowledged:setvbuf("no")
 
 local function publish(event, number)
-  if switch then
-    -- As in the article: with pauses, so that chunks of 5 catch up.
-    store:wait(math.maxinteger, math.random() / 100)
-    return switch:publish(event)
-  end
+  if switch then return switch:publish(event) end
   local expected = number % 3 == 0 and store:stream_version(stream) or "any"
   store:append(stream, event, { expected_version = expected })
 end

@@ -3,7 +3,7 @@
 ---
 ---   lua5.4 spec/fault/rename_rounds.lua [ROUNDS] [SEED]     (make rename-rounds ROUNDS=1000)
 ---
---- One round in ten is the pattern of the article, whose catch-up needs publishers that pause.
+--- One round in ten is the pattern of the article.
 ---
 --- Round n of the seed s is round 1 of the seed s + n - 1: what is random in it (styles of the
 --- publishers, sizes, victims, moments) is made of that number. Only the processes take their turns
@@ -26,8 +26,8 @@ local function plan_of(seed, directory)
   local is_switcher = chance:chance(10)
   local plan = {
     directory = directory, catchup = is_switcher and "switcher" or "rename",
-    history = chance:between(1, 400), chunk = is_switcher and 5 or chance:one(CHUNKS),
-    unit = is_switcher and 40 or 0, rest = is_switcher and 0 or chance:between(0, 3),
+    history = chance:between(1, 400), chunk = is_switcher and 20 or chance:one(CHUNKS),
+    unit = 0, rest = is_switcher and 0 or chance:between(0, 3),
     styles = {}, kills = {}, before = chance:between(0, 40), after = chance:between(0, 40),
   }
   for number = 1, PUBLISHERS do

@@ -26,7 +26,7 @@ end
 
 function switcher.new(store, work)
   return stream_switch.switcher { store = store, source = "source", target = "target",
-    lock = "switch", pointer = file_pointer(work .. "/pointer") }
+    lock = "switch", pointer = file_pointer(work .. "/pointer"), chunk = 20 }
 end
 
 if arg and arg[0]:find("switcher%.lua$") then

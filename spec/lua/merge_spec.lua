@@ -176,6 +176,45 @@ describe("store:merge", function()
     refuses("condition_failed", "has switched already", { cancel = true })
   end)
 
+  it("leaves what others linked meanwhile when it is cancelled", function()
+    local remove = between(store, { before = function(number)
+      if number == 2 then store:link("all", { "e6", "e13" }) end -- e6 is in that batch
+      if number == 3 then fill(store, "all", "t", 1) end
+    end })
+    break_off(4)
+    remove()
+    assert.same({ "e1", "e2", "e3", "e4", "e6", "e13", "t1", "e5", "e7", "e8", "e9", "e10", "e11",
+      "e12" }, raw(store, "all"))
+    merge { cancel = true }
+    assert.same({ "e6", "e13", "t1" }, raw(store, "all"))
+  end)
+
+  it("takes out what came of a source that is gone when it is cancelled", function()
+    break_off(4)
+    store:delete_stream("b")
+    refuses("not_found", '"b" does not exist', {})
+    fill(store, "b", "x", 9)
+    refuses("condition_failed", 'the stream "b" was deleted while it was merged', {})
+    merge { cancel = true }
+    assert.same({}, raw(store, "all"))
+    assert.equal("switched", merge().phase)
+    assert.equal(13 + 9, #raw(store, "all"))
+  end)
+
+  it("goes on from the beginning when its cancel was broken off", function()
+    break_off(5)
+    for moment = 1, 2 do
+      local remove = between(store, { before = function(number)
+        if number == moment then error("killed", 0) end
+      end })
+      local ok, err = pcall(merge, { cancel = true })
+      assert.same({ false, "killed" }, { ok, err })
+      remove()
+    end
+    merge()
+    assert.same(ids("e", 20), raw(store, "all"))
+  end)
+
   it("changes nothing in a dry run", function()
     local before = plain.dump(store, TABLES)
     local status = merge { dry_run = true }

@@ -193,6 +193,56 @@ describe("store:split", function()
     assert.same({ "t1" }, raw(store, "n1"))
   end)
 
+  it("leaves what was there, and what others linked, when it is cancelled", function()
+    fill(store, "n1", "t", 2)
+    store:link("n1", { "e1", "e13" })
+    local remove = between(store, { before = function(number)
+      if number == 2 then store:link("n2", { "e8", "e14" }) end -- e8 is in that batch
+      if number == 3 then store:append("n2", { type = "t", id = "t3" }) end
+    end })
+    break_off(4)
+    remove()
+    assert.same({ "t1", "t2", "e1", "e13", "e4", "e7", "e16" }, raw(store, "n1"))
+    assert.same({ "e8", "e14", "t3", "e2", "e11" }, raw(store, "n2"))
+    split { cancel = true, rule = error }
+    assert.same({ "t1", "t2", "e1", "e13" }, raw(store, "n1"))
+    assert.same({ "e8", "e14", "t3" }, raw(store, "n2"))
+    assert.same({}, raw(store, "n0"))
+    store:unlink("n2", { "e8", "e14", "t3" })
+    store:unlink("n1", { "t1", "t2", "e1", "e13" })
+    split()
+    assert.same(expected(20), found())
+  end)
+
+  it("goes on from the beginning when its cancel was broken off", function()
+    break_off(4)
+    for moment = 1, 3 do
+      local remove = between(store, { before = function(number)
+        if number == moment then error("killed", 0) end
+      end })
+      local ok, err = pcall(split, { cancel = true })
+      assert.same({ false, "killed" }, { ok, err })
+      remove()
+    end
+    split()
+    assert.same(expected(20), found())
+  end)
+
+  it("notices that a target was deleted in between", function()
+    for count = 2, 5 do
+      break_off(count)
+      store:delete_stream("n1")
+      for _ = 1, 2 do
+        refuses("condition_failed", 'the stream "n1" was deleted while it was split into')
+        fill(store, "n1", "t" .. count .. store:head(), 30)
+      end
+      split { cancel = true }
+      store:delete_stream("n1")
+    end
+    split()
+    assert.same(expected(20), found())
+  end)
+
   it("changes nothing in a dry run", function()
     local before = plain.dump(store, TABLES)
     local status = split { dry_run = true, default = "later" }

@@ -78,8 +78,46 @@ describe("A switcher", function()
       processed, is_switched = switch:catchup(processed)
       seen[#seen + 1] = ("%s %d"):format(processed, #read(store, "target"))
     until is_switched
-    assert.same({ "e5 5", "e10 10", "e11 11", "e11 11" }, seen)
+    assert.same({ "e5 5", "e10 10", "e11 11" }, seen)
     assert.equal("e3", (new({ chunk = 3 }):catchup(nil)))
+  end)
+
+  it("links a chunk with one commit, so that it is faster than publishers", function()
+    switching.fill(store, "source", "e", 12)
+    local switch = new { chunk = 4 }
+    local processed = switch:catchup(nil)
+    local before = store:stats().sequence
+    switch:catchup(processed)
+    assert.equal(before + 1, store:stats().sequence)
+    assert.same(ids("e", 8), read(store, "target"))
+  end)
+
+  it("ends with a chunk that is not full, so that publishers without a pause are caught up with",
+    function()
+      local switch, processed, is_switched = new { chunk = 3 }, nil, nil
+      for round = 1, 3 do
+        switch:publish { type = "foo", id = "a" .. round }
+        switch:publish { type = "foo", id = "b" .. round }
+        processed, is_switched = switch:catchup(processed)
+        if is_switched then break end
+      end
+      assert.equal("b1 true", processed .. " " .. tostring(is_switched))
+      switch:publish { type = "foo", id = "c" }
+      assert.same({ "a1", "b1" }, read(store, "source"))
+      assert.same({ "a1", "b1", "c" }, read(store, "target"))
+    end)
+
+  it("links each event with the link of who has his own", function()
+    switching.fill(store, "source", "e", 7)
+    local switch, seen = new {}, {}
+    local link = switch.link
+    function switch:link(event)
+      seen[#seen + 1] = event.id
+      link(self, event)
+    end
+    catch_up(switch)
+    assert.same(ids("e", 7), seen)
+    assert.same(ids("e", 7), read(store, "target"))
   end)
 
   it("calls subscribers when it publishes", function()

@@ -17,7 +17,11 @@ local connection = {}
 local Connection = {}
 Connection.__index = Connection
 
-local SERVE = 'require("tycho.rpc").serve(arg[1])'
+local SERVE = [[
+io.stdout:write("open\n")
+io.stdout:flush()
+require("tycho.rpc").serve(arg[1])
+]]
 local opened = 0
 
 --- A process that serves the store, with its input in our hands.
@@ -36,6 +40,9 @@ function connection.open(path)
   -- Not io.open(): processes that are started later would hold the pipe open too.
   local input = assert(io.popen("exec cat >" .. process.quote(pipe), "w"))
   input:setvbuf("line")
+  -- Who opens a pipe waits for the other end: were the child killed before it has, cat would wait
+  -- for ever, and we for cat when `input` is collected.
+  assert(child:read() == "open", "the process that serves did not start")
   return setmetatable({ child = child, pid = child.pid, input = input, kept = {}, count = 0 },
     Connection)
 end

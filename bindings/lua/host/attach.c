@@ -164,7 +164,7 @@ static int run_linker(struct expansion *x, const struct tycho__shown *shown, siz
 /* Whether any script has to do with the event. */
 static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
     struct expansion *x = context;
-    if (tycho__same(stream, tycho__scripts_stream())) return 0;
+    if (tycho__same(stream, tycho__scripts_stream())) return 1;
     if (x->concern == NULL || !tycho__same(x->concern->type, type)) {
         x->concern = tycho__rules_find(x->rules, type);
     }
@@ -172,8 +172,21 @@ static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
            x->concern->renamed >= 0 || x->rules->failure != NULL;
 }
 
+/* The history of scripts says under which version events were written: it takes nothing else. */
+static int check_history(const tycho_event *event) {
+    struct tycho__deployed deployed;
+    bool is_known = tycho__same(event->type, tycho__text_of("ScriptDeployed", 14)) ||
+                    tycho__same(event->type, tycho__text_of("ScriptRemoved", 13));
+    if (is_known && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_MISUSE, "the stream \"$scripts\" is the history of scripts, "
+                                            "to which only deployments append");
+}
+
 static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
     struct expansion *x = context;
+    if (tycho__same(appended->stream, tycho__scripts_stream())) {
+        return check_history(&appended->event);
+    }
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
     struct tycho__shown shown = {.event = &appended->event,

@@ -4,15 +4,17 @@
 ** so that nothing of the script runs. The functions are kept for the runner that was loaded, in the
 ** same order each time, and what is declared is the same each time, since scripts are pure.
 */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
 
+#include "../nearest.h"
 #include "script.h"
 
-enum { NAMES_MAX = TYCHO_QUERY_MAX };
+enum { NAMES_MAX = TYCHO_QUERY_MAX, FIELDS_MAX = 16 };
 
 struct field {
     const char *name;
@@ -49,8 +51,7 @@ static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
 }
 
-/* The first line, from the constructor's on, that sets a field of this name; 0: none. */
-static int64_t find_line(const struct tycho__definition *definition, const char *field) {
+int64_t tycho__definition_line(const struct tycho__definition *definition, const char *field) {
     tycho_bytes source = definition->about.source;
     const char *text = source.data, *end = text + source.size, *at = text;
     size_t size = strlen(field);
@@ -69,7 +70,7 @@ static int64_t find_line(const struct tycho__definition *definition, const char 
 int tycho__definition_refuse(lua_State *L, struct tycho__reading *reading, const char *field,
                              const char *format, ...) {
     va_list arguments;
-    int64_t line = field != NULL ? find_line(reading->definition, field) : 0;
+    int64_t line = field != NULL ? tycho__definition_line(reading->definition, field) : 0;
     reading->line = line != 0 ? line : reading->definition->line;
     va_start(arguments, format);
     lua_pushvfstring(L, format, arguments);
@@ -412,12 +413,21 @@ static const struct field *const fields_of[] = {NULL, event_type_fields, linker_
 static void refuse_unknown(lua_State *L, struct tycho__reading *reading, const struct field *fields,
                            const char *where) {
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    const char *names[FIELDS_MAX];
+    size_t count = 0;
     for (; fields->name != NULL && name != NULL; fields++) {
         if (strcmp(fields->name, name) == 0) return;
+        assert(count < FIELDS_MAX);
+        names[count++] = fields->name;
     }
     if (name == NULL) {
         tycho__definition_refuse(L, reading, NULL, "there is a field%s whose name is a %s", where,
                                  luaL_typename(L, -2));
+    }
+    const char *near = tycho__nearest(name, names, count);
+    if (near != NULL) {
+        tycho__definition_refuse(L, reading, name, "there is no field '%s'%s (did you mean '%s'?)",
+                                 name, where, near);
     }
     tycho__definition_refuse(L, reading, name, "there is no field '%s'%s", name, where);
 }

@@ -189,13 +189,14 @@ static int add_boundary(struct loading *loading, const struct tycho__deployed *d
     return TYCHO_OK;
 }
 
+/* What no deployment wrote is passed over: it came before there were scripts to refuse it. */
 static int take_history_event(struct loading *loading, tycho_cursor *cursor,
                               const tycho_event *event) {
     struct tycho__deployed deployed;
     tycho_bytes stream;
     int status = tycho_cursor_stream(cursor, &stream);
     if (status != TYCHO_OK || !tycho__same(stream, tycho__scripts_stream())) return status;
-    if (tycho__deployed_parse(event->data, &deployed) != TYCHO_OK) return TYCHO_OK; /* not ours */
+    if (tycho__deployed_parse(event->data, &deployed) != TYCHO_OK) return TYCHO_OK;
     const char *kind = tycho_script_kind_name(TYCHO_EVENT_TYPE);
     if (!tycho__same(deployed.kind, tycho__text_of(kind, strlen(kind)))) return TYCHO_OK;
     return add_boundary(loading, &deployed, event->position);

@@ -145,6 +145,9 @@ void tycho__definition_read(lua_State *L, int first, void *reading);
 int tycho__definition_refuse(lua_State *L, struct tycho__reading *reading, const char *field,
                              const char *format, ...);
 
+/* The first line, from the constructor's on, that sets a field of this name; 0: none. */
+int64_t tycho__definition_line(const struct tycho__definition *definition, const char *field);
+
 /* Memory that lives as long as the definition, zeroed. Raises in Lua when there is none. */
 void *tycho__definition_keep(lua_State *L, struct tycho__definition *definition, size_t size);
 tycho_bytes tycho__definition_text(lua_State *L, struct tycho__definition *definition, int index);

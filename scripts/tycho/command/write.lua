@@ -176,6 +176,10 @@ function delete.run(arguments, output)
     failure.raise(1, ("%q is a route: it leads to %q"):format(stream, leads_to),
       "name the stream itself; the own entries of the old name go with --raw")
   end
+  if stream == "$scripts" and #store:scripts() > 0 then
+    failure.raise(1, "the stream $scripts is the history of deployed scripts",
+      "take scripts away with: tycho deploy --remove KIND/NAME")
+  end
   local count = store:read():stream(stream):raw():count()
   if count == 0 and (leads_to or store:stream_metadata(stream) == nil) then
     failure.raise(4, ("there is no stream %q"):format(stream), "see: tycho streams")

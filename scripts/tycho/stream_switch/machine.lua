@@ -24,8 +24,8 @@
 ---   verify(row)          (may be missing) refuses to switch when the sources lost what was linked
 ---   finish(batch, row)   adds the last links
 ---   closes_routes        (may be missing) the routes that lead to the sources become closed ones
----   explain(err, tries)  raises what the refusal of a batch means; true: the last batch is tried
----                        again
+---   explain(err, tries)  raises what the refusal of a batch means; true: it is made anew. With
+---                        `tries`, it was the last batch
 ---   cancel(switch)       takes out what was linked, and the row
 local check = require "tycho.check"
 local core = require "tycho.core"
@@ -143,8 +143,7 @@ end
 local function copy(row)
   local result = {}
   for name, value in pairs(row) do
-    if type(value) == "table" then value = table.move(value, 1, #value, 1, {}) end
-    result[name] = value
+    result[name] = type(value) == "table" and copy(value) or value
   end
   return result
 end
@@ -191,8 +190,7 @@ local function link(self, most)
   end)
   if ok then return end
   check_refused(self, err)
-  self.plan:explain(err)
-  error(err, 0)
+  if not self.plan:explain(err) then error(err, 0) end
 end
 
 --- The last batch: what is left, and all names. Too late, it changed nothing and is tried again.

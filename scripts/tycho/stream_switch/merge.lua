@@ -2,20 +2,18 @@
 --- of positions, as far as each source is in that order itself: within a source nothing changes
 --- places.
 ---
---- The row has {kind, sources, phase, forward, base, done, first, last, seen, seen_id}: the target
---- was at the revision `base` when it began, and its last entry had the revision `seen` before the
---- last chunk was linked; of each source all entries before the revision `first` are done, the last
---- of them with the id `last`. Others may go on writing to the target. An event that the target has
---- already is not linked again. What is taken out of a source after it was linked stays in the
---- target.
+--- The row has {kind, sources, phase, forward, base, done, first, last, own}: the target was at the
+--- revision `base` when it began; of each source all entries before the revision `first` are done,
+--- the last of them with the id `last`; for `own` see links.lua. Others may go on writing to the
+--- target. An event that the target has already is not linked again. What is taken out of a source
+--- after it was linked stays in the target.
 local check = require "tycho.check"
 local core = require "tycho.core"
+local links = require "tycho.stream_switch.links"
 local machine = require "tycho.stream_switch.machine"
 local names = require "tycho.stream_switch.names"
 
 core.own()
-
-local UNLINK_MAX = 1000
 
 local Merge = { kind = "merge" }
 Merge.__index = Merge
@@ -63,6 +61,7 @@ function Merge:begin(row)
   return {
     kind = "merge", sources = self.sources, phase = "linking", forward = self.forward, done = 0,
     base = self.store:stream_version(self.target, { raw = true }), first = first, last = last,
+    own = {},
   }
 end
 
@@ -116,13 +115,7 @@ end
 
 --- That nobody deleted the target, or a source and wrote to it again, since the last chunk.
 local function check_streams(self, row)
-  local is_gone = row.done > 0 and self.store:stream_version(self.target, { raw = true }) == -1
-  if is_gone or row.seen and names.is_replaced(self.store, self.target, row.seen, row.seen_id) then
-    check.refuse("condition_failed", ("the stream %q was deleted while it was merged into"):format(
-      self.target), "cancel the merge, and begin it again")
-  end
-  local last = self.store:read():stream(self.target):raw():last()
-  if last then row.seen, row.seen_id = last.revision, last.id end
+  links.check(self.store, row, "merged")
   for index, source in ipairs(row.sources) do
     if names.is_replaced(self.store, source, row.first[index] - 1, row.last[index]) then
       check.refuse("condition_failed", ("the stream %q was deleted while it was merged"):format(
@@ -140,7 +133,8 @@ function Merge:link(batch, row, count)
     row.first[index], row.last[index] = event.revision + 1, event.id
   end)
   row.done = row.done + #ids
-  if #ids > 0 then batch:link(self.target, ids, { raw = true, on_duplicate = "skip" }) end
+  links.add(self.store, batch, row,
+    { name = self.target, target = self.target, ids = ids, look = self.looks })
 end
 
 function Merge:finish(batch, row)
@@ -148,9 +142,14 @@ function Merge:finish(batch, row)
   local sources = {}
   for index, source in ipairs(row.sources) do sources[index] = { source, row.first[index] } end
   batch:link_merged(sources, self.target, { raw = true, on_duplicate = "skip" })
+  row.own = nil
 end
 
 function Merge:explain(err)
+  if err.code == "event_duplicated_in_stream" then
+    self.looks = true
+    return true
+  end
   if err.code == "condition_failed" then
     check.refuse("condition_failed", ("the routes of %s were changed meanwhile"):format(
       self:title()), "see tycho route list, and call again")
@@ -160,23 +159,11 @@ end
 
 -- ---------------------------------------------------------------- cancelling
 
---- The links behind `base` of what the sources have; a stream that has nothing left goes as a
---- whole, so that its revisions begin at 0 again.
+--- A target that has nothing left goes as a whole, so that its revisions begin at 0 again.
 function Merge:cancel(switch, row)
-  local ids = {}
-  for event in self.store:read():stream(self.target):raw():from_revision(row.base):each() do
-    for index, source in ipairs(row.sources) do
-      local revision = event.is_link and self.store:revision(event.id, source, { raw = true })
-      if revision and revision < row.first[index] then
-        ids[#ids + 1] = event.id
-        break
-      end
-    end
-  end
-  for first = 1, #ids, UNLINK_MAX do
-    local part = table.move(ids, first, math.min(first + UNLINK_MAX - 1, #ids), 1, {})
-    machine.commit(switch, row, function(batch) batch:unlink(self.target, part, { raw = true }) end)
-  end
+  row.done = 0
+  for index in ipairs(row.sources) do row.first[index], row.last[index] = 0, "" end
+  links.unlink(switch, self.store, row)
   local count, version = names.facts(self.store, self.target)
   local metadata = self.store:stream_metadata(self.target, { raw = true })
   machine.commit(switch, nil, function(batch)

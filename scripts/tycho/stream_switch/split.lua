@@ -1,13 +1,15 @@
 --- The plan of a split: a rule says for each event of the source into which stream it is linked.
 ---
---- The row has {kind, sources = {source}, phase, forward, linked, first, last, rule_version}: all
---- entries before the revision `first` went through the rule, the last of them with the id `last`.
+--- The row has {kind, sources = {source}, phase, forward, linked, first, last, rule_version, own}:
+--- all entries before the revision `first` went through the rule, the last of them with the id
+--- `last`; for `own` see links.lua.
 ---
 --- The rule is Lua and cannot run under the writer lock, so the last batch is conditional on the
 --- source's version and is made anew when a publisher was faster. When that goes on, what came in
 --- between is linked into the default stream, where all that is published later goes anyway.
 local check = require "tycho.check"
 local core = require "tycho.core"
+local links = require "tycho.stream_switch.links"
 local machine = require "tycho.stream_switch.machine"
 local names = require "tycho.stream_switch.names"
 
@@ -50,7 +52,7 @@ function Split:begin(row)
   end
   return {
     kind = "split", sources = { self.source }, phase = "linking", forward = self.forward,
-    linked = 0, first = 0, last = "", rule_version = self.rule_version,
+    linked = 0, first = 0, last = "", rule_version = self.rule_version, own = {},
   }
 end
 
@@ -86,33 +88,49 @@ local function apply_rule(self, event)
       event.position, event.revision, problem), "mend the rule and call again")
 end
 
---- Adds links for the next entries, at most `count`, that a snapshot has.
-local function add_links(self, batch, row, count)
-  if names.is_replaced(self.store, self.source, row.first - 1, row.last) then
-    check.refuse("condition_failed", ("the stream %q was deleted while it was split"):format(
-      self.source), "cancel the split, and begin it again")
-  end
-  local order, ids = {}, {}
+--- That nobody deleted a target, or the source and wrote to it again, since the last chunk.
+local function check_streams(self, row)
+  links.check(self.store, row, "split")
+  if not names.is_replaced(self.store, self.source, row.first - 1, row.last) then return end
+  check.refuse("condition_failed", ("the stream %q was deleted while it was split"):format(
+    self.source), "cancel the split, and begin it again")
+end
+
+--- The next entries, at most `count`, that a snapshot has, by the stream that a rule names: calls
+--- take(stream, ids, target), where `target` is the stream that the name leads to.
+local function each_part(self, row, count, take)
+  local order, parts = {}, {}
   local entries = self.store:read():stream(self.source):raw():from_revision(row.first - 1)
   for event in entries:limit(math.max(count, 1)):each() do
     local stream = apply_rule(self, event)
-    if stream and not ids[stream] then
-      order[#order + 1], ids[stream] = stream, {}
+    row.first, row.last = event.revision + 1, event.id
+    if stream then
+      local target = stream == self.target and stream or names.resolve(self.store, stream)
+      if not parts[target] then
+        order[#order + 1], parts[target] = target, { stream = stream, ids = {} }
+      end
+      table.insert(parts[target].ids, event.id)
+      row.linked = row.linked + 1
     end
-    if stream then table.insert(ids[stream], event.id) end
-    row.linked, row.first = row.linked + (stream and 1 or 0), event.revision + 1
-    row.last = event.id
   end
-  for _, stream in ipairs(order) do
-    batch:link(stream, ids[stream], { on_duplicate = "skip", raw = stream == self.target })
-  end
+  for _, target in ipairs(order) do take(parts[target].stream, parts[target].ids, target) end
 end
 
-function Split:link(batch, row, count) add_links(self, batch, row, count) end
+function Split:link(batch, row, count)
+  check_streams(self, row)
+  each_part(self, row, count, function(stream, ids, target)
+    links.add(self.store, batch, row,
+      { name = stream, target = target, ids = ids, look = self.looks })
+  end)
+end
 
 function Split:finish(batch, row)
+  check_streams(self, row)
   local version = self.store:stream_version(self.source, { raw = true })
-  add_links(self, batch, row, version + 1 - row.first)
+  each_part(self, row, version + 1 - row.first, function(stream, ids)
+    batch:link(stream, ids, { on_duplicate = "skip", raw = stream == self.target })
+  end)
+  row.own = nil
   if self.late then
     batch:link_range(self.source, row.first, nil, self.target, { raw = true,
       on_duplicate = "skip" })
@@ -127,6 +145,10 @@ function Split:explain(err, tries)
     self.late = tries >= LATE and self.forward
     return true
   end
+  if err.code == "event_duplicated_in_stream" then
+    self.looks = true
+    return true
+  end
   if err.code == "condition_failed" then
     check.refuse("condition_failed", ("the routes of %q were changed meanwhile"):format(
       self.source), "see tycho route list, and call again")
@@ -134,27 +156,9 @@ function Split:explain(err, tries)
   return false
 end
 
---- Takes out what the rule links, chunk by chunk from the end, as far as it was done.
 function Split:cancel(switch, row)
-  local chunk = 1000
-  while row.first > 0 do
-    local from = math.max(row.first - chunk, 0)
-    local order, ids = {}, {}
-    local entries = self.store:read():stream(self.source):raw():from_revision(from - 1)
-    for event in entries:to_revision(row.first):each() do
-      local stream = apply_rule(self, event)
-      local is_linked = stream and names.resolve(self.store, stream) ~= event.stream
-        and self.store:revision(event.id, stream)
-      if is_linked then
-        if not ids[stream] then order[#order + 1], ids[stream] = stream, {} end
-        table.insert(ids[stream], event.id)
-      end
-    end
-    row.first = from
-    machine.commit(switch, row, function(batch)
-      for _, stream in ipairs(order) do batch:unlink(stream, ids[stream]) end
-    end)
-  end
+  row.linked, row.first, row.last = 0, 0, ""
+  links.unlink(switch, self.store, row)
   machine.commit(switch, nil, function() end)
 end
 

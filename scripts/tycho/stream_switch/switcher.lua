@@ -9,10 +9,10 @@
 ---   local processed, is_switched                             -- in a process or thread of its own
 ---   repeat processed, is_switched = switch:catchup(processed) until is_switched
 ---
---- The lock closes both races: nothing is published between the look that finds the source at its
---- end and the move of the pointer, and no publisher writes to where the pointer led before. That
---- holds for those who publish through a switcher with the same lock and pointer, and for nobody
---- else: store:rename needs neither, and everybody follows.
+--- The lock closes both races: nothing is published between the look that finds the end of the
+--- source and the move of the pointer, and no publisher writes to where the pointer led before.
+--- That holds for those who publish through a switcher with the same lock and pointer, and for
+--- nobody else: store:rename needs neither, and everybody follows.
 ---
 --- A catch-up that was killed begins anew with catchup(nil): what is linked already is left out.
 local check = require "tycho.check"
@@ -95,9 +95,22 @@ function Switcher:link(event)
   self.store:link(self.target, event.id, { on_duplicate = "skip" })
 end
 
+--- Links a chunk with one commit: with one for each event, a few publishers would outrun it for
+--- ever. Who has put a `link` of his own into the switcher gets each event.
+local function link_all(self, events)
+  if self.link ~= Switcher.link then
+    for _, event in ipairs(events) do self:link(event) end
+    return
+  end
+  local ids = {}
+  for index, event in ipairs(events) do ids[index] = event.id end
+  if #ids > 0 then self.store:link(self.target, ids, { on_duplicate = "skip" }) end
+end
+
 --- One round: links the next chunk behind the event with the id `processed` (nil: from the first
---- one on), or moves the pointer when there is none. Gives the id of the last event that is linked,
---- and whether the switch is done.
+--- one on). A chunk that is not full is the last: it is linked under the lock, and the pointer is
+--- moved, because under publishers that never pause there is always something left to link. Gives
+--- the id of the last event that is linked, and whether the switch is done.
 ---@param processed? string
 ---@return string? processed, boolean is_switched
 function Switcher:catchup(processed)
@@ -106,14 +119,15 @@ function Switcher:catchup(processed)
     local spec = self.store:read():stream(self.source):limit(self.chunk)
     if processed then spec = spec:from(processed) end
     local found = spec:all()
-    if #found == 0 then self.pointer:set(self.target) end
+    if #found < self.chunk then
+      link_all(self, found)
+      self.pointer:set(self.target)
+    end
     return found
   end)
-  for _, event in ipairs(events) do
-    self:link(event)
-    processed = event.id
-  end
-  return processed, #events == 0
+  local is_switched = #events < self.chunk
+  if not is_switched then link_all(self, events) end
+  return #events > 0 and events[#events].id or processed, is_switched
 end
 
 return { new = new }
