@@ -157,6 +157,25 @@ static void old_events_are_upcast_when_they_are_read(void **state) {
                    "the type has this name now");
 }
 
+static void versions_are_known_though_the_history_was_deleted(void **state) {
+    fixture *f = *state;
+    tycho_batch *batch;
+    append(f->store, "s", "T", "{ n = 1 }");
+    deploy(f->store, "return event_type { name = 'T', version = 2,\n"
+                     "upcast = { function(data) return { n = data.n + 1 } end } }");
+    append(f->store, "s", "T", "{ n = 5 }");
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_delete_stream(batch, text("$scripts"), 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+    append(f->store, "other", "ScriptDeployed", "'not one of ours'");
+    append(f->store, "$scripts", "ScriptDeployed", "'nor this'");
+    deploy(f->store, "return event_type { name = 'T', version = 3, upcast = {\n"
+                     "function(data) return { n = data.n + 1 } end,\n"
+                     "function(data) return { n = data.n * 10 } end } }");
+    assert_read(f->store, "T", 0, "T {\"n\":20}; T {\"n\":50}");
+}
+
 static void an_upcaster_that_fails_is_told_with_the_position(void **state) {
     fixture *f = *state;
     tycho_cursor *cursor;
@@ -438,6 +457,7 @@ int main(void) {
         TEST(an_event_type_checks_and_tags),
         TEST(a_refusal_has_its_facts),
         TEST(old_events_are_upcast_when_they_are_read),
+        TEST(versions_are_known_though_the_history_was_deleted),
         TEST(an_upcaster_that_fails_is_told_with_the_position),
         TEST(followers_are_served_upcast_events),
         TEST(linkers_link_what_they_read),

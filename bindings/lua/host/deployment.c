@@ -17,6 +17,7 @@ struct entry {
 
 struct tycho_deployment {
     struct tycho__rules *rules;
+    int64_t history; /* the last revision of "$scripts" under these rules */
     struct entry **entries;
     size_t count;
 };
@@ -25,12 +26,27 @@ static int no_memory(void) {
     return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a deployment");
 }
 
+/* The rules, and what is expected of the history: each deployment changes both. */
+static int look(tycho_store *store, tycho_deployment *deployment) {
+    uint64_t version = 0;
+    for (;;) {
+        int status = tycho__store_rules(store, &deployment->rules);
+        if (status != TYCHO_OK) return status;
+        status = tycho_stream_version(store, tycho__scripts_stream(), TYCHO_RAW,
+                                      &deployment->history);
+        if (status == TYCHO_OK) status = tycho_rules_version(store, &version);
+        if (status == TYCHO_OK && version == deployment->rules->version) return TYCHO_OK;
+        tycho__rules_release(deployment->rules);
+        if (status != TYCHO_OK) return status;
+    }
+}
+
 int tycho_deployment_open(tycho_store *store, tycho_deployment **out) {
     if (out == NULL) return tycho__script_fail(TYCHO_MISUSE, "no place to put the deployment");
     *out = NULL;
     tycho_deployment *deployment = calloc(1, sizeof *deployment);
     if (deployment == NULL) return no_memory();
-    int status = tycho__store_rules(store, &deployment->rules);
+    int status = look(store, deployment);
     if (status == TYCHO_OK) {
         *out = deployment;
     } else {
@@ -274,7 +290,7 @@ static int write_entry(const struct entry *entry, struct tycho_buffer *buffer, t
 
 int tycho_deployment_write(tycho_deployment *deployment, tycho_batch *batch) {
     struct tycho_buffer buffer = {NULL, 0, 0, 0};
-    int64_t expected = deployment->rules->history; /* -1 is TYCHO_EXPECT_NONE, too */
+    int64_t expected = deployment->history; /* -1 is TYCHO_EXPECT_NONE, too */
     int status = TYCHO_OK;
     for (size_t i = 0; i < deployment->count; i++) {
         const struct entry *entry = deployment->entries[i];

@@ -224,26 +224,30 @@ static int add_boundary(struct loading *loading, const struct tycho__deployed *d
     return TYCHO_OK;
 }
 
-/* What no deployment wrote is passed over: it came before there were scripts to refuse it. */
-static int take_history_event(struct loading *loading, const tycho_event *event) {
+static int take_history_event(struct loading *loading, tycho_cursor *cursor,
+                              const tycho_event *event) {
     struct tycho__deployed deployed;
-    if (!tycho__same(event->type, tycho__text_of("ScriptDeployed", 14))) return TYCHO_OK;
-    if (tycho__deployed_parse(event->data, &deployed) != TYCHO_OK) return TYCHO_OK;
+    tycho_bytes stream;
+    int status = tycho_cursor_stream(cursor, &stream);
+    if (status != TYCHO_OK || !tycho__same(stream, tycho__scripts_stream())) return status;
+    if (tycho__deployed_parse(event->data, &deployed) != TYCHO_OK) return TYCHO_OK; /* not ours */
     const char *kind = tycho_script_kind_name(TYCHO_EVENT_TYPE);
     if (!tycho__same(deployed.kind, tycho__text_of(kind, strlen(kind)))) return TYCHO_OK;
     return add_boundary(loading, &deployed, event->position);
 }
 
+/* From the log, which keeps what is unlinked from the stream or deleted with it. */
 static int take_history(struct loading *loading) {
-    const tycho_read read = {.size = sizeof read,
-                             .stream = tycho__scripts_stream(),
-                             .flags = TYCHO_READ_RAW | TYCHO_READ_STORED};
+    const tycho_bytes type = tycho__text_of("ScriptDeployed", 14);
+    const tycho_query_item item = {.types = &type, .type_count = 1};
+    const tycho_query query = {&item, 1};
+    const tycho_read read = {.size = sizeof read, .flags = TYCHO_READ_STORED, .query = &query};
     tycho_cursor *cursor;
     tycho_event event;
     int status = tycho_cursor_open(loading->store, &read, &cursor);
     if (status != TYCHO_OK) return status;
     while ((status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
-        status = take_history_event(loading, &event);
+        status = take_history_event(loading, cursor, &event);
         if (status != TYCHO_OK) break;
     }
     tycho_cursor_close(cursor);
@@ -384,10 +388,6 @@ static int load_once(struct loading *loading, bool *is_torn) {
     int status = tycho_rules_version(loading->store, &rules->version);
     if (status == TYCHO_OK && rules->version != 0) status = take_rows(loading);
     if (status == TYCHO_OK) status = take_history(loading);
-    if (status == TYCHO_OK) {
-        status = tycho_stream_version(loading->store, tycho__scripts_stream(), TYCHO_RAW,
-                                      &rules->history);
-    }
     if (status == TYCHO_OK) status = tycho_rules_version(loading->store, &after);
     *is_torn = status == TYCHO_OK && after != rules->version;
     return status == TYCHO_OK && !*is_torn ? make_concerns(rules) : status;

@@ -42,7 +42,6 @@ struct tycho__rules {
     struct tycho__concern others;       /* types that no script names */
     struct tycho__boundary *boundaries; /* by position */
     size_t boundary_count;
-    int64_t history;                /* the last revision of "$scripts" */
     bool changes_reads;             /* has former names, or versions above 1 */
     struct tycho__failure *failure; /* why a script cannot be compiled; NULL: all can */
     struct tycho__broken *broken;   /* those that cannot */

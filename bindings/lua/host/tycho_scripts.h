@@ -131,9 +131,9 @@ TYCHO_API void tycho_script_about_get(const tycho_script *script, tycho_script_a
 **   - an event "ScriptDeployed" or "ScriptRemoved" with the data { hash, kind, name, source,
 **     version } in the stream "$scripts", on the condition that nothing else was deployed meanwhile
 **     (WRONG_EXPECTED_VERSION of "$scripts": plan anew). That stream is the history. Positions of
-**     its events tell under which version an event was written, so nothing may be removed from it:
-**     an event of type T belongs to the version that was deployed last before its position; before
-**     the first deployment, to version 1. */
+**     these events in the log, which keeps them whatever is done to the stream, tell under which
+**     version an event was written: under the one that was deployed last before its position;
+**     before the first deployment, under version 1. */
 
 enum tycho_change_kind {
     TYCHO_CHANGE_NEW = 1,
