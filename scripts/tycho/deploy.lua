@@ -33,12 +33,15 @@ function deploy.list(store)
   return list
 end
 
---- What was deployed and removed, from the first on; of one script, when it is named.
+--- What was deployed and removed, from the first on; of one script, when it is named. From the log,
+--- so that nothing is missing that was taken out of the stream.
 function deploy.history(store, kind, name)
   local list = {}
-  for event in store:read():raw():stored():stream(HISTORY):each() do
+  local read = store:read():stored():of_type("ScriptDeployed", "ScriptRemoved")
+  for event in read:each() do
     local data = event.data
-    local is_one = type(data) == "table" and KINDS[data.kind] and data.name and data.version
+    local is_one = event.stream == HISTORY and type(data) == "table" and KINDS[data.kind]
+      and data.name and data.version
     if is_one and (kind == nil or kind == data.kind) and (name == nil or name == data.name) then
       list[#list + 1] = {
         change = event.type == "ScriptRemoved" and "removed" or "deployed",

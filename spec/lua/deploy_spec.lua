@@ -362,8 +362,11 @@ return linker {
       store:append("$scripts", { type = "ScriptDeployed", data = { version = 1 } })
     end)
     unchanged(store, "invalid_argument", function() store:append("$scripts", { type = "Note" }) end)
-    assert.equal(100, store:last_event("o").data.cents)
+    store:append("elsewhere", { type = "ScriptDeployed", data = store:last_event("$scripts").data })
     assert.equal(1, #store:script_history())
+    store:delete_stream("$scripts")
+    assert.equal(1, #store:script_history())
+    assert.equal(100, store:last_event("o").data.cents)
   end)
 
   it("gets its scripts back from the history", function()
