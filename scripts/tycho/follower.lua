@@ -22,12 +22,14 @@ local function box_of(self)
 end
 
 --- Only what comes. A link may come of an event that has been there for long, so that in a stream
---- revisions say what is new.
+--- revisions say what is new. A name without a stream may lead later to one that has a history:
+--- then it is what is published from now on.
 local function from_end(spec, store)
   local state = specification.state(spec, store)
-  if not state.stream then return spec:from_position(store:head()) end
+  local head = store:head()
+  if not state.stream then return spec:from_position(head) end
   local last = specification.new(store, { stream = state.stream, raw = state.raw }):last()
-  return last and spec:from_revision(last.revision) or spec
+  return last and spec:from_revision(last.revision) or spec:from_position(head)
 end
 
 local function describe(store, options)

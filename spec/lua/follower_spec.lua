@@ -73,6 +73,18 @@ describe("a follower", function()
     assert.same({ "8" }, served(empty))
   end)
 
+  it("follows only what comes to a name that leads to a stream with a history later", function()
+    local store = fresh()
+    publish(store, "old", { "1", "2" })
+    local follower = store:follow { stream = "name", from_position = "end" }
+    publish(store, "old", { "3" })
+    assert.same({}, served(follower))
+    store:set_route("name", "old")
+    assert.same({ "3" }, served(follower))
+    publish(store, "name", { "4" })
+    assert.same({ "4" }, served(follower))
+  end)
+
   it("goes on from a key, also behind a rename", function()
     local store = fresh()
     publish(store, "old", { "1", "2", "3" })
