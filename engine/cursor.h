@@ -114,8 +114,8 @@ enum { TYCHO__KEY_SIZE = 26, TYCHO__PLACE_SIZE = 46 };
 /* The place of a follower, and its key: 0 u8 2 (version), 1 u8 0 (order), 2 left, 10 next,
 ** 18 passed, 26 floor, 34 name, 42 u32 stream. A reader who resumes from it where the name leads to
 ** the same stream goes on at `next`; in another stream behind the event at `passed`, or, where that
-** is not in it, with the entries of higher positions; in a stream of the same name that was deleted
-** and written again from its beginning. */
+** is not in it, at `next` when it looks like an image, else with the entries of higher positions;
+** in a stream of the same name that was deleted and written again from its beginning. */
 typedef struct tycho__place {
     uint64_t left;   /* of the limit; UINT64_MAX: no limit */
     uint64_t next;   /* the first ordinal that was not looked at */

@@ -341,20 +341,44 @@ static bool is_place(tycho_bytes key) {
     return key.size == TYCHO__PLACE_SIZE && *(const uint8_t *)key.data == TYCHO__PLACE_KEY;
 }
 
+/* Whether a stream looks like an image of the one that was passed through: what it has in front of
+** the place, or else behind it, that one has at the same revision. */
+static int is_image(tycho__txn *txn, const tycho__list *stream, const tycho__place *place,
+                    bool *result) {
+    tycho__list old;
+    tycho__entries walk;
+    tycho__entry own, other;
+    *result = false;
+    int status = tycho__list_read(txn, TYCHO__STREAM, place->stream, &old);
+    if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
+    if (status != TYCHO_OK || old.count == 0) return status;
+    tycho__entries_begin(&walk, txn, stream);
+    status = place->next == 0 ? TYCHO_END : tycho__entries_back(&walk, place->next - 1, &own);
+    if (status == TYCHO_END) status = tycho__entries_from(&walk, place->next, &own);
+    if (status == TYCHO_OK) {
+        tycho__entries_begin(&walk, txn, &old);
+        status = tycho__entries_from(&walk, own.ordinal, &other);
+    }
+    *result = status == TYCHO_OK && own.ordinal == other.ordinal && own.position == other.position;
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
 /* Goes on in another stream than the one that was passed through. */
 static int move_over(tycho_cursor *c, tycho__txn *txn, const tycho__list *stream,
                      const tycho__place *place) {
     tycho__event_view event;
     tycho__entry entry;
+    bool is_same = false;
     if (place->passed == 0) return TYCHO_OK;
     int status = tycho__event_load(txn, place->passed, &event);
     if (status == TYCHO_OK) status = tycho__entry_find(txn, stream, &event, &entry);
-    if (status == TYCHO_OK) {
-        keep_above(c, entry.ordinal);
-    } else if (status == TYCHO_NOT_FOUND || status == TYCHO_CORRUPT) {
-        c->position_low = place->passed + 1;
-    }
-    return status == TYCHO_NOT_FOUND || status == TYCHO_CORRUPT ? TYCHO_OK : status;
+    if (status == TYCHO_OK) keep_above(c, entry.ordinal);
+    if (status != TYCHO_NOT_FOUND && status != TYCHO_CORRUPT) return status;
+    status = is_image(txn, stream, place, &is_same);
+    if (is_same && place->next > c->low) c->low = place->next;
+    uint64_t floor = is_same ? place->floor : place->passed;
+    if (floor > 0) c->position_low = floor + 1;
+    return status == TYCHO_CORRUPT ? TYCHO_OK : status;
 }
 
 /* Goes on at the place of a follower; see cursor.h. */

@@ -583,9 +583,11 @@ TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_
 **     AS_OF, a snapshot. `limit` is good: after so many events comes END. from_id and from_revision
 **     say where it starts; from_position and from_time hold all the time.
 **   - The name of a stream is resolved anew each time, so that a renamed stream is followed to its
-**     target: behind the event that was served last, or, where the target does not have it, with
-**     the events of higher positions. A stream that is deleted and written to again is served from
-**     its new beginning. Events that are unlinked or truncated before they were read are not
+**     target: behind the event that was served last. Where the target does not have that, it goes
+**     on behind its revision when the entry in front of it (or, without one, behind it) is at the
+**     same revision in both streams, as after a rename; else, and when the old stream is deleted,
+**     with the events of higher positions. A stream that is deleted and written to again is served
+**     from its new beginning. Events that are unlinked or truncated before they were read are not
 **     served; it reads up to 1,024 ahead.
 **   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
 typedef struct tycho_follower tycho_follower;

@@ -85,6 +85,46 @@ describe("a follower", function()
     assert.same({ "4" }, served(follower))
   end)
 
+  it("loses nothing by a rename when what it served last was taken out", function()
+    for _, take_out in ipairs { "unlink", "truncate", "unlink in the target" } do
+      local store = fresh()
+      publish(store, "x", { "x1", "x2" })
+      publish(store, "a", { "a1", "a2", "a3" })
+      local follower = store:follow { stream = "a" }
+      assert.same({ "a1", "a2", "a3" }, served(follower))
+      local key = follower:key()
+      if take_out == "unlink" then store:unlink("a", "a3") end
+      if take_out == "truncate" then store:truncate("a", 3) end
+      store:link("a", { "x2", "x1" })
+      store:rename { source = "a", target = "b" }
+      if take_out == "unlink in the target" then store:unlink("b", "a3") end
+      publish(store, "a", { "a4" })
+      assert.same({ "x2", "x1", "a4" }, served(follower), take_out)
+      assert.same({ "x2", "x1", "a4" }, served(store:follow { stream = "a", resume = key }))
+      store:unlink("b", "a4")
+      store:link("b", "x1", { on_duplicate = "skip" })
+      publish(store, "x", { "x3" })
+      store:link("b", "x3")
+      store:rename { source = "b", target = "c" }
+      assert.same({ "x3" }, served(follower), take_out)
+    end
+  end)
+
+  it("goes by positions where another stream is no image", function()
+    local store = fresh()
+    publish(store, "a", { "1" })
+    publish(store, "b", { "2", "3" })
+    store:link("c", { "1", "3" })
+    store:set_route("name", "a")
+    local follower = store:follow { stream = "name" }
+    publish(store, "a", { "4" })
+    assert.same({ "1", "4" }, served(follower))
+    store:unlink("a", "4")
+    publish(store, "c", { "5" })
+    store:set_route("name", "c")
+    assert.same({ "5" }, served(follower))
+  end)
+
   it("goes on from a key, also behind a rename", function()
     local store = fresh()
     publish(store, "old", { "1", "2", "3" })
