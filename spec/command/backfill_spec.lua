@@ -62,6 +62,16 @@ describe("tycho backfill", function()
     assert.equal("e1 e3", ids("read town-Oslo"))
   end)
 
+  it("is advised by tycho deploy, where events would be left out", function()
+    assert.equal("new        linker/by_city 1\ndeployed: 1 new\n"
+      .. "older events are not linked by linker/by_city: tycho backfill by_city\n",
+      tycho:must("deploy " .. file))
+    tycho:must("publish sales Sold '{\"city\": \"Oslo\"}' --id e4")
+    assert.equal("e4", ids("read city-Oslo"))
+    tycho:must("backfill by_city")
+    assert.equal("e1 e3 e4", ids("read city-Oslo"))
+  end)
+
   it("prints its status as JSON", function()
     assert.same({ {
       name = "by_city", version = 1, phase = "done", is_beside = false, is_deployed = true,

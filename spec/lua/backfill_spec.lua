@@ -252,6 +252,27 @@ describe("store:backfill", function()
     check(V2)
   end)
 
+  it("refuses to end when the linker was deployed while it was at work", function()
+    fill(store, 1, 3000)
+    for _, case in ipairs { { V1, V1 }, { V2, V1 } } do
+      local is_begun = false
+      local err = refusal.with("condition_failed", store.backfill, store, {
+        source = case[1], chunk = 400, progress = function(status)
+          if is_begun or status.phase ~= "linking" then return end
+          is_begun = true
+          store:deploy { sources = case[2] }
+        end,
+      })
+      assert.matches("another version", err.message)
+      store:backfill { linker = "by_customer", cancel = true }
+      store:deploy { remove = "linker/by_customer" }
+    end
+    for name in store:streams { prefix = "customer-" } do store:delete_stream(name) end
+    store:delete_stream("paid")
+    store:backfill { source = V2 }
+    check(V2)
+  end)
+
   it("refuses what may not be deployed", function()
     fill(store, 1, 10)
     store:deploy { sources = V2 }

@@ -267,6 +267,14 @@ static int read_progress(tycho_backfill *b) {
     return status;
 }
 
+static int refuse_changed(const tycho_backfill *b) {
+    return tycho__script_fail(
+        TYCHO_CONDITION_FAILED,
+        "another version of \"%.*s\" was deployed, or it was removed, since its "
+        "back-fill was begun: cancel it, and begin again",
+        (int)b->about.name.size, (const char *)b->about.name.data);
+}
+
 /* Refuses to go on when what it replaces is not what it was. */
 static int check_old(const tycho_backfill *b) {
     const struct tycho__progress *progress = &b->progress;
@@ -274,11 +282,18 @@ static int check_old(const tycho_backfill *b) {
     bool is_new_there = b->is_deployed && !progress->is_beside;
     if (progress->phase != TYCHO_BACKFILL_LINKING) return TYCHO_OK;
     if (tycho__same(old, text(progress->old_hash)) && !is_new_there) return TYCHO_OK;
-    return tycho__script_fail(
-        TYCHO_CONDITION_FAILED,
-        "another version of \"%.*s\" was deployed, or it was removed, since its "
-        "back-fill was begun: cancel it, and begin again",
-        (int)b->about.name.size, (const char *)b->about.name.data);
+    return refuse_changed(b);
+}
+
+/* The same before the last batch, for what was deployed since it was opened. */
+static int check_plan(const tycho_backfill *b, const tycho_deployment *deployment) {
+    uint32_t expected = TYCHO_CHANGE_NEW;
+    tycho_change change;
+    tycho_deployment_get(deployment, 0, &change);
+    if (b->old != NULL) expected = TYCHO_CHANGE_CHANGED;
+    if (b->is_deployed) expected = TYCHO_CHANGE_UNCHANGED;
+    bool is_same = b->old == NULL || tycho__same(change.old_source, b->old_about.source);
+    return change.change == expected && is_same ? TYCHO_OK : refuse_changed(b);
 }
 
 /* The plan of the deployment: refused here, or in the last batch. */
@@ -435,6 +450,7 @@ static int commit_last(tycho_backfill *b) {
     int status = plan(b, &deployment);
     next.phase = b->progress.is_beside ? TYCHO_BACKFILL_MENDING : TYCHO_BACKFILL_DONE;
     struct last last = {.b = b, .phase = next.phase};
+    if (status == TYCHO_OK) status = check_plan(b, deployment);
     if (status == TYCHO_OK) status = tycho__backfill_begin(b);
     if (status == TYCHO_OK) status = tycho_deployment_write(deployment, b->batch);
     if (status == TYCHO_OK) {

@@ -2,10 +2,9 @@
 **
 ** What a stream will be is its links and those beside it, less those that are taken out, in the
 ** order of positions. It is put together while others write to the stream; the batch that exchanges
-** it is completed, with nobody else writing, by what came behind. Of a stream with more entries than
-** fit into a batch, the first ones are linked into a further stream beside, and from there, in C,
-** into the new one. A stream with home events keeps its entries: links are added behind, and taken
-** out.
+** it is completed, with nobody else writing, by what came behind. When it has more entries than fit
+** into a batch, the first ones are linked into a further stream beside, and from there, in C, into
+** the new one. A stream with home events keeps its entries: links are added behind, and taken out.
 */
 #include <inttypes.h>
 #include <stdio.h>

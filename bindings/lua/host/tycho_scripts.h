@@ -299,11 +299,11 @@ typedef struct tycho_backfill_status {
 TYCHO_API int tycho_backfill_open(tycho_store *store, const tycho_backfill_options *options,
                                   tycho_backfill **backfill);
 
-/* One batch: links the next `chunk` events (0: 5,000; at most 10,000), or is the last one, or mends;
-** a large stream is mended in several. TYCHO_END: there was nothing left to do. Errors: REJECTED (the linker fails at an old event, with
-** its position; or it may not be deployed any more), CONDITION_FAILED (another process has gone on
-** with it, or another version was deployed), TOO_LARGE, and those of reading and of a commit; it
-** stands where it stood. */
+/* One batch: links the next `chunk` events (0: 5,000; at most 10,000), or is the last one, or mends
+** (a large stream in several). TYCHO_END: there was nothing left to do. Errors: REJECTED (the
+** linker fails at an old event, with its position; or it may not be deployed any more),
+** CONDITION_FAILED (another process has gone on with it, or another version was deployed),
+** TOO_LARGE, and those of reading and of a commit; it stands where it stood. */
 TYCHO_API int tycho_backfill_step(tycho_backfill *backfill, size_t chunk);
 
 /* Gives it up: the steps that follow take out what was linked. CONDITION_FAILED when the linker is

@@ -67,6 +67,19 @@ local function refuse(plan, advice)
 end
 
 --- Deploys, prints the plan and what was done.
+-- Linkers that were deployed over events which they have not linked.
+local function advise_backfill(store, output, plan)
+  local first = store:read():stored():first()
+  if not first or first.stream == "$scripts" then return end
+  for _, line in ipairs(plan) do
+    if line.kind == "linker" and (line.change == "new" or line.change == "changed") then
+      local word = line.name:find("^[%w%-_.:@]+$") and line.name or input.quote(line.name)
+      output:write(("older events are not linked by %s: tycho backfill %s\n"):format(key_of(line),
+        word))
+    end
+  end
+end
+
 local function carry_out(arguments, output, options)
   options.dry_run = arguments.dry_run
   local store <close> = shared.open(arguments, arguments.dry_run and "read_only" or "create")
@@ -89,6 +102,7 @@ local function carry_out(arguments, output, options)
   local is_idle = count_of(plan, "unchanged") == #plan
   local done = is_idle and "nothing to deploy" or arguments.dry_run and "would deploy" or "deployed"
   output:write(done, ": ", summary(plan), "\n")
+  if not arguments.dry_run and not options.restore then advise_backfill(store, output, plan) end
 end
 
 local deploy = { name = "deploy" }
