@@ -367,7 +367,8 @@ function Store:wait(position, timeout) end
 ---@field stream? string
 ---@field types? string|string[]
 ---@field tags? string|string[]
----@field from_position? integer|"end"   exclusive; "end": only what comes; of the log while there is no stream
+--- exclusive; "end": only what comes; of the log while there is no stream
+---@field from_position? integer|"end"
 ---@field resume? string             a key of an earlier follower
 ---@field caught_up? fun(follower: tycho.Follower)   called each time all there was has been served
 ---@class tycho.Follower
