@@ -30,6 +30,8 @@ LUA_LMOD ?= $(PREFIX)/share/lua/5.4
 BUILD ?= build
 SANITIZE ?=
 TIME ?= 60
+ROUNDS ?= 20
+SEED ?=
 FILE ?=
 DEMO ?= build/demo
 
@@ -95,7 +97,7 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs demo check bench bench-full asan tsan \
-  fuzz property lint deps install uninstall dist clean help always
+  fuzz property rename-rounds lint deps install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -264,6 +266,10 @@ demo: all ## import this machine's dpkg log and this repository's history; FILE=
 property: all ## random histories against the model: STEPS=100000 SEED=...
 	@$(if $(STEPS),STEPS=$(STEPS)) $(if $(SEED),SEED=$(SEED)) $(LUA) /usr/bin/busted --ignore-lua spec/property
 
+rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 SEED=...
+	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
+	  $(LUA) spec/fault/rename_rounds.lua $(ROUNDS) $(SEED)
+
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \
 	  $(LUA_CFLAGS) $(TYCHO_CFLAGS) $$file || exit 1; done
@@ -306,5 +312,5 @@ clean: ## remove what was built
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
-	  awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	  awk -F'|' '{ printf "%-21s %s\n", $$1, $$2 }'
 	@echo "  variables: CC CFLAGS LDFLAGS PREFIX DESTDIR LIBDIR INCLUDEDIR PKG_CONFIG LUA"

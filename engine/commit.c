@@ -181,6 +181,7 @@ static int apply_group(tycho__txn *txn, struct request *group, uint64_t *applied
         int status = check_rules(txn, request);
         if (status == TYCHO_OK) status = check_locks(txn, request->batch);
         if (status == TYCHO_OK) status = tycho__apply(txn, request->batch);
+        tycho__recent_let_go(txn);
         if (status != TYCHO_OK) {
             set_verdict(request, status);
             clear_results(request->batch);
@@ -212,21 +213,31 @@ static int judge_commit(tycho__env *env, uint64_t sequence, int status) {
                        why);
 }
 
+/* Events and links ever made. */
+static uint64_t entries_made(const tycho__txn *txn) {
+    return txn->state.head + txn->state.links_made;
+}
+
 /* `*sequence` is that of the last batch when something was committed, else 0. */
 static int commit_group(tycho__env *env, struct request *group, uint64_t *applied,
                         uint64_t *sequence) {
     tycho__txn txn;
+    uint64_t added;
     int status;
     *sequence = 0;
     do {
         status = tycho__txn_write(env, strictest_sync(group), &txn);
         if (status != TYCHO_OK) return status;
-        status = tycho__settle_when_due(&txn);
+        added = entries_made(&txn);
+        status = tycho__settle_begin_when_due(&txn);
         if (status == TYCHO_OK) status = apply_group(&txn, group, applied);
         if (status == TYCHO_BUSY) tycho__txn_abort(&txn);
     } while (status == TYCHO_BUSY);
     if (status == TYCHO_OK && txn.is_changed && txn.state.garbage > 0) {
         status = tycho__sweep(&txn, SWEEP_ENTRIES);
+    }
+    if (status == TYCHO_OK && txn.is_changed) {
+        status = tycho__settle_along(&txn, entries_made(&txn) - added);
     }
     if (status != TYCHO_OK || !txn.is_changed) {
         tycho__txn_abort(&txn);
@@ -317,6 +328,33 @@ static int submit(tycho_store *store, tycho_batch *batch, bool is_own) {
     return request.status;
 }
 
+/* Leads without a batch; false when another thread leads. */
+static bool take_lead(struct tycho__writer *writer) {
+    pthread_mutex_lock(&writer->mutex);
+    bool is_leader = !writer->has_leader;
+    writer->has_leader = true;
+    pthread_mutex_unlock(&writer->mutex);
+    return is_leader;
+}
+
+static void give_lead(struct tycho__writer *writer) {
+    pthread_mutex_lock(&writer->mutex);
+    finish_group(writer, NULL, NULL);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+bool tycho__commit_try_enter(tycho__env *env) {
+    if (!env->can_write || !take_lead(env->writer)) return false;
+    if (tycho__gate_try_enter(&env->gate)) return true;
+    give_lead(env->writer);
+    return false;
+}
+
+void tycho__commit_leave(tycho__env *env) {
+    tycho__gate_leave(&env->gate);
+    give_lead(env->writer);
+}
+
 static void settle_alone(tycho_store *store) {
     tycho__txn txn;
     if (tycho__txn_write(store->env, store->options.sync, &txn) != TYCHO_OK) return;
@@ -335,19 +373,12 @@ void tycho__commit_settle(tycho_store *store) {
     bool is_worth = tycho__is_worth_settling(&reading->state);
     tycho__txn_done(reading);
     if (!is_worth) return;
-    struct tycho__writer *writer = env->writer;
-    pthread_mutex_lock(&writer->mutex);
-    bool is_leader = !writer->has_leader;
-    writer->has_leader = true;
-    pthread_mutex_unlock(&writer->mutex);
-    if (!is_leader) return;
+    if (!take_lead(env->writer)) return;
     if (tycho__gate_enter(&env->gate, SETTLE_WAIT_MS) == TYCHO_OK) {
         settle_alone(store);
         tycho__gate_leave(&env->gate);
     }
-    pthread_mutex_lock(&writer->mutex);
-    finish_group(writer, NULL, NULL);
-    pthread_mutex_unlock(&writer->mutex);
+    give_lead(env->writer);
 }
 
 /* ---------------------------------------------------------------- public */

@@ -2,6 +2,8 @@
 #ifndef TYCHO__COMMIT_H
 #define TYCHO__COMMIT_H
 
+#include <stdbool.h>
+
 #include "base.h"
 
 struct tycho__env;
@@ -14,6 +16,10 @@ struct tycho_store;
 /* When a process goes away: settles what is recent, if that is much, so that the next opening is
 ** quick. Best effort: nothing depends on it. */
 void tycho__commit_settle(struct tycho_store *store);
+
+/* The write path for something that is no batch, without waiting: false when anybody is there. */
+bool tycho__commit_try_enter(struct tycho__env *env);
+void tycho__commit_leave(struct tycho__env *env);
 
 /* Commits a batch of the engine's own: with a flush, past hooks and deployed scripts. */
 struct tycho_batch;

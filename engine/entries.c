@@ -120,8 +120,9 @@ void tycho__entries_begin(tycho__entries *entries, tycho__txn *txn, const tycho_
     entries->txn = txn;
     entries->list = *list;
     entries->count = 0;
-    entries->boundary =
-        list->kind == TYCHO__STREAM ? list->next - list->recent : txn->state.settled + 1;
+    entries->boundary = list->kind == TYCHO__STREAM
+                            ? list->next - list->recent
+                            : tycho__recent_begin(txn, list->kind, list->number);
 }
 
 static uint64_t ordinal_at(const tycho__entries *e, uint32_t index) {
@@ -155,14 +156,14 @@ static int load_block(tycho__entries *e, uint64_t base, tycho_bytes value) {
 
 /* Loads a run of recent entries: from the ordinal on, or up to it. TYCHO_END. */
 static int load_recent(tycho__entries *e, uint64_t ordinal, bool forward) {
-    tycho__recent_entry run[TYCHO__RUN];
+    tycho__recent_run run;
     _Static_assert((int)TYCHO__RUN <= (int)TYCHO__BLOCK, "a run is loaded like a block");
-    tycho__recent_list wanted = {.kind = e->list.kind, .number = e->list.number};
-    tycho__txn *txn = e->txn;
-    e->count = tycho__recent_run(txn->recent, &txn->state, &wanted, forward, ordinal, run);
+    tycho__recent_wanted wanted = {e->list.kind, e->list.number, forward, ordinal};
+    tycho__recent_find(e->txn, &wanted, &run);
+    e->count = run.count;
     if (e->count == 0) return TYCHO_END;
-    e->base = run[0].ordinal;
-    for (uint32_t i = 0; i < e->count; i++) e->values[i] = run[i].value;
+    e->base = run.base;
+    memcpy(e->values, run.values, run.count * sizeof run.values[0]);
     return TYCHO_OK;
 }
 

@@ -153,7 +153,7 @@ static void free_env(tycho__env *env) {
     if (env->mdb != NULL) mdb_env_close(env->mdb);
     for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
     tycho__lists_free(env->kept_lists);
-    tycho__recent_release(env->recent);
+    tycho__recent_forget(env);
     pthread_mutex_destroy(&env->recent_mutex);
     pthread_mutex_destroy(&env->pool_mutex);
     free(env->path);

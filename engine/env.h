@@ -48,20 +48,25 @@ typedef struct tycho__state {
     uint64_t rules;               /* version of the deployed scripts; 0: none */
     uint64_t settled;             /* events up to this position are in the indexes (recent.h) */
     uint64_t links_settled;       /* links up to this number are */
-    uint64_t settlements;         /* how often that was moved */
-    uint64_t recent_size;         /* bytes of the records behind `settled` */
+    uint64_t settlements;         /* how often any of these was moved */
+    uint64_t recent_size;         /* bytes of the records behind what is settled or being settled */
     uint64_t tokens;              /* of locks, reserved so far: none above was ever given */
     uint64_t scripts;             /* deployed */
-    uint64_t spare[6];
+    uint64_t settling;            /* so many events behind `settled` are being settled */
+    uint64_t links_settling;      /* and so many links */
+    uint64_t moved_kind;          /* how far that is: they are in the tables up to this kind */
+    uint64_t moved_number;        /* and number */
+    uint64_t spare[2];
     uint64_t checksum;
 } tycho__state;
 
 typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
 struct tycho__writer; /* commit.c */
-struct tycho__recent; /* recent.c */
-struct tycho__watch;  /* watch.c */
-struct tycho__locks;  /* lock.c */
+struct tycho__generation; /* generation.h */
+struct tycho__pending;    /* pending.h */
+struct tycho__watch;      /* watch.c */
+struct tycho__locks;      /* lock.c */
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -93,8 +98,8 @@ struct tycho__env {
     _Atomic uint64_t rules;                   /* as last seen; TYCHO__UNSEEN: not yet */
     struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
-    pthread_mutex_t recent_mutex;             /* of the pointer */
-    struct tycho__recent *recent;
+    pthread_mutex_t recent_mutex;             /* of the pointers */
+    struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
     atomic_size_t recent_slots; /* of the tables of the next one, a power of 2 */
     tycho__env *next; /* in the registry */
 };
@@ -130,9 +135,11 @@ struct tycho__txn {
     bool is_changed; /* something was written: the transaction cannot go on after a refusal */
     tycho__state state;
     struct tycho__lists *lists;
-    struct tycho__recent *recent;     /* what is not settled; NULL: not asked for, or nothing */
-    bool is_settled;                  /* nothing is */
-    struct tycho__recent *shared; /* of a write transaction: where an abort has to take out */
+    struct tycho__generation *generations[2]; /* what is not settled (recent.c) */
+    bool has_generations;                     /* they were asked for */
+    struct tycho__generation *shared; /* of a write transaction: where an abort has to take out */
+    uint32_t held;                    /* so many additions since that was locked; 0: it is not */
+    struct tycho__pending *pending;   /* links that are not written yet */
 };
 
 /* BUSY when all reader slots are taken. */

@@ -43,7 +43,7 @@ static int count_in(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint64_t po
                     tycho__recent_item *item) {
     tycho__list *list;
     int status = tycho__list_make(txn, kind, name, &list);
-    if (status == TYCHO_OK) tycho__list_append(list, position, 0, item);
+    if (status == TYCHO_OK) tycho__list_append(list, position, item);
     return status;
 }
 
@@ -68,16 +68,16 @@ static int enter_lists(tycho__txn *txn, tycho__list *stream, tycho__event_view *
     for (uint8_t i = 0; i < event->tag_count && status == TYCHO_OK; i++) {
         tycho_bytes tag = tycho__tag_next(&names);
         status = count_in(txn, TYCHO__TAG, tag, event->position, &items[count++]);
-        if (status == TYCHO_OK) tags[i] = (uint32_t)items[count - 1].number;
+        if (status == TYCHO_OK) tags[i] = items[count - 1].list->number;
     }
     if (status != TYCHO_OK) return status;
-    event->type_number = (uint32_t)items[0].number;
+    event->type_number = items[0].list->number;
     if (stream != NULL) {
         if (stream->count == 0) txn->state.streams++;
         txn->state.entries++;
-        tycho__list_append(stream, event->position, 0, &items[count++]);
+        tycho__list_append(stream, event->position, &items[count++]);
     }
-    return tycho__recent_put(txn, items, count, event);
+    return tycho__recent_put_event(txn, items, count, event);
 }
 
 static int append_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream,

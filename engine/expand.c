@@ -94,8 +94,9 @@ static int add_link(expansion *x, tycho_bytes name) {
     }
     int status = find_target(x, name, &target);
     if (status != TYCHO_OK) return status;
-    const uint8_t *last = target->ordinals.data + target->ordinals.size - 4;
-    if (target->count > 0 && tycho__load32(last) == x->ordinal) return TYCHO_OK; /* named twice */
+    const tycho__buffer *known = &target->ordinals;
+    bool is_twice = target->count > 0 && tycho__load32(known->data + known->size - 4) == x->ordinal;
+    if (is_twice) return TYCHO_OK;
     status = tycho__buffer_reserve(&target->ordinals, 4);
     if (status != TYCHO_OK) return status;
     tycho__write32(&target->ordinals, x->ordinal);

@@ -185,6 +185,10 @@ int tycho__gate_enter(tycho__gate *gate, uint32_t timeout_ms) {
     return tycho__fail(TYCHO_TIMEOUT, "another process has been writing for %u ms", timeout_ms);
 }
 
+bool tycho__gate_try_enter(tycho__gate *gate) {
+    return gate->locks_fd >= 0 && set_lock(gate, WRITING, F_WRLCK);
+}
+
 void tycho__gate_leave(tycho__gate *gate) {
     unlock(gate, WRITING);
 }

@@ -42,6 +42,9 @@ void tycho__gate_unlock_opening(tycho__gate *gate);
 int tycho__gate_enter(tycho__gate *gate, uint32_t timeout_ms);
 void tycho__gate_leave(tycho__gate *gate);
 
+/* Byte 1 without waiting: false when another process has it, and after a failure, too. */
+bool tycho__gate_try_enter(tycho__gate *gate);
+
 /* Byte 2, waiting up to 10 s. BUSY. */
 int tycho__gate_lock_table(tycho__gate *gate);
 void tycho__gate_unlock_table(tycho__gate *gate);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "apply.h"
+#include "pending.h"
 #include "settle.h"
 
 static int refuse_duplicate(tycho_batch *batch, const tycho__list *stream,
@@ -20,33 +21,36 @@ static int refuse_duplicate(tycho_batch *batch, const tycho__list *stream,
                        (const char *)batch->receipt.event_id.data);
 }
 
+/* TYCHO_NOT_FOUND when the event is to be linked; TYCHO_OK when it is there already and that is
+** fine. What is behind all that the stream ever had needs no looking. */
+static int look_for(tycho__txn *txn, tycho_batch *batch, const tycho__list *stream,
+                    uint64_t position, uint8_t flags) {
+    tycho__event_view event;
+    tycho__entry entry;
+    if (position > stream->highest) return TYCHO_NOT_FOUND;
+    int status = tycho__event_load(txn, position, &event);
+    if (status == TYCHO_OK) status = tycho__entry_find(txn, stream, &event, &entry);
+    if (status != TYCHO_OK || (flags & TYCHO_SKIP_DUPLICATES) != 0) return status;
+    return refuse_duplicate(batch, stream, &event);
+}
+
 /* Links the event at a position behind the last entry of the stream. */
 static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, uint64_t position,
                       uint8_t flags, tycho_result *result) {
-    tycho__event_view event;
-    tycho__entry entry;
-    int status = tycho__event_load(txn, position, &event);
-    if (status != TYCHO_OK) return status;
-    status = tycho__entry_find(txn, stream, &event, &entry);
-    if (status == TYCHO_OK) {
-        if ((flags & TYCHO_SKIP_DUPLICATES) != 0) return TYCHO_OK;
-        return refuse_duplicate(batch, stream, &event);
-    }
+    int status = look_for(txn, batch, stream, position, flags);
     if (status != TYCHO_NOT_FOUND) return status;
-    uint64_t revision = stream->next, link = ++txn->state.links_made;
+    uint64_t revision = stream->next;
+    txn->state.links_made++;
     if (result->count == 0) result->first_revision = (int64_t)revision;
     if (stream->count == 0) txn->state.streams++;
-    tycho__recent_item items[2] = {
-        {0},
-        {.kind = TYCHO__WAY_BACK, .number = position, .entry = {stream->number, revision, link}},
-    };
+    tycho__recent_item item;
     txn->is_changed = true; /* the list in memory counts the link from here on */
-    tycho__list_append(stream, position, link, &items[0]);
+    tycho__list_append(stream, position, &item);
     txn->state.links++;
     txn->state.entries++;
     result->count++;
-    status = tycho__pending_put(txn, link, stream->number, revision, position);
-    return status == TYCHO_OK ? tycho__recent_put(txn, items, 2, NULL) : status;
+    status = tycho__pending_add(txn, stream->number, revision, position);
+    return status == TYCHO_OK ? tycho__recent_put_link(txn, &item) : status;
 }
 
 int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,

@@ -1,32 +1,35 @@
 /* list.c - names, rows of lists, and the lists that a write transaction has in memory.
 **
-** The memory is one table, open addressing, twice: by (kind, number) and by (kind, name). Lists are
-** allocated one by one. After a commit the environment keeps them for the next write transaction,
-** which takes them over when nobody else has committed in between; so a process that writes alone
-** looks up the names and rows of its streams, types and tags once (for up to KEPT_LISTS of them,
-** some 260 bytes each). Nothing outlives an abort.
+** The memory is one table, open addressing, twice: by (kind, number) and by (kind, name). Lists lie
+** in an arena. After a commit the environment keeps them for the next write transaction, which
+** takes them over when nobody else has committed in between; so a process that writes alone looks
+** up the names and rows of its streams, types and tags once (for up to KEPT_LISTS of them, some 260
+** bytes each). Nothing outlives an abort.
 */
 #include "list.h"
 
-#include "recent.h"
-
 #include <stdlib.h>
 
-enum { HEAD = 48, FIRST_SLOTS = 64, KEPT_LISTS = 262144 };
+#include "arena.h"
+#include "recent.h"
 
-/* The hash beside the pointer saves most visits to lists that are not the one. */
-struct name_slot {
-    uint64_t hash;
+enum { HEAD = 56, FIRST_SLOTS = 64, KEPT_LISTS = 262144, PREFETCHED_LISTS = 16384 };
+
+/* What is beside the pointer saves visits to lists that are not the one: the hash of the name, or
+** kind << 32 | number. */
+struct slot {
+    uint64_t key;
     tycho__list *list;
 };
 
 struct tycho__lists {
-    tycho__list **by_number;
-    struct name_slot *by_name;
+    struct slot *by_number;
+    struct slot *by_name;
     tycho__list **all;   /* in no order */
     tycho__list **dirty; /* to be written; has room for all */
     size_t dirty_count;
-    size_t slots; /* of each table, a power of 2 */
+    tycho__arena arena; /* of lists and their names; tails have memory of their own */
+    size_t slots;       /* of each table, a power of 2 */
     size_t count;
     unsigned halvings;
 };
@@ -54,6 +57,7 @@ int tycho__list_parse(tycho__list *list, uint8_t kind, uint32_t number, tycho_by
     list->first = tycho__load64(from + 24);
     list->tail_base = tycho__load64(from + 32);
     list->tail_last = tycho__load64(from + 40);
+    list->highest = tycho__load64(from + 48);
     list->name = tycho__bytes(from + HEAD, from[7]);
     list->tail = from + HEAD + from[7];
     list->tail_size = row.size - HEAD - from[7];
@@ -78,6 +82,7 @@ int tycho__list_write(tycho__txn *txn, const tycho__list *list) {
     tycho__store64(row + 24, list->first);
     tycho__store64(row + 32, list->tail_base);
     tycho__store64(row + 40, list->tail_last);
+    tycho__store64(row + 48, list->highest);
     tycho__copy(row + HEAD, list->name);
     tycho__copy(row + HEAD + list->name.size, tycho__bytes(list->tail, list->tail_size));
     tycho__store32(row,
@@ -88,9 +93,8 @@ int tycho__list_write(tycho__txn *txn, const tycho__list *list) {
 
 /* ---------------------------------------------------------------- memory */
 
-static size_t number_slot(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
-    uint64_t hash = (row_seed(kind, number) + 1) * 0x9e3779b97f4a7c15u;
-    return (size_t)(hash >> 32) & (lists->slots - 1);
+static size_t number_slot(const struct tycho__lists *lists, uint64_t key) {
+    return (size_t)((key + 1) * 0x9e3779b97f4a7c15u >> 32) & (lists->slots - 1);
 }
 
 static uint64_t name_hash(uint8_t kind, tycho_bytes name) {
@@ -98,40 +102,84 @@ static uint64_t name_hash(uint8_t kind, tycho_bytes name) {
 }
 
 static tycho__list *find_number(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
+    uint64_t key = row_seed(kind, number);
     if (lists == NULL) return NULL;
-    for (size_t i = number_slot(lists, kind, number);; i = (i + 1) & (lists->slots - 1)) {
-        tycho__list *list = lists->by_number[i];
-        if (list == NULL || (list->number == number && list->kind == kind)) return list;
+    for (size_t i = number_slot(lists, key);; i = (i + 1) & (lists->slots - 1)) {
+        const struct slot *slot = &lists->by_number[i];
+        if (slot->list == NULL || slot->key == key) return slot->list;
     }
 }
 
-static tycho__list *find_name(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
-    if (lists == NULL) return NULL;
-    uint64_t hash = name_hash(kind, name);
+/* The list among those of a hash that has the name; NULL when there is none. */
+static tycho__list *find_hash(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name,
+                              uint64_t hash) {
     size_t mask = lists->slots - 1;
     for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
         tycho__list *list = lists->by_name[i].list;
         if (list == NULL) return NULL;
-        if (lists->by_name[i].hash != hash) continue;
+        if (lists->by_name[i].key != hash) continue;
         bool is_live = (list->flags & TYCHO__LIST_DELETED) == 0;
         if (is_live && list->kind == kind && tycho__equal(list->name, name)) return list;
     }
 }
 
+static tycho__list *find_name(const struct tycho__lists *lists, uint8_t kind, tycho_bytes name) {
+    return lists == NULL ? NULL : find_hash(lists, kind, name, name_hash(kind, name));
+}
+
+/* Four steps over all names, so that the processor fetches for all of them at once. */
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count) {
+    const struct tycho__lists *lists = txn->lists;
+    const struct slot *slots[TYCHO__PREFETCH];
+    uint64_t hashes[TYCHO__PREFETCH];
+    assert(count <= TYCHO__PREFETCH);
+    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = name_hash(TYCHO__STREAM, names[i]);
+        slots[i] = &lists->by_name[hashes[i] & (lists->slots - 1)];
+        __builtin_prefetch(slots[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i]->key != hashes[i]) slots[i] = NULL;
+        if (slots[i] == NULL || slots[i]->list == NULL) continue;
+        __builtin_prefetch(slots[i]->list, 1);
+        __builtin_prefetch((const uint8_t *)slots[i]->list + 64, 1);
+        __builtin_prefetch((const uint8_t *)slots[i]->list + 128, 1);
+    }
+    for (size_t step = 0; step < 2; step++) {
+        for (size_t i = 0; i < count; i++) {
+            if (slots[i] != NULL) tycho__recent_prefetch(txn, slots[i]->list, step);
+        }
+    }
+}
+
+void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step) {
+    const struct tycho__lists *lists = txn->lists;
+    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    const struct slot *slot = &lists->by_number[number_slot(lists, row_seed(kind, number))];
+    if (step == 0) {
+        __builtin_prefetch(slot);
+    } else if (slot->list != NULL) {
+        __builtin_prefetch(slot->list, 1);
+        __builtin_prefetch((const uint8_t *)slot->list + 64, 1);
+        __builtin_prefetch((const uint8_t *)slot->list + 128, 1);
+    }
+}
+
 static void enter(struct tycho__lists *lists, tycho__list *list, uint64_t hash) {
     size_t mask = lists->slots - 1;
-    size_t i = number_slot(lists, list->kind, list->number);
-    while (lists->by_number[i] != NULL) i = (i + 1) & mask;
-    lists->by_number[i] = list;
+    uint64_t key = row_seed(list->kind, list->number);
+    size_t i = number_slot(lists, key);
+    while (lists->by_number[i].list != NULL) i = (i + 1) & mask;
+    lists->by_number[i] = (struct slot){key, list};
     i = (size_t)hash & mask;
     while (lists->by_name[i].list != NULL) i = (i + 1) & mask;
-    lists->by_name[i].list = list;
-    lists->by_name[i].hash = hash;
+    lists->by_name[i] = (struct slot){hash, list};
 }
 
 static void free_tables(struct tycho__lists *lists) {
-    free(lists->by_number);
-    free(lists->by_name);
+    tycho__table_free(lists->by_number, lists->slots, sizeof *lists->by_number);
+    tycho__table_free(lists->by_name, lists->slots, sizeof *lists->by_name);
     free(lists->all);
     free(lists->dirty);
 }
@@ -149,8 +197,8 @@ static struct tycho__lists *new_tables(size_t slots) {
     struct tycho__lists *lists = calloc(1, sizeof *lists);
     if (lists == NULL) return NULL;
     lists->slots = slots;
-    lists->by_number = calloc(slots, sizeof *lists->by_number);
-    lists->by_name = calloc(slots, sizeof *lists->by_name);
+    lists->by_number = tycho__table_make(slots, sizeof *lists->by_number);
+    lists->by_name = tycho__table_make(slots, sizeof *lists->by_name);
     lists->all = calloc(slots / 2 + 1, sizeof *lists->all);
     lists->dirty = calloc(slots / 2 + 1, sizeof *lists->dirty);
     if (lists->by_number != NULL && lists->by_name != NULL && lists->all != NULL &&
@@ -162,9 +210,9 @@ static struct tycho__lists *new_tables(size_t slots) {
     return NULL;
 }
 
-static void move_list(struct tycho__lists *to, const struct name_slot *slot) {
+static void move_list(struct tycho__lists *to, const struct slot *slot) {
     to->all[to->count++] = slot->list;
-    enter(to, slot->list, slot->hash);
+    enter(to, slot->list, slot->key);
 }
 
 /* Makes room for one more list. */
@@ -179,50 +227,52 @@ static int grow(tycho__txn *txn) {
     for (size_t i = 0; old != NULL && i < old->dirty_count; i++) {
         lists->dirty[lists->dirty_count++] = old->dirty[i];
     }
-    if (old != NULL) free_tables(old);
-    free(old);
+    if (old != NULL) {
+        lists->arena = old->arena;
+        lists->halvings = old->halvings;
+        free_tables(old);
+        free(old);
+    }
     txn->lists = lists;
     return TYCHO_OK;
 }
 
-static void free_list(tycho__list *list) {
-    free((void *)(uintptr_t)list->tail);
-    free(list);
+/* A copy of a list, with its name but without its tail. NULL without memory. */
+static tycho__list *copy_list(struct tycho__lists *lists, const tycho__list *list) {
+    tycho__list *copy = tycho__arena_take(&lists->arena, sizeof *copy + list->name.size);
+    if (copy == NULL) return NULL;
+    *copy = *list;
+    tycho__copy(copy + 1, list->name);
+    copy->name = tycho__bytes(copy + 1, list->name.size);
+    copy->tail = NULL;
+    copy->tail_capacity = 0;
+    return copy;
 }
 
-/* Frees every second list, another half each time; all of them without memory. */
+/* Keeps every second list, another half each time; none of them without memory. */
 static struct tycho__lists *halve(struct tycho__lists *old) {
     struct tycho__lists *lists = new_tables(old->slots);
-    if (lists == NULL) {
-        tycho__lists_free(old);
-        return NULL;
+    bool has_memory = lists != NULL;
+    if (has_memory) lists->halvings = old->halvings + 1;
+    for (size_t i = 0; i < old->slots && has_memory; i++) {
+        struct slot slot = old->by_name[i];
+        if (slot.list == NULL || (slot.key >> (24 + old->halvings % 32) & 1) == 0) continue;
+        slot.list = copy_list(lists, slot.list);
+        has_memory = slot.list != NULL;
+        if (has_memory) move_list(lists, &slot);
     }
-    lists->halvings = old->halvings + 1;
-    for (size_t i = 0; i < old->slots; i++) {
-        struct name_slot *slot = &old->by_name[i];
-        if (slot->list == NULL) continue;
-        if ((slot->hash >> (24 + old->halvings % 32) & 1) != 0) {
-            move_list(lists, slot);
-        } else {
-            free_list(slot->list);
-        }
-    }
-    free_tables(old);
-    free(old);
-    return lists;
+    tycho__lists_free(old);
+    if (has_memory) return lists;
+    tycho__lists_free(lists);
+    return NULL;
 }
 
 /* Takes a copy of `list`, with its name but without its tail, into the memory. */
 static int keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept) {
     int status = grow(txn);
     if (status != TYCHO_OK) return status;
-    tycho__list *copy = malloc(sizeof *copy + list->name.size);
+    tycho__list *copy = copy_list(txn->lists, list);
     if (copy == NULL) return no_memory();
-    *copy = *list;
-    tycho__copy(copy + 1, list->name);
-    copy->name = tycho__bytes(copy + 1, list->name.size);
-    copy->tail = NULL;
-    copy->tail_capacity = 0;
     txn->lists->all[txn->lists->count++] = copy;
     enter(txn->lists, copy, name_hash(copy->kind, copy->name));
     copy->is_dirty = false;
@@ -320,8 +370,9 @@ void tycho__lists_keep(tycho__txn *txn) {
 
 void tycho__lists_free(struct tycho__lists *lists) {
     if (lists == NULL) return;
-    for (size_t i = 0; i < lists->count; i++) free_list(lists->all[i]);
+    for (size_t i = 0; i < lists->count; i++) free((void *)(uintptr_t)lists->all[i]->tail);
     free_tables(lists);
+    tycho__arena_free(&lists->arena);
     free(lists);
 }
 
@@ -359,7 +410,6 @@ int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list 
 }
 
 int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list) {
-    tycho__recent *recent;
     tycho__list *kept = find_number(txn->lists, kind, number);
     if (kept != NULL && !lacks_tail(kept)) {
         *list = *kept;
@@ -367,9 +417,13 @@ int tycho__list_read(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list
     }
     int status = tycho__list_row(txn, kind, number, list);
     if (status != TYCHO_OK || kind > TYCHO__TAG) return status;
-    status = tycho__recent_of(txn, &recent);
+    status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;
-    list->recent = tycho__recent_count(recent, &txn->state, kind, number);
+    list->recent = tycho__recent_count(txn, kind, number);
+    if (txn->is_write) {
+        uint64_t highest = tycho__recent_highest(txn, kind, number);
+        if (highest > list->highest) list->highest = highest;
+    }
     list->count += list->recent;
     if (kind == TYCHO__STREAM) list->next += list->recent;
     return TYCHO_OK;
@@ -456,16 +510,13 @@ static int spill_tail(tycho__txn *txn, tycho__list *list) {
     return TYCHO_OK;
 }
 
-void tycho__list_append(tycho__list *list, uint64_t position, uint64_t link,
-                        tycho__recent_item *item) {
+void tycho__list_append(tycho__list *list, uint64_t position, tycho__recent_item *item) {
     bool is_stream = list->kind == TYCHO__STREAM;
     item->list = list;
-    item->kind = list->kind;
-    item->number = list->number;
-    item->entry.ordinal = is_stream ? list->next : position;
-    item->entry.value = position << 1 | (link != 0 ? 1 : 0);
-    item->entry.link = link;
+    item->ordinal = is_stream ? list->next : position;
+    item->position = position;
     if (is_stream) list->next++;
+    if (position > list->highest) list->highest = position;
     list->count++;
     list->recent++;
 }
@@ -480,6 +531,7 @@ int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uin
     if (list->tail_count == 0) list->tail_base = ordinal;
     list->tail_size += tycho__entry_encode(tail + list->tail_size, value, list->tail_last);
     list->tail_last = value >> 1;
+    if (list->tail_last > list->highest) list->highest = list->tail_last;
     list->tail_count++;
     tycho__list_touch(txn, list);
     return TYCHO_OK;

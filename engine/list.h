@@ -40,6 +40,7 @@ typedef struct tycho__list {
     uint64_t first;
     uint64_t tail_base;
     uint64_t tail_last;
+    uint64_t highest; /* no entry has or had a higher position */
     uint32_t tail_count;
     tycho_bytes name;
     const uint8_t *tail;
@@ -47,8 +48,8 @@ typedef struct tycho__list {
     size_t tail_capacity; /* of a tail that may be changed; 0: a view, or not loaded (in memory) */
     bool is_dirty;        /* in memory: to be written at commit */
     bool is_scratch;      /* not in memory: its changer writes it */
-    struct tycho__recent_list *recent_list; /* in memory: where its recent entries are, in */
-    uint64_t recent_serial;                 /* the object of this number (recent.c) */
+    struct tycho__recent_list *recent_list; /* in memory: where its newest entries are, in */
+    uint64_t recent_serial;                 /* the generation of this number */
 } tycho__list;
 
 typedef struct tycho__entry {
@@ -72,11 +73,9 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
 int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list);
 int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
 
-/* Describes and counts an entry behind the last, which the caller then puts (recent.h). `link` is
-** the number of the link, 0 for an appended event. */
+/* Describes and counts an entry behind the last, which the caller then puts (recent.h). */
 struct tycho__recent_item;
-void tycho__list_append(tycho__list *list, uint64_t position, uint64_t link,
-                        struct tycho__recent_item *item);
+void tycho__list_append(tycho__list *list, uint64_t position, struct tycho__recent_item *item);
 
 /* Adds an entry to the row; for settle.c. */
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);
@@ -106,6 +105,14 @@ int tycho__list_delete(tycho__txn *txn, tycho__list *list);
 /* Gives a list in memory a tail of its own, to be changed; and takes it away when it is written. */
 int tycho__list_load_tail(tycho__txn *txn, tycho__list *list);
 void tycho__list_drop_tail(tycho__list *list);
+
+/* Fetches the lists of streams of these names, and where their next entries go, into the caches of
+** the processor, when there are so many that they are not. */
+enum { TYCHO__PREFETCH = 16 };
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count);
+
+/* The same for one list by its number, in two steps, 0 and 1. */
+void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step);
 
 /* Notes that a list was changed. */
 void tycho__list_touch(tycho__txn *txn, tycho__list *list);

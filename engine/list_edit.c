@@ -166,6 +166,7 @@ int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position) {
     block.count++;
     list->count++;
     if (position >= list->next) list->next = position + 1;
+    if (position > list->highest) list->highest = position;
     if (block.count > TYCHO__BLOCK) return store_split(txn, list, &block);
     return store(txn, list, &block);
 }

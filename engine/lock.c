@@ -37,6 +37,7 @@ struct tycho_lock {
     tycho__lock_table *table;
     uint32_t slot; /* in it */
     uint64_t hash, token;
+    const int *is_cancelled; /* NULL: nobody can */
     tycho__hold hold;
     tycho_lock *next; /* in the list */
 };
@@ -128,12 +129,20 @@ static double seconds_since(int64_t time) {
     return (double)(tycho_now() - time) / 1e6;
 }
 
+static bool is_cancelled(const tycho_lock *lock) {
+    return lock->is_cancelled != NULL && __atomic_load_n(lock->is_cancelled, __ATOMIC_ACQUIRE) != 0;
+}
+
 static int fail_timeout(const tycho_lock *lock, int64_t timeout_ms, tycho_lock_info *owner) {
     const char *name = lock->hold.name;
     tycho_lock_info other;
     uint64_t awaited;
     long long waited = (long long)timeout_ms;
-    if (!find_owner(lock->table, lock->hash, owner)) {
+    bool has_owner = find_owner(lock->table, lock->hash, owner);
+    if (is_cancelled(lock)) {
+        return tycho__fail(TYCHO_TIMEOUT, "the wait for the lock \"%s\" was cancelled", name);
+    }
+    if (!has_owner) {
         return tycho__fail(TYCHO_TIMEOUT,
                            "waited %lld ms for the lock \"%s\"; who holds it is not "
                            "known",
@@ -215,7 +224,7 @@ static int try_in_turn(tycho_lock *lock, int64_t deadline) {
         status = tycho__waiter_look(&waiter, &is_first);
         if (status == TYCHO_OK) status = is_first ? try_once(lock) : TYCHO_BUSY;
         int64_t left = deadline - tycho__monotonic_ms(), look = is_first ? LOOK_MS : LOOK_BEHIND_MS;
-        if (status != TYCHO_BUSY || left <= 0) break;
+        if (status != TYCHO_BUSY || left <= 0 || is_cancelled(lock)) break;
         tycho__waiter_sleep(&waiter, releases, left < look ? left : look);
     }
     tycho__waiter_leave(&waiter);
@@ -304,6 +313,11 @@ static int check_take(tycho_store *store, tycho_bytes name) {
 
 int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms, tycho_lock **out,
                     tycho_lock_info *owner) {
+    return tycho_lock_take_unless(store, name, timeout_ms, NULL, out, owner);
+}
+
+int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
+                           const int *cancelled, tycho_lock **out, tycho_lock_info *owner) {
     tycho_lock_info unwanted;
     if (owner == NULL) owner = &unwanted;
     memset(owner, 0, sizeof *owner);
@@ -315,6 +329,7 @@ int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms, ty
     if (lock == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a lock");
     lock->store = store;
     lock->hash = hash_of(name);
+    lock->is_cancelled = cancelled;
     lock->hold.owner.pid = (uint32_t)getpid();
     lock->hold.owner.thread = (uint32_t)syscall(SYS_gettid);
     tycho__copy(lock->hold.name, name);

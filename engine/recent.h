@@ -10,111 +10,116 @@
 ** Nothing of it is on disk but what it is made from: the records behind `state.settled`, and table
 ** `pending` for links, which are not in the log. So it survives no crash and needs none.
 **
-**      position  1 ............ settled | settled + 1 ................ head
-**                tables                 | log -> struct tycho__recent
+** It has up to two generations (generation.h). When enough is recent, the generation is frozen: it
+** gets no more entries, a new one begins behind it, and the commits that follow settle a slice of
+** the frozen one each, in the order of kinds (streams, types, tags, ways back of links, ids) and
+** keys, and note in the state how far they are. So no commit has to settle all of it.
 **
-** One object stands for one value of `state.settlements` and only grows. A snapshot sees of it what
-** its own head allows, so readers of different age share it, and the writer adds to it before it
-** commits: nobody sees that yet, and an abort takes it out again. A commit that settles begins a
-** new object; readers of older snapshots keep theirs. What other processes committed is read from
-** the log when a snapshot is found to know more than the object.
+**      position  1 ...... settled | settled + 1 .. + settling | ............... head
+**                tables           | the frozen generation     | the newest one
+**                                 | up to moved_kind and moved_number it is in the tables, too:
+**                                 | that part of it is not looked at any more
+**
+** A generation only grows while it is the newest. A snapshot sees of it what its own head allows,
+** so readers of different age share it, and the writer adds to it before it commits: nobody sees
+** that yet, and an abort takes it out again. What other processes committed is read from the log
+** when a snapshot is found to know more than the generation.
 */
 #ifndef TYCHO__RECENT_H
 #define TYCHO__RECENT_H
 
 #include "env.h"
-#include "record.h"
+#include "generation.h"
 
-/* Kinds of lists here: enum tycho__kind, and this one: number = position of an event, ordinal =
-** number of the stream it is linked into, value = revision there. */
-enum { TYCHO__WAY_BACK = TYCHO__KINDS };
+/* In `moved_kind`, behind the kinds of lists (enum tycho__kind). */
+enum { TYCHO__WAYS = TYCHO__KINDS, TYCHO__MOVED_IDS };
 
 enum { TYCHO__RUN = 128 };
 
-typedef struct tycho__recent tycho__recent;
 struct tycho__list;
 
-typedef struct tycho__recent_entry {
-    uint64_t ordinal;
-    uint64_t value; /* position << 1 | is_link */
-    uint64_t link;  /* number of the link, 0: an appended event */
-} tycho__recent_entry;
+/* Makes sure that the transaction has its generations, brought up to its snapshot. It keeps them
+** until it ends. */
+int tycho__recent_need(tycho__txn *txn);
+void tycho__recent_drop(tycho__txn *txn);
 
-/* The entries of one list, in the order of their commits. */
-typedef struct tycho__recent_list {
-    uint8_t kind;
-    uint64_t number;
+/* ---------------------------------------------------------------- looking, after that */
+
+/* How many entries of a list the snapshot sees here. */
+uint64_t tycho__recent_count(tycho__txn *txn, uint8_t kind, uint32_t number);
+
+/* No entry of a list that is here has a higher position. */
+uint64_t tycho__recent_highest(tycho__txn *txn, uint8_t kind, uint32_t number);
+
+/* The first position whose entry in the list of a type or tag is not settled. */
+uint64_t tycho__recent_begin(const tycho__txn *txn, uint8_t kind, uint32_t number);
+
+/* Entries of a list that follow each other, in rising order. */
+typedef struct tycho__recent_run {
+    uint64_t base; /* ordinal of the first */
     uint32_t count;
-    uint32_t capacity;
-    tycho__recent_entry *entries;
-} tycho__recent_list;
+    uint64_t values[TYCHO__RUN];
+} tycho__recent_run;
 
-/* The id of an event. */
-typedef struct tycho__recent_id {
-    uint64_t hash;
-    uint64_t position;
-    const uint8_t *bytes; /* u8 is_uuid, packed id: the key of table `ids` */
-    uint8_t size;
-} tycho__recent_id;
+/* Finds a run of the list that `run` names: forward, from the first entry with an ordinal >= the
+** given one; backward, up to the last with an ordinal <= it. Nothing found: a count of 0. */
+typedef struct tycho__recent_wanted {
+    uint8_t kind;
+    uint32_t number;
+    bool forward;
+    uint64_t ordinal;
+} tycho__recent_wanted;
+void tycho__recent_find(tycho__txn *txn, const tycho__recent_wanted *wanted,
+                        tycho__recent_run *run);
 
-/* Gives up one's share of an object; NULL is fine. */
-void tycho__recent_release(tycho__recent *recent);
-
-/* The object for a transaction, brought up to its snapshot; NULL in `*recent` when all is settled.
-** The transaction keeps it until it ends. */
-int tycho__recent_of(tycho__txn *txn, tycho__recent **recent);
-
-/* ---------------------------------------------------------------- looking */
-
-/* How many entries of a list the snapshot sees. */
-uint64_t tycho__recent_count(tycho__recent *recent, const tycho__state *state, uint8_t kind,
-                             uint64_t number);
-
-/* Copies a run of up to TYCHO__RUN entries of the list that has the kind and number of `wanted`:
-** forward, from the first with an ordinal >= the given one; backward, up to the last with an
-** ordinal <= it (in rising order, too). Gives how many. In a list of ways back, which has no order,
-** `ordinal` is the index of the first. */
-uint32_t tycho__recent_run(tycho__recent *recent, const tycho__state *state,
-                           const tycho__recent_list *wanted, bool forward, uint64_t ordinal,
-                           tycho__recent_entry to[TYCHO__RUN]);
+/* The ways back of an event that are not settled, in no order: copies up to `most`, gives how many
+** there are. */
+typedef struct tycho__way {
+    uint32_t stream;
+    uint64_t revision;
+    uint64_t link; /* number, in the order of linking */
+} tycho__way;
+size_t tycho__recent_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most);
 
 /* The way back of one event from one stream. */
-bool tycho__recent_way(tycho__recent *recent, const tycho__state *state, uint64_t position,
-                       uint32_t stream, tycho__recent_entry *entry);
+bool tycho__recent_find_way(tycho__txn *txn, uint64_t position, uint32_t stream, tycho__way *way);
 
 /* The position of an id, 0 when it is not here. */
-uint64_t tycho__recent_find_id(tycho__recent *recent, const tycho__state *state,
-                               tycho_bytes packed, bool is_uuid);
+uint64_t tycho__recent_find_id(tycho__txn *txn, tycho_bytes packed, bool is_uuid);
 
 /* ---------------------------------------------------------------- writing */
 
-/* An entry to be added; `list` (may be NULL) is one in memory, which remembers its place here. */
+/* An entry to be added behind the last of its list, which remembers its place here. */
 typedef struct tycho__recent_item {
     struct tycho__list *list;
-    uint8_t kind;
-    uint64_t number;
-    tycho__recent_entry entry;
+    uint64_t ordinal;
+    uint64_t position;
 } tycho__recent_item;
 
-/* Adds what one event or link enters. `event` (NULL for a link) is the one whose id is new. */
-int tycho__recent_put(tycho__txn *txn, const tycho__recent_item *items, uint32_t count,
-                      const tycho__event_view *event);
+/* Fetches where the next entry of a list goes, in two steps, 0 and 1. */
+void tycho__recent_prefetch(const tycho__txn *txn, const struct tycho__list *list, size_t step);
+/* Fetches where an id is looked for. */
+void tycho__recent_prefetch_id(const tycho__txn *txn, tycho_bytes packed, bool is_uuid);
+
+/* Adds what the next event, or the link number `state.links_made`, enters. */
+int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, uint32_t count,
+                            const tycho__event_view *event);
+int tycho__recent_put_link(tycho__txn *txn, const tycho__recent_item *item);
+
+/* Lets readers look again at what is added to: at the end of a batch. */
+void tycho__recent_let_go(tycho__txn *txn);
 
 /* For the beginning and the ends of a write transaction. */
-void tycho__recent_begin(tycho__txn *txn);
+void tycho__recent_mark(tycho__txn *txn);
 void tycho__recent_commit(tycho__txn *txn);
 void tycho__recent_abort(tycho__txn *txn);
 
-/* For settle.c: all lists in the order of kinds and numbers (NULL without memory), and all ids in
-** the order of positions; good until the object changes. Then the transaction goes on without. */
-tycho__recent_list **tycho__recent_sorted(tycho__recent *recent, size_t *count);
-const tycho__recent_id *tycho__recent_ids(const tycho__recent *recent, size_t *count);
+/* For settle.c: the newest generation becomes the frozen one; the frozen one is settled. */
+void tycho__recent_freeze(tycho__txn *txn);
+tycho__generation *tycho__recent_frozen(const tycho__txn *txn);
 void tycho__recent_settled(tycho__txn *txn);
 
-/* Table `pending`: key u64 number of the link, value of this size: u64 head when it was made, u32
-** stream, u64 revision, u64 position. */
-enum { TYCHO__PENDING_SIZE = 28 };
-int tycho__pending_put(tycho__txn *txn, uint64_t link, uint32_t stream, uint64_t revision,
-                       uint64_t position);
+/* The generations of the environment, for env.c; nobody uses it any more. */
+void tycho__recent_forget(tycho__env *env);
 
 #endif

@@ -1,14 +1,19 @@
 /* settle.c - moving what is recent into the indexes, in the order of their keys; see recent.h.
 **
-** The entries of each list go behind its row's tail, the ids are sorted and inserted, links get
-** their rows. Lists that the transaction has in memory are changed there; all others are read,
-** changed and written one after the other, so that memory does not grow with their number.
+** The entries of each list go behind its row's tail, the ids are inserted, links get their rows.
+** Lists that the transaction has in memory are changed there; all others are read, changed and
+** written one after the other, so that memory does not grow with their number.
+**
+**      idle ----(enough is recent: freeze)----> settling ----(slice after slice: finish)----> idle
+**
+** Each commit settles a slice in proportion to what it adds, so that the frozen generation is done
+** before the next one is due. Where that does not come out, the rest is settled at once.
 */
 #include "settle.h"
 
 #include <stdlib.h>
 
-#include "list.h"
+#include "pending.h"
 #include "stream.h"
 
 #if !defined(TYCHO__DUE_ENTRIES) /* test builds settle all the time */
@@ -19,11 +24,20 @@ enum {
     DUE_ENTRIES = TYCHO__DUE_ENTRIES, /* events and links */
     DUE_ENTRIES_MOST = 4 * TYCHO__DUE_ENTRIES,
     DUE_SIZE = 128 << 20, /* bytes of records: what a process reads to know what is recent */
-    WORTH_ENTRIES = 4096
+    WORTH_ENTRIES = 4096,
+    SLICE = 2, /* for each entry that a commit adds, so many are settled */
+    SLICE_LEAST = TYCHO__DUE_ENTRIES / 128
 };
 
-static uint64_t recent_entries(const tycho__state *state) {
-    return state->head - state->settled + state->links_made - state->links_settled;
+/* Events and links behind what is settled or being settled. */
+static uint64_t newest_entries(const tycho__state *state) {
+    uint64_t begin = state->settled + state->settling;
+    uint64_t begin_links = state->links_settled + state->links_settling;
+    return state->head - begin + state->links_made - begin_links;
+}
+
+static int no_memory(void) {
+    return tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
 }
 
 /* ---------------------------------------------------------------- lists */
@@ -32,14 +46,14 @@ static uint64_t recent_entries(const tycho__state *state) {
 static int read_scratch(tycho__txn *txn, const tycho__recent_list *from, tycho__list *scratch) {
     uint8_t *tail = (uint8_t *)(uintptr_t)scratch->tail;
     size_t capacity = scratch->tail_capacity;
-    int status = tycho__list_row(txn, from->kind, (uint32_t)from->number, scratch);
+    int status = tycho__list_row(txn, from->kind, from->number, scratch);
     if (status == TYCHO_NOT_FOUND) {
-        status = tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u",
-                             (uint32_t)from->number, from->kind);
+        status =
+            tycho__fail(TYCHO_CORRUPT, "there is no list %u of kind %u", from->number, from->kind);
     }
     if (status == TYCHO_OK && scratch->tail_size > capacity) {
         status = tycho__fail(TYCHO_CORRUPT, "list %u of kind %u has a tail of %zu bytes",
-                             (uint32_t)from->number, from->kind, scratch->tail_size);
+                             from->number, from->kind, scratch->tail_size);
     }
     if (status == TYCHO_OK) tycho__copy(tail, tycho__bytes(scratch->tail, scratch->tail_size));
     scratch->tail = tail;
@@ -55,132 +69,179 @@ static int read_scratch(tycho__txn *txn, const tycho__recent_list *from, tycho__
 ** memory until then. */
 static int settle_list(tycho__txn *txn, const tycho__recent_list *from, tycho__list *scratch) {
     if (from->count == 0) return TYCHO_OK;
-    tycho__list *kept = tycho__list_kept(txn, from->kind, (uint32_t)from->number);
+    tycho__list *kept = tycho__list_kept(txn, from->kind, from->number);
     tycho__list *list = kept != NULL ? kept : scratch;
     int status = kept != NULL ? tycho__list_load_tail(txn, kept) : read_scratch(txn, from, scratch);
     bool is_written_later = list->is_dirty;
     list->is_scratch = !is_written_later;
+    bool is_stream = list->kind == TYCHO__STREAM;
     for (uint32_t i = 0; i < from->count && status == TYCHO_OK; i++) {
-        const tycho__recent_entry *entry = &from->entries[i];
-        status = tycho__list_settle(txn, list, entry->ordinal, entry->value);
+        uint64_t value = from->values[i];
+        status = tycho__list_settle(txn, list, is_stream ? from->base + i : value >> 1, value);
     }
     list->is_scratch = false;
     if (status != TYCHO_OK) return status;
-    assert(list->recent == from->count);
-    list->recent = 0;
+    assert(list->recent >= from->count);
+    list->recent -= from->count;
     if (is_written_later) return TYCHO_OK;
     status = tycho__list_write(txn, list);
     if (kept != NULL) tycho__list_drop_tail(kept);
     return status;
 }
 
-static int settle_ways(tycho__txn *txn, const tycho__recent_list *from) {
-    for (uint32_t i = 0; i < from->count; i++) {
-        const tycho__recent_entry *entry = &from->entries[i];
+/* How much of a generation is settled at once, and how much of that is left: LIST for each list,
+** ROW for each way back and id, 1 for each entry. */
+enum { LIST = 64, ROW = 16 };
+
+enum { AHEAD = 4 };
+
+static void spend(uint64_t *budget, uint64_t cost) {
+    *budget -= cost < *budget ? cost : *budget;
+}
+
+/* Fetches what the next lists need from memory, some of them ahead. */
+static void prefetch(const tycho__txn *txn, const tycho__generation *g, size_t i) {
+    if (i + 3 * AHEAD >= g->list_count) return;
+    const tycho__recent_list *list = tycho__generation_sorted(g, i + 3 * AHEAD);
+    __builtin_prefetch(list);
+    list = tycho__generation_sorted(g, i + 2 * AHEAD);
+    __builtin_prefetch(list->values);
+    tycho__list_prefetch(txn, list->kind, list->number, 0);
+    list = tycho__generation_sorted(g, i + AHEAD);
+    tycho__list_prefetch(txn, list->kind, list->number, 1);
+}
+
+static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
+    tycho__state *state = &txn->state;
+    size_t i = tycho__generation_behind(g, state->moved_kind, state->moved_number);
+    tycho__list scratch = {.tail_capacity = TYCHO__BLOCK_SIZE_MAX + 64};
+    uint8_t *tail = malloc(scratch.tail_capacity);
+    if (tail == NULL) return no_memory();
+    scratch.tail = tail;
+    int status = TYCHO_OK;
+    for (; i < g->list_count && status == TYCHO_OK; i++) {
+        if (*budget == 0) break;
+        prefetch(txn, g, i);
+        const tycho__recent_list *list = tycho__generation_sorted(g, i);
+        status = settle_list(txn, list, &scratch);
+        state->moved_kind = list->kind;
+        state->moved_number = list->number;
+        spend(budget, LIST + list->count);
+    }
+    free((void *)(uintptr_t)scratch.tail);
+    if (status != TYCHO_OK || i < g->list_count) return status;
+    state->moved_kind = TYCHO__WAYS;
+    state->moved_number = 0;
+    return TYCHO_OK;
+}
+
+/* All ways back of one event are settled at once. */
+static int settle_ways(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
+    tycho__state *state = &txn->state;
+    size_t i = tycho__generation_way_behind(g, state->moved_number);
+    for (; i < g->way_count; i++) {
         uint8_t key[TYCHO__LINK_KEY], value[16];
-        tycho__link_key(key, from->number, (uint32_t)entry->ordinal);
-        tycho__store64(value, entry->value);
-        tycho__store64(value + 8, entry->link);
+        tycho__sorted_way way = tycho__generation_sorted_way(g, i);
+        if (way.position != state->moved_number && *budget == 0) return TYCHO_OK;
+        tycho__link_key(key, way.position, way.stream);
+        tycho__store64(value, way.revision);
+        tycho__store64(value + 8, way.link);
         int status = tycho__put(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key),
                                 tycho__bytes(value, sizeof value));
         if (status != TYCHO_OK) return status;
+        state->moved_number = way.position;
+        spend(budget, ROW);
     }
+    state->moved_kind = TYCHO__MOVED_IDS;
+    state->moved_number = 0;
     return TYCHO_OK;
 }
 
-static int settle_lists(tycho__txn *txn) {
-    size_t count;
-    tycho__recent_list **lists = tycho__recent_sorted(txn->recent, &count);
-    tycho__list scratch = {.tail_capacity = TYCHO__BLOCK_SIZE_MAX + 64};
-    uint8_t *tail = malloc(scratch.tail_capacity);
-    int status = TYCHO_OK;
-    if (lists == NULL || tail == NULL) {
-        status = tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
-    }
-    scratch.tail = tail;
-    for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
-        status = lists[i]->kind == TYCHO__WAY_BACK ? settle_ways(txn, lists[i])
-                                                   : settle_list(txn, lists[i], &scratch);
-    }
-    free((void *)(uintptr_t)scratch.tail);
-    return status;
-}
-
-/* ---------------------------------------------------------------- ids */
-
-static int compare_ids(const void *a, const void *b) {
-    const tycho__recent_id *x = *(const tycho__recent_id *const *)a,
-                           *y = *(const tycho__recent_id *const *)b;
-    int order = memcmp(x->bytes, y->bytes, x->size < y->size ? x->size : y->size);
-    return order != 0 ? order : x->size - y->size;
-}
-
-static int insert_ids(tycho__txn *txn, const tycho__recent_id **sorted, size_t count) {
-    for (size_t i = 0; i < count; i++) {
+static int settle_ids(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
+    tycho__state *state = &txn->state;
+    for (; state->moved_number < g->id_count; state->moved_number++) {
+        if (*budget == 0) return TYCHO_OK;
         uint8_t value[8];
-        tycho__store64(value, sorted[i]->position);
-        int status = tycho__insert(txn, TYCHO__IDS, tycho__bytes(sorted[i]->bytes, sorted[i]->size),
+        tycho__sorted_id id = tycho__generation_sorted_id(g, state->moved_number);
+        tycho__store64(value, id.position);
+        int status = tycho__insert(txn, TYCHO__IDS, tycho__bytes(id.bytes + 1, id.bytes[0]),
                                    tycho__bytes(value, sizeof value));
         if (status == TYCHO_DUPLICATE_EVENT) {
             return tycho__fail(TYCHO_CORRUPT, "the event at position %llu has an id that is taken",
-                               (unsigned long long)sorted[i]->position);
+                               (unsigned long long)id.position);
         }
         if (status != TYCHO_OK) return status;
+        spend(budget, ROW);
     }
     return TYCHO_OK;
-}
-
-static int settle_ids(tycho__txn *txn) {
-    size_t count;
-    const tycho__recent_id *ids = tycho__recent_ids(txn->recent, &count);
-    if (count == 0) return TYCHO_OK;
-    const tycho__recent_id **sorted = malloc(count * sizeof *sorted);
-    if (sorted == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory to settle");
-    bool is_sorted = true; /* as UUIDv7 of one writer are */
-    for (size_t i = 0; i < count; i++) {
-        sorted[i] = &ids[i];
-        is_sorted = is_sorted && (i == 0 || compare_ids(&sorted[i - 1], &sorted[i]) < 0);
-    }
-    if (!is_sorted) qsort(sorted, count, sizeof *sorted, compare_ids);
-    int status = insert_ids(txn, sorted, count);
-    free(sorted);
-    return status;
 }
 
 /* ---------------------------------------------------------------- all of it */
 
-static int remove_pending(tycho__txn *txn) {
-    for (uint64_t link = txn->state.links_settled + 1; link <= txn->state.links_made; link++) {
-        uint8_t key[8];
-        tycho__key64(key, link);
-        int status = tycho__remove(txn, TYCHO__PENDING, tycho__bytes(key, sizeof key));
-        if (status == TYCHO_NOT_FOUND) {
-            status = tycho__fail(TYCHO_CORRUPT, "link %llu is not in table pending",
-                                 (unsigned long long)link);
-        }
-        if (status != TYCHO_OK) return status;
-    }
+/* The newest generation, which is not empty, is to be settled from now on. */
+static void freeze(tycho__txn *txn) {
+    tycho__state *state = &txn->state;
+    assert(state->settling + state->links_settling == 0 && newest_entries(state) > 0);
+    state->settling = state->head - state->settled;
+    state->links_settling = state->links_made - state->links_settled;
+    state->moved_kind = 0;
+    state->moved_number = 0;
+    state->recent_size = 0;
+    state->settlements++;
+    txn->is_changed = true;
+    tycho__recent_freeze(txn);
+}
+
+static int finish(tycho__txn *txn) {
+    tycho__state *state = &txn->state;
+    int status = tycho__pending_remove(txn, state->links_settled + 1, state->links_settling);
+    if (status != TYCHO_OK) return status;
+    state->settled += state->settling;
+    state->links_settled += state->links_settling;
+    state->settling = 0;
+    state->links_settling = 0;
+    state->moved_kind = 0;
+    state->moved_number = 0;
+    tycho__recent_settled(txn);
     return TYCHO_OK;
 }
 
-int tycho__settle(tycho__txn *txn) {
-    tycho__recent *recent;
-    assert(txn->is_write);
-    if (recent_entries(&txn->state) == 0) return TYCHO_OK;
+/* Settles the frozen generation until the budget is used up or it is done. */
+static int settle_frozen(tycho__txn *txn, uint64_t budget) {
+    tycho__state *state = &txn->state;
+    tycho__generation *g = tycho__recent_frozen(txn);
     txn->is_changed = true;
-    int status = tycho__recent_of(txn, &recent);
-    if (status != TYCHO_OK) return status;
-    assert(recent != NULL);
-    status = settle_lists(txn);
-    if (status == TYCHO_OK) status = settle_ids(txn);
-    if (status == TYCHO_OK) status = remove_pending(txn);
-    if (status != TYCHO_OK) return status;
-    txn->state.settled = txn->state.head;
-    txn->state.links_settled = txn->state.links_made;
-    txn->state.settlements++;
-    txn->state.recent_size = 0;
-    tycho__recent_settled(txn);
-    return TYCHO_OK;
+    state->settlements++;
+    int status = tycho__generation_sort(g);
+    if (status == TYCHO_OK && state->moved_kind < TYCHO__WAYS) {
+        status = settle_lists(txn, g, &budget);
+    }
+    if (status == TYCHO_OK && state->moved_kind == TYCHO__WAYS) {
+        status = settle_ways(txn, g, &budget);
+    }
+    if (status != TYCHO_OK || state->moved_kind != TYCHO__MOVED_IDS) return status;
+    status = settle_ids(txn, g, &budget);
+    return status == TYCHO_OK && state->moved_number == g->id_count ? finish(txn) : status;
+}
+
+static bool is_settling(const tycho__state *state) {
+    return state->settling + state->links_settling > 0;
+}
+
+int tycho__settle_begin(tycho__txn *txn) {
+    int status = TYCHO_OK;
+    assert(txn->is_write);
+    tycho__recent_let_go(txn);
+    if (is_settling(&txn->state)) status = settle_frozen(txn, UINT64_MAX);
+    if (status == TYCHO_OK) status = tycho__pending_write(txn);
+    if (status == TYCHO_OK && newest_entries(&txn->state) > 0) freeze(txn);
+    return status;
+}
+
+int tycho__settle(tycho__txn *txn) {
+    int status = tycho__settle_begin(txn);
+    if (status != TYCHO_OK || !is_settling(&txn->state)) return status;
+    return settle_frozen(txn, UINT64_MAX);
 }
 
 /* A settlement visits the row of every list that is touched. Where there are more streams than
@@ -192,12 +253,27 @@ static uint64_t due_entries(const tycho__state *state) {
     return streams < DUE_ENTRIES_MOST ? streams : DUE_ENTRIES_MOST;
 }
 
-int tycho__settle_when_due(tycho__txn *txn) {
-    bool is_due = recent_entries(&txn->state) >= due_entries(&txn->state) ||
-                  txn->state.recent_size >= DUE_SIZE;
-    return is_due ? tycho__settle(txn) : TYCHO_OK;
+int tycho__settle_begin_when_due(tycho__txn *txn) {
+    const tycho__state *state = &txn->state;
+    bool is_due = newest_entries(state) >= due_entries(state) || state->recent_size >= DUE_SIZE;
+    return is_due ? tycho__settle_begin(txn) : TYCHO_OK;
+}
+
+int tycho__settle_slice(tycho__txn *txn, uint64_t wanted) {
+    const tycho__generation *g = tycho__recent_frozen(txn);
+    if (!is_settling(&txn->state) || wanted == 0) return TYCHO_OK;
+    uint64_t entries = g->id_count + g->way_count;
+    uint64_t all = g->list_count * LIST + g->entry_count + entries * ROW;
+    assert(entries > 0);
+    if (wanted > entries) wanted = entries;
+    return settle_frozen(txn, all / entries * wanted);
+}
+
+int tycho__settle_along(tycho__txn *txn, uint64_t added) {
+    return tycho__settle_slice(txn, SLICE * added + SLICE_LEAST);
 }
 
 bool tycho__is_worth_settling(const tycho__state *state) {
-    return recent_entries(state) >= WORTH_ENTRIES;
+    uint64_t settling = state->settling + state->links_settling;
+    return newest_entries(state) + settling >= WORTH_ENTRIES;
 }

@@ -8,8 +8,20 @@
 ** first. Costs nothing when all is settled. */
 int tycho__settle(tycho__txn *txn);
 
-/* Settles when there is enough to make it cheap per entry. */
-int tycho__settle_when_due(tycho__txn *txn);
+/* Begins to settle what is recent; what has begun to be settled before is then finished. The second
+** does so when there is enough to make it cheap per entry. */
+int tycho__settle_begin(tycho__txn *txn);
+int tycho__settle_begin_when_due(tycho__txn *txn);
+
+/* Goes on to settle what has begun to be: a share that so many events and links of it have; or in
+** proportion to those that the transaction added. */
+int tycho__settle_slice(tycho__txn *txn, uint64_t wanted);
+int tycho__settle_along(tycho__txn *txn, uint64_t added);
+
+/* How many ids are in table `ids`. */
+static inline uint64_t tycho__settled_ids(const tycho__state *state) {
+    return state->settled + (state->moved_kind == TYCHO__MOVED_IDS ? state->moved_number : 0);
+}
 
 /* Whether a process that goes away should settle, so that the next need not read the log. */
 bool tycho__is_worth_settling(const tycho__state *state);

@@ -6,8 +6,6 @@
 */
 #include "stream.h"
 
-#include "recent.h"
-
 int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
     assert(name.size <= TYCHO_NAME_MAX);
     uint64_t hops = 0; /* more than there are routes: a circle */
@@ -33,7 +31,7 @@ int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *str
 int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position) {
     uint8_t key[1 + TYCHO_ID_MAX];
     tycho_bytes value;
-    tycho__recent *recent;
+    tycho__recent_prefetch_id(txn, packed, is_uuid); /* for when the table does not have it */
     key[0] = is_uuid;
     tycho__copy(key + 1, packed);
     int status = tycho__get(txn, TYCHO__IDS, tycho__bytes(key, 1u + packed.size), &value);
@@ -43,9 +41,9 @@ int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_
         return TYCHO_OK;
     }
     if (status != TYCHO_NOT_FOUND) return status;
-    status = tycho__recent_of(txn, &recent);
+    status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;
-    *position = tycho__recent_find_id(recent, &txn->state, packed, is_uuid);
+    *position = tycho__recent_find_id(txn, packed, is_uuid);
     return *position != 0 ? TYCHO_OK : TYCHO_NOT_FOUND;
 }
 
@@ -112,39 +110,20 @@ static int settled_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, si
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-static void recent_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
-                        size_t *count) {
-    tycho__recent_entry run[TYCHO__RUN];
-    tycho__recent_list wanted = {.kind = TYCHO__WAY_BACK, .number = position};
-    uint32_t found;
-    uint64_t at = 0;
-    do {
-        found = tycho__recent_run(txn->recent, &txn->state, &wanted, true, at, run);
-        for (uint32_t i = 0; i < found; i++, ++*count) {
-            if (*count >= most) continue;
-            ways[*count].stream = (uint32_t)run[i].ordinal;
-            ways[*count].revision = run[i].value;
-            ways[*count].link = run[i].link;
-        }
-        at += found;
-    } while (found == TYCHO__RUN);
-}
-
 int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
                      size_t *count) {
-    tycho__recent *recent;
     *count = 0;
     int status = settled_ways(txn, position, ways, most, count);
-    if (status == TYCHO_OK) status = tycho__recent_of(txn, &recent);
+    if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;
-    recent_ways(txn, position, ways, most, count);
+    size_t known = *count < most ? *count : most;
+    *count += tycho__recent_ways(txn, position, ways + known, most - known);
     return TYCHO_OK;
 }
 
 int tycho__link_find(tycho__txn *txn, uint64_t position, uint32_t stream, uint64_t *revision) {
     uint8_t key[TYCHO__LINK_KEY];
     tycho_bytes value;
-    tycho__recent *recent;
     tycho__link_key(key, position, stream);
     int status = tycho__get(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key), &value);
     if (status == TYCHO_OK) {
@@ -153,11 +132,11 @@ int tycho__link_find(tycho__txn *txn, uint64_t position, uint32_t stream, uint64
         return TYCHO_OK;
     }
     if (status != TYCHO_NOT_FOUND) return status;
-    status = tycho__recent_of(txn, &recent);
+    status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;
-    tycho__recent_entry entry;
-    bool is_found = tycho__recent_way(recent, &txn->state, position, stream, &entry);
-    if (is_found) *revision = entry.value;
+    tycho__way way;
+    bool is_found = tycho__recent_find_way(txn, position, stream, &way);
+    if (is_found) *revision = way.revision;
     return is_found ? TYCHO_OK : TYCHO_NOT_FOUND;
 }
 

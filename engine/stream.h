@@ -3,7 +3,7 @@
 #define TYCHO__STREAM_H
 
 #include "list.h"
-#include "record.h"
+#include "recent.h"
 
 enum { TYCHO__LINK_KEY = 12 };
 
@@ -44,11 +44,6 @@ int tycho__entry_find(tycho__txn *txn, const tycho__list *stream, const tycho__e
 
 /* The links of an event: its streams and revisions there, settled ones first; at most `most`. Gives
 ** how many there are, which may be more. */
-typedef struct tycho__way {
-    uint32_t stream;
-    uint64_t revision;
-    uint64_t link; /* number, in the order of linking */
-} tycho__way;
 int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
                      size_t *count);
 

@@ -16,7 +16,7 @@
 **   routes           name -> name of the stream; behind a byte 0 when the route is closed
 **   rows             u32 table, key -> u64 checksum of all else, u64 version, value
 **   checkpoints      name -> u64 position
-**   pending          u64 number of a link -> what recent.c reads of links that are not settled
+**   pending          u64 number of a link -> that and some more links, not settled (pending.h)
 **   fences           name of a lock -> u64, the highest token that a committed batch demanded
 **   garbage          u32 stream: deleted, its blocks and links are still being swept (sweep.c)
 */

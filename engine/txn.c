@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
+#include "commit.h"
 #include "env.h"
-#include "list.h"
+#include "pending.h"
 #include "recent.h"
 
 #define LOW_SPACE (1u << 20)
@@ -118,17 +119,27 @@ static void free_read(tycho__txn *txn) {
     free(txn);
 }
 
-static void forget_recent(tycho__txn *txn) {
-    tycho__recent_release(txn->recent);
-    txn->recent = NULL;
-    txn->is_settled = false;
-}
-
 static tycho__txn *pool_take(tycho__env *env) {
     pthread_mutex_lock(&env->pool_mutex);
     tycho__txn *txn = env->pool_count > 0 ? env->pool[--env->pool_count] : NULL;
     pthread_mutex_unlock(&env->pool_mutex);
     return txn;
+}
+
+/* A process that was killed between the last write of its commit and its word to LMDB's readers
+** left a commit that they would see only with the next one. When nobody writes, beginning to write
+** makes LMDB look for it. While somebody does, the last commit is ahead of the readers for a
+** moment. */
+static int find_half_commit(tycho__env *env, MDB_txn *txn) {
+    MDB_envinfo facts;
+    MDB_txn *writing;
+    mdb_env_info(env->mdb, &facts);
+    if (facts.me_last_txnid == mdb_txn_id(txn) || !tycho__commit_try_enter(env)) return TYCHO_OK;
+    if (mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
+    tycho__commit_leave(env);
+    mdb_txn_reset(txn);
+    int error = mdb_txn_renew(txn);
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "beginning to read");
 }
 
 static int new_read(tycho__env *env, tycho__txn **out) {
@@ -158,6 +169,7 @@ int tycho__txn_read(tycho__env *env, tycho__txn **out) {
         int error = mdb_txn_renew(txn->mdb);
         if (error != 0) status = tycho__mdb_fail(env, error, "beginning to read");
     }
+    if (status == TYCHO_OK) status = find_half_commit(env, txn->mdb);
     if (status == TYCHO_OK) status = state_read(txn);
     if (status != TYCHO_OK) {
         if (txn != NULL) free_read(txn);
@@ -171,10 +183,11 @@ int tycho__txn_renew(tycho__txn *txn) {
     assert(!txn->is_write);
     mdb_txn_reset(txn->mdb);
     txn->stale_cursors = UINT32_MAX;
-    forget_recent(txn);
+    tycho__recent_drop(txn);
     int error = mdb_txn_renew(txn->mdb);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "going on to read");
-    return state_read(txn);
+    int status = find_half_commit(txn->env, txn->mdb);
+    return status == TYCHO_OK ? state_read(txn) : status;
 }
 
 void tycho__txn_done(tycho__txn *txn) {
@@ -183,7 +196,7 @@ void tycho__txn_done(tycho__txn *txn) {
     tycho__env *env = txn->env;
     mdb_txn_reset(txn->mdb);
     txn->stale_cursors = UINT32_MAX;
-    forget_recent(txn);
+    tycho__recent_drop(txn);
     pthread_mutex_lock(&env->pool_mutex);
     bool is_kept = env->pool_count < TYCHO__POOL;
     if (is_kept) env->pool[env->pool_count++] = txn;
@@ -213,10 +226,10 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     env->is_unsynced = is_unsynced;
     int status = state_read(txn);
     /* Now, while the state is that of the last commit: later it would read too much. */
-    if (status == TYCHO_OK) status = tycho__recent_of(txn, &txn->recent);
+    if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status == TYCHO_OK) {
         tycho__lists_take(txn);
-        tycho__recent_begin(txn);
+        tycho__recent_mark(txn);
     } else {
         txn->is_changed = true; /* what is kept of the last commit stays where it is */
     }
@@ -227,9 +240,11 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
 static void end_write(tycho__txn *txn) {
     tycho__lists_free(txn->lists);
     txn->lists = NULL;
-    forget_recent(txn);
-    tycho__recent_release(txn->shared);
+    tycho__recent_drop(txn);
+    tycho__generation_release(txn->shared);
     txn->shared = NULL;
+    free(txn->pending);
+    txn->pending = NULL;
     txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
 }
 
@@ -242,7 +257,9 @@ void tycho__txn_abort(tycho__txn *txn) {
 }
 
 int tycho__txn_commit(tycho__txn *txn) {
+    tycho__recent_let_go(txn);
     int status = tycho__lists_write(txn);
+    if (status == TYCHO_OK) status = tycho__pending_write(txn);
     if (status == TYCHO_OK) status = tycho__state_write(txn);
     if (status != TYCHO_OK) {
         tycho__txn_abort(txn);

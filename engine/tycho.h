@@ -645,6 +645,12 @@ typedef struct tycho_lock_info {
 ** NULL on error. Cost: 2 to 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
+
+/* The same; another thread can end the wait by storing something else than 0 in `*cancelled`, with
+** an atomic store: TIMEOUT within 50 ms. */
+TYCHO_API int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
+                                     const int *cancelled, tycho_lock **lock,
+                                     tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
 
 /* Gives it to the next waiter. All locks of a handle must be released before it is closed

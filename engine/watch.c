@@ -168,7 +168,7 @@ static int start_ringer(tycho__env *env) {
     int error = pthread_create(&watch->ringer, NULL, be_ringer, env);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error == 0) return TYCHO_OK;
-    return tycho__fail(error == ENOMEM ? TYCHO_NO_MEMORY : TYCHO_IO,
+    return tycho__fail(error == ENOMEM || error == EAGAIN ? TYCHO_NO_MEMORY : TYCHO_IO,
                        "starting the thread that wakes descriptors: %s", strerror(error));
 }
 

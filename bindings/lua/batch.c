@@ -97,6 +97,14 @@ static int batch_expect_checkpoint(lua_State *L) {
     return done(L, self, tycho_batch_expect_checkpoint(self->box.handle, name, position));
 }
 
+static int batch_expect_lock(lua_State *L) {
+    batch *self = tycho__lua_self_open(L);
+    const tycho_bytes name = tycho__lua_bytes(L, 2, "name");
+    const uint64_t token = (uint64_t)tycho__lua_integer(L, 3, "token");
+
+    return done(L, self, tycho_batch_expect_lock(self->box.handle, name, token));
+}
+
 /* ---------------------------------------------------------------- operations */
 
 /* Pushes the list of ids that may be added to. */
@@ -388,6 +396,7 @@ void tycho__lua_batch_register(lua_State *L) {
         {"expect_route", batch_expect_route},
         {"expect_row", batch_expect_row},
         {"expect_checkpoint", batch_expect_checkpoint},
+        {"expect_lock", batch_expect_lock},
         {"append", batch_append},
         {"overwrite", batch_overwrite},
         {"link", batch_link},

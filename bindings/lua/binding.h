@@ -8,7 +8,7 @@
 **
 **     store --+-- snapshot --+-- cursor          batch (stands alone)
 **             |              +-- listing
-**             +-- cursor, follower, listing, verification
+**             +-- cursor, follower, listing, verification, lock
 **
 **   - The empty box is created first and the engine fills it then, so that running out of memory
 **     in between leaves a harmless object.
@@ -44,6 +44,9 @@ int tycho__lua_misuse(lua_State *L, const char *format, ...);
 ** are those of the receipt (may be NULL). */
 int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt);
 
+/* The same for a lock; a fact of TIMEOUT and BUSY is its owner. */
+int tycho__lua_refuse_lock(lua_State *L, int status, const tycho_lock_info *owner);
+
 /* Raises what the codec reported: `status`, with the sentence on top of the stack. */
 int tycho__lua_refuse_value(lua_State *L, int status);
 
@@ -52,6 +55,7 @@ const char *tycho__lua_nearest(const char *word, const char *const *names, size_
 
 /* Functions for Lua: misuse(message), own(), nearest(word, names). */
 int tycho__lua_error_misuse(lua_State *L);
+int tycho__lua_error_refusal(lua_State *L);
 int tycho__lua_error_own(lua_State *L);
 int tycho__lua_error_nearest(lua_State *L);
 void tycho__lua_error_register(lua_State *L);
@@ -105,6 +109,7 @@ void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
 #define TYCHO__LUA_FOLLOWER "tycho.core.Follower"
 #define TYCHO__LUA_LISTING "tycho.core.Listing"
 #define TYCHO__LUA_VERIFICATION "tycho.core.Verification"
+#define TYCHO__LUA_LOCK "tycho.core.Lock"
 #define TYCHO__LUA_BATCH "tycho.core.Batch"
 #define TYCHO__LUA_EVENT "tycho.Event"
 
@@ -114,6 +119,7 @@ void tycho__lua_cursor_register(lua_State *L);
 void tycho__lua_follower_register(lua_State *L);
 void tycho__lua_listing_register(lua_State *L);
 void tycho__lua_verification_register(lua_State *L);
+void tycho__lua_lock_register(lua_State *L);
 void tycho__lua_batch_register(lua_State *L);
 void tycho__lua_event_register(lua_State *L);
 
@@ -124,7 +130,12 @@ int tycho__lua_store_follower(lua_State *L);
 int tycho__lua_store_count(lua_State *L);
 int tycho__lua_store_listing(lua_State *L);
 int tycho__lua_store_verification(lua_State *L);
+int tycho__lua_store_lock(lua_State *L);
+int tycho__lua_store_locks(lua_State *L);
 int tycho__lua_batch_create(lua_State *L);
+
+/* Pushes {token, since, pid, thread, host}. */
+void tycho__lua_lock_info_push(lua_State *L, const tycho_lock_info *info);
 
 /* time.c, hash.c */
 int tycho__lua_hash(lua_State *L);

@@ -55,6 +55,14 @@ int tycho__lua_error_misuse(lua_State *L) {
     return tycho__lua_misuse(L, "%s", luaL_checkstring(L, 1));
 }
 
+/* refusal{code, message, facts...}: the table itself, as an error of the class tycho.Error. */
+int tycho__lua_error_refusal(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    luaL_setmetatable(L, TYCHO__LUA_ERROR);
+    return 1;
+}
+
 int tycho__lua_error_own(lua_State *L) {
     lua_Debug frame;
 
@@ -85,6 +93,15 @@ int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt) {
         if (receipt->condition >= 0) tycho__lua_set_integer(L, "condition", receipt->condition + 1);
         tycho__lua_set_bytes(L, "event_id", receipt->event_id);
         tycho__lua_set_bytes(L, "stream", receipt->stream);
+    }
+    return lua_error(L);
+}
+
+int tycho__lua_refuse_lock(lua_State *L, int status, const tycho_lock_info *owner) {
+    push_error(L, status, tycho_error());
+    if (owner->token != 0) {
+        tycho__lua_lock_info_push(L, owner);
+        lua_setfield(L, -2, "owner");
     }
     return lua_error(L);
 }

@@ -3,9 +3,12 @@
 **     uuid hash content_id now parse_time format_time                           public as they are
 **     null array is_array binary json msgpack                                   (codec.h)
 **     open batch                                                                boxes
-**     misuse own nearest                                                        errors
+**     misuse refusal own nearest                                                errors
+**     sleep                                                                     for pauses
 */
 #include "binding.h"
+
+#include <time.h>
 
 static int module_uuid(lua_State *L) {
     char text[TYCHO_UUID_SIZE];
@@ -19,6 +22,15 @@ static int module_now(lua_State *L) {
     return 1;
 }
 
+/* sleep(milliseconds): a signal ends it early. */
+static int module_sleep(lua_State *L) {
+    const lua_Integer milliseconds = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, milliseconds >= 0, 1, "milliseconds from 0 on expected");
+    const struct timespec pause = {(time_t)(milliseconds / 1000), milliseconds % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+    return 0;
+}
+
 int luaopen_tycho_core(lua_State *L);
 
 __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
@@ -27,11 +39,13 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
         {"hash", tycho__lua_hash},
         {"content_id", tycho__lua_content_id},
         {"now", module_now},
+        {"sleep", module_sleep},
         {"parse_time", tycho__lua_time_parse},
         {"format_time", tycho__lua_time_format},
         {"open", tycho__lua_store_open},
         {"batch", tycho__lua_batch_create},
         {"misuse", tycho__lua_error_misuse},
+        {"refusal", tycho__lua_error_refusal},
         {"own", tycho__lua_error_own},
         {"nearest", tycho__lua_error_nearest},
         {NULL, NULL},
@@ -44,6 +58,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_listing_register(L);
     tycho__lua_snapshot_register(L);
     tycho__lua_verification_register(L);
+    tycho__lua_lock_register(L);
     tycho__lua_batch_register(L);
     tycho__lua_store_register(L);
     luaL_newlib(L, functions);

@@ -1,5 +1,5 @@
-/* store.c - the box of a store, and its look-ups of one value. Reads, listings, snapshots and
-** verifications are in the files of their boxes; batches are committed by batch.c. */
+/* store.c - the box of a store, and its look-ups of one value. Reads, listings, snapshots,
+** verifications and locks are in the files of their boxes; batches are committed by batch.c. */
 #include "binding.h"
 
 static void store_close(tycho__lua_box *box) {
@@ -180,6 +180,8 @@ void tycho__lua_store_register(lua_State *L) {
         {"listing", tycho__lua_store_listing},
         {"snapshot", tycho__lua_store_snapshot},
         {"verification", tycho__lua_store_verification},
+        {"lock", tycho__lua_store_lock},
+        {"locks", tycho__lua_store_locks},
         {NULL, NULL},
     };
     tycho__lua_class_register(L, TYCHO__LUA_STORE, methods);

@@ -17,6 +17,7 @@ static const struct {
 } condition_kinds[] = {
     {"route", "route stream"},       {"row", "row version"},
     {"checkpoint", "checkpoint position"}, {"none_match", "none_match after"},
+    {"lock", "lock token"},
     {"stream", "stream expected_version raw"},
 };
 enum { CONDITION_KINDS = sizeof condition_kinds / sizeof condition_kinds[0] };
@@ -95,16 +96,26 @@ static int add_none_match(struct rpc_call *call, const json_t *object) {
     return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
 }
 
+static int add_lock(struct rpc_call *call, const json_t *object) {
+    tycho_bytes name = {NULL, 0};
+    int64_t token = 0;
+    int status = tycho__rpc_text(call, object, "lock", RPC_REQUIRED, &name);
+    if (status == TYCHO_OK) status = required_integer(call, object, "token", &token);
+    if (status != TYCHO_OK) return status;
+    status = tycho_batch_expect_lock(call->batch, name, (uint64_t)token);
+    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+}
+
 static int add_condition(struct rpc_call *call, const json_t *object) {
     static int (*const adders[CONDITION_KINDS])(struct rpc_call *, const json_t *) = {
-        add_route, add_row, add_checkpoint, add_none_match, add_stream};
+        add_route, add_row, add_checkpoint, add_none_match, add_lock, add_stream};
     for (size_t i = 0; i < CONDITION_KINDS; i++) {
         if (tycho__rpc_field(object, condition_kinds[i].mark) == NULL) continue;
         int status = tycho__rpc_check_fields(call, object, NULL, condition_kinds[i].fields);
         return status == TYCHO_OK ? adders[i](call, object) : status;
     }
     return tycho__rpc_fail(call, TYCHO_MISUSE, "%.*s is %s without one of: stream, route, row, "
-                           "checkpoint, none_match", (int)call->place_size - 1, call->place,
+                           "checkpoint, none_match, lock", (int)call->place_size - 1, call->place,
                            tycho__rpc_kind(object));
 }
 

@@ -1,12 +1,13 @@
 /* call.h - what the files of the dispatcher share: one call, its failure, its memory.
 **
 **     serve.c     lines in, lines out            read.c      read, count: spec to cursor
-**     session.c   dispatcher, session, one call  lookup.c    one question about one event or stream
-**     ops.c       the table of ops               listing.c   directories, in pages
-**     store.c     open, wait, verify, stats ...
-**     write.c     operations to a batch          event.c     records in, events out
-**     batch.c     conditions, commit, receipt    field.c     fields of the request, checked
-**     value.c     JSON to and from MessagePack   text.c      the JSON of the answer
+**     session.c   dispatcher and sessions        lookup.c    one question about one event or stream
+**     call.c      one call                       listing.c   directories, in pages
+**     ops.c       the table of ops               event.c     records in, events out
+**     write.c     operations to a batch          field.c     fields of the request, checked
+**     batch.c     conditions, commit, receipt    text.c      the JSON of the answer
+**     value.c     JSON to and from MessagePack   store.c     open, wait, verify, stats ...
+**     session.h names the files of what is answered late: late.c, lock.c, follow.c, extension.c.
 **
 ** A call reads a parsed request (jansson) and writes its answer as text, straight into a buffer. A
 ** function that can fail returns a status and has put the sentence and the facts into
@@ -24,7 +25,7 @@
 #include "tycho_rpc.h"
 
 enum {
-    RPC_MESSAGE_SIZE = 640, /* of a sentence; longer ones are cut */
+    RPC_MESSAGE_SIZE = 800, /* of a sentence; longer ones are cut */
     RPC_PLACE_SIZE = 128,   /* of "operations[9999].records[9999]." */
     RPC_QUERY_ITEMS_MAX = TYCHO_QUERY_MAX
 };
@@ -38,26 +39,46 @@ struct rpc_failure {
     int64_t offset;
     tycho_bytes event_id; /* empty when there is none */
     tycho_bytes stream;
+    tycho_lock_info owner; /* of a lock; token 0: none */
+    tycho_bytes facts;     /* of an op of the host: a JSON object; empty: none */
     char message[RPC_MESSAGE_SIZE];
 };
 
 struct rpc_chunk; /* of the arena */
 
+/* The memory of one call at a time. */
+struct rpc_memory {
+    struct tycho_buffer out;
+    struct tycho_buffer scratch;
+    struct tycho_buffer binary;
+    struct tycho_buffer id;
+    struct rpc_chunk *chunks; /* the newest first */
+};
+
+struct rpc_work;
+struct rpc_store;
+struct rpc_op;
+
 struct rpc_call {
     tycho_rpc *rpc;
-    tycho_store *store; /* NULL when none is open */
-    tycho_batch *batch; /* of the session; empty when the call begins */
+    tycho_rpc_session *session;
+    struct rpc_work *job;      /* in whose thread it runs; NULL: in the caller's */
+    struct rpc_store *opened;  /* counted while the call runs; NULL when none is open */
+    tycho_store *store;        /* its handle */
+    tycho_batch *batch;        /* of the session; empty when the call begins; NULL in a job */
     struct tycho_buffer *out;
     struct tycho_buffer *scratch; /* for one value at a time, and... */
     struct tycho_buffer *binary;  /* ...for one base64 text in it */
+    struct tycho_buffer *id;      /* of the request, as JSON; empty: null */
     struct rpc_chunk **chunks;
-    const json_t *request;
+    const struct rpc_op *op;
+    const json_t *request; /* NULL when a job has taken it */
     size_t place_size;
     char place[RPC_PLACE_SIZE]; /* where in the request: "" or "records[3]." */
     struct rpc_failure failure;
 };
 
-/* ---------------------------------------------------------------- session.c */
+/* ---------------------------------------------------------------- call.c */
 
 /* Puts the sentence into call->failure; returns `status`. */
 __attribute__((format(printf, 3, 4))) int tycho__rpc_fail(struct rpc_call *call, int status,
@@ -73,6 +94,29 @@ void *tycho__rpc_alloc(struct rpc_call *call, size_t count, size_t size);
 /* A copy in the arena; its data is NULL when memory is out (the call has failed then). */
 tycho_bytes tycho__rpc_copy(struct rpc_call *call, const void *data, size_t size);
 
+/* Begins a call, or a line, in this memory, and forgets what it held. */
+void tycho__rpc_begin(struct rpc_call *call, tycho_rpc_session *session,
+                      struct rpc_memory *memory);
+void tycho__rpc_free_memory(struct rpc_memory *memory);
+
+/* The id of a request, as the JSON that comes back; NULL: nothing. */
+void tycho__rpc_take_id(struct tycho_buffer *out, const json_t *id);
+/* Begins {"id":... in call->out. */
+void tycho__rpc_put_id(struct rpc_call *call);
+/* Closes it; a line break stands behind the line. */
+tycho_bytes tycho__rpc_end_line(struct rpc_call *call);
+
+/* Runs call->op on call->request: OK, a failure, or END: it answers late. */
+int tycho__rpc_run(struct rpc_call *call);
+
+/* Makes the answer of what was written, or failed. */
+int tycho__rpc_end(struct rpc_call *call, int status, tycho_bytes *answer);
+
+/* Parses a request and runs it: the status and the answer of tycho_rpc_call(). */
+int tycho__rpc_perform(struct rpc_call *call, tycho_bytes request, tycho_bytes *answer);
+
+/* ---------------------------------------------------------------- session.c */
+
 /* Opens a store and makes it the dispatcher's; NULL options are the defaults. */
 int tycho__rpc_open(tycho_rpc *rpc, const char *path, const tycho_options *options);
 /* Takes the store away; false when none was open. */
@@ -82,11 +126,22 @@ bool tycho__rpc_close(tycho_rpc *rpc);
 int tycho__rpc_refuse(tycho_rpc_session *session, int status, const char *message,
                       tycho_bytes *answer);
 
+/* ---------------------------------------------------------------- late.c */
+
+/* May this call be answered late? */
+bool tycho__rpc_can_be_late(const struct rpc_call *call);
+
+/* Runs the op of this call anew, in a thread of its own, with call->job set: END, or a failure. */
+int tycho__rpc_later(struct rpc_call *call);
+
+bool tycho__rpc_is_cancelled(const struct rpc_call *call);
+
 /* ---------------------------------------------------------------- ops.c */
 
 enum {
     RPC_STORE = 1, /* needs an open store */
-    RPC_WRITE = 2  /* `build` may be an operation of a batch */
+    RPC_WRITE = 2, /* `build` may be an operation of a batch */
+    RPC_HOST = 4   /* only a host can add it: see tycho_rpc_extend() */
 };
 
 /* An operation that was added to the batch: what its answer needs. */
@@ -180,7 +235,7 @@ bool tycho__rpc_unpack(struct tycho_buffer *out, tycho_bytes bytes);
 /* The field `records` as new events with ids; `for_update`: what an update leaves is not taken. */
 int tycho__rpc_records(struct rpc_call *call, const json_t *object, bool for_update,
                        struct rpc_step *step);
-/* The current event of a cursor. */
+/* The current event of a cursor, as JSON. */
 int tycho__rpc_put_event(struct rpc_call *call, tycho_cursor *cursor, const tycho_event *event);
 /* Metadata: an object, {} for no bytes, {"base64"} when JSON cannot say it. */
 void tycho__rpc_put_metadata(struct tycho_buffer *out, tycho_bytes metadata);
@@ -207,6 +262,10 @@ void tycho__rpc_put_bytes(struct tycho_buffer *out, tycho_bytes bytes);
 /* The same, null for none. */
 void tycho__rpc_put_name(struct tycho_buffer *out, tycho_bytes bytes);
 void tycho__rpc_put_base64(struct tycho_buffer *out, tycho_bytes bytes);
+/* JSON text, as it is. */
+void tycho__rpc_put_json(struct tycho_buffer *out, tycho_bytes text);
+/* token, pid, thread, host and since of a lock's owner. */
+void tycho__rpc_put_lock(struct tycho_buffer *out, const tycho_lock_info *lock);
 /* A cursor's key as text, and back: false when the text is not one. */
 void tycho__rpc_put_cursor(struct tycho_buffer *out, tycho_bytes key);
 bool tycho__rpc_parse_cursor(tycho_bytes text, uint8_t key[TYCHO_CURSOR_KEY_MAX], size_t *size);
@@ -221,6 +280,8 @@ int tycho__rpc_batch(struct rpc_call *call);
 int tycho__rpc_build_append(struct rpc_call *call, const json_t *object, struct rpc_step *step);
 int tycho__rpc_build_link(struct rpc_call *call, const json_t *object, struct rpc_step *step);
 int tycho__rpc_build_link_range(struct rpc_call *call, const json_t *object, struct rpc_step *step);
+int tycho__rpc_build_link_merged(struct rpc_call *call, const json_t *object,
+                                 struct rpc_step *step);
 int tycho__rpc_build_unlink(struct rpc_call *call, const json_t *object, struct rpc_step *step);
 int tycho__rpc_build_delete_stream(struct rpc_call *call, const json_t *object,
                                    struct rpc_step *step);
@@ -244,8 +305,17 @@ int tycho__rpc_wait(struct rpc_call *call);
 int tycho__rpc_verify(struct rpc_call *call);
 int tycho__rpc_stats(struct rpc_call *call);
 
+int tycho__rpc_lock(struct rpc_call *call);
+int tycho__rpc_unlock(struct rpc_call *call);
+int tycho__rpc_locks(struct rpc_call *call);
+int tycho__rpc_cancel(struct rpc_call *call);
+int tycho__rpc_follow(struct rpc_call *call);
+int tycho__rpc_extended(struct rpc_call *call);
+
 int tycho__rpc_read(struct rpc_call *call);
 int tycho__rpc_count(struct rpc_call *call);
+/* Opens a follower as `spec` and `cursor` of the request say. */
+int tycho__rpc_open_follower(struct rpc_call *call, tycho_follower **follower);
 /* The one event of a read as JSON, or null. */
 int tycho__rpc_put_first(struct rpc_call *call, const tycho_read *read);
 

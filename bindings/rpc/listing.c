@@ -25,6 +25,13 @@ static void put_row(struct tycho_buffer *out, const tycho_item *item) {
     tycho__rpc_put_unsigned(out, item->version);
 }
 
+/* Only of a route that refuses writers. */
+static void put_closed(struct tycho_buffer *out, const tycho_item *item) {
+    if (!item->is_closed) return;
+    tycho__rpc_put_key(out, "closed");
+    tycho__rpc_put_boolean(out, true);
+}
+
 static void put_item(struct tycho_buffer *out, uint32_t list, const tycho_item *item) {
     static const char *const names[] = {"stream", "event_type", "tag",
                                         "route",  "checkpoint", "key"};
@@ -40,6 +47,7 @@ static void put_item(struct tycho_buffer *out, uint32_t list, const tycho_item *
     case TYCHO_LIST_ROUTES:
         tycho__rpc_put_key(out, "stream");
         tycho__rpc_put_name(out, item->value);
+        put_closed(out, item);
         break;
     case TYCHO_LIST_CHECKPOINTS:
         tycho__rpc_put_key(out, "position");
@@ -184,6 +192,7 @@ int tycho__rpc_route(struct rpc_call *call) {
     }
     if (status != TYCHO_OK) return status;
     tycho__rpc_put_name(call->out, listing == NULL ? none : item.value);
+    if (listing != NULL) put_closed(call->out, &item); /* beside the result */
     tycho_listing_close(listing);
     return TYCHO_OK;
 }

@@ -1,4 +1,4 @@
-/* read.c - read and count: a spec becomes the engine's tycho_read, a cursor becomes a page.
+/* read.c - read, count and follow: a spec becomes the engine's tycho_read, a cursor a page.
 **
 ** Pages. `next` is the key behind the last event of the page, and is given only when there is a
 ** further event: the cursor is moved once beyond the page. So a page is never empty, unless the
@@ -188,8 +188,8 @@ static bool has_bound(struct rpc_call *call, const tycho_read *read, tycho_bytes
     return tycho_event_revision(call->store, id, read->stream, 0, &revision) == TYCHO_OK;
 }
 
-static int open_cursor(struct rpc_call *call, const tycho_read *read, tycho_cursor **cursor) {
-    int status = tycho_cursor_open(call->store, read, cursor);
+/* What the engine said about opening the read, with its facts. */
+static int opened(struct rpc_call *call, const tycho_read *read, int status) {
     if (status == TYCHO_OK) return TYCHO_OK;
     tycho__rpc_engine(call, status);
     if (status == TYCHO_EVENT_NOT_FOUND) {
@@ -197,6 +197,10 @@ static int open_cursor(struct rpc_call *call, const tycho_read *read, tycho_curs
         call->failure.event_id = is_start || read->to_id.size == 0 ? read->from_id : read->to_id;
     }
     return status;
+}
+
+static int open_cursor(struct rpc_call *call, const tycho_read *read, tycho_cursor **cursor) {
+    return opened(call, read, tycho_cursor_open(call->store, read, cursor));
 }
 
 /* The next event of the cursor: OK, END, or a failure of the call. */
@@ -252,6 +256,14 @@ int tycho__rpc_read(struct rpc_call *call) {
     tycho__rpc_put_close(call->out, '}');
     tycho_cursor_close(cursor);
     return status;
+}
+
+int tycho__rpc_open_follower(struct rpc_call *call, tycho_follower **follower) {
+    struct spec spec;
+    int status = take_spec(call, &spec);
+    if (status == TYCHO_OK) status = take_cursor(call, &spec);
+    if (status != TYCHO_OK) return status;
+    return opened(call, &spec.read, tycho_follower_open(call->store, &spec.read, follower));
 }
 
 int tycho__rpc_count(struct rpc_call *call) {

@@ -1,4 +1,4 @@
-/* serve.c - a line in, a line out.
+/* serve.c - a line in, a line out, and lines that come later.
 **
 ** The buffer holds [start, end); [start, scanned) has no line break. A line that would outgrow
 ** TYCHO_RPC_REQUEST_MAX is thrown away up to its end while it comes in, so memory stays bounded.
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "call.h"
+#include "session.h"
 
 enum { READ_SIZE = 64 << 10, KEPT_SIZE = 4 << 20 };
 
@@ -115,11 +115,18 @@ static bool is_blank(tycho_bytes line) {
     return i == line.size;
 }
 
-static int answer_lines(tycho_rpc_session *session, struct lines *lines, int out) {
+/* The listener of a connection: the line break stands behind the line. */
+static int send_line(void *context, tycho_bytes line) {
+    const int *out = context;
+    return write_all(*out, line.data, line.size + 1) ? 0 : errno;
+}
+
+static int answer_lines(tycho_rpc_session *session, struct lines *lines) {
     for (;;) {
         tycho_bytes line;
         tycho_bytes answer;
         enum line_kind kind = next_line(lines, &line);
+        int status;
         if (kind == LINE_END) return TYCHO_OK;
         if (kind == LINE_NO_MEMORY) {
             tycho_set_error("no memory for a line of input");
@@ -128,26 +135,38 @@ static int answer_lines(tycho_rpc_session *session, struct lines *lines, int out
         if (kind == LINE_IO) break;
         if (kind == LINE && is_blank(line)) continue;
         if (kind == LINE_TOO_LONG) {
-            tycho__rpc_refuse(session, TYCHO_TOO_LARGE, "a line has at most 64 MiB", &answer);
+            status = tycho__rpc_refuse(session, TYCHO_TOO_LARGE, "a line has at most 64 MiB",
+                                       &answer);
         } else {
-            tycho_rpc_call(session, line, &answer);
+            status = tycho_rpc_call(session, line, &answer);
         }
-        if (!write_all(out, answer.data, answer.size + 1)) break;
+        if (status == TYCHO_END) continue; /* the answer comes late */
+        if (!tycho__rpc_send(session, answer)) {
+            tycho_set_error("the output takes no more lines");
+            return TYCHO_IO;
+        }
     }
     tycho_set_error(strerror(errno));
     return TYCHO_IO;
 }
 
-int tycho_rpc_serve(int in, int out, const char *path) {
+int tycho_rpc_serve_connection(tycho_rpc *rpc, int in, int out) {
     struct lines lines = {.in = in};
+    tycho_rpc_session *session;
+    int status = tycho_rpc_session_create(rpc, &session);
+    if (status != TYCHO_OK) return status;
+    tycho_rpc_session_listen(session, send_line, &out);
+    status = answer_lines(session, &lines);
+    tycho_rpc_session_destroy(session);
+    free(lines.data);
+    return status;
+}
+
+int tycho_rpc_serve(int in, int out, const char *path) {
     tycho_rpc *rpc = NULL;
-    tycho_rpc_session *session = NULL;
     int status = tycho_rpc_create(&rpc);
     if (status == TYCHO_OK && path != NULL) status = tycho_rpc_open(rpc, path);
-    if (status == TYCHO_OK) status = tycho_rpc_session_create(rpc, &session);
-    if (status == TYCHO_OK) status = answer_lines(session, &lines, out);
-    tycho_rpc_session_destroy(session);
+    if (status == TYCHO_OK) status = tycho_rpc_serve_connection(rpc, in, out);
     tycho_rpc_destroy(rpc);
-    free(lines.data);
     return status;
 }

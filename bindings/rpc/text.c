@@ -77,6 +77,11 @@ void tycho__rpc_put_sentence(struct tycho_buffer *out, const char *text) {
     tycho__rpc_put_string(out, plain, size);
 }
 
+void tycho__rpc_put_json(struct tycho_buffer *out, tycho_bytes text) {
+    put_comma(out);
+    tycho__payload_put(out, text.data, text.size);
+}
+
 void tycho__rpc_put_base64(struct tycho_buffer *out, tycho_bytes bytes) {
     put_comma(out);
     tycho__json_put_binary(out, bytes.data, bytes.size);

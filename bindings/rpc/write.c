@@ -91,6 +91,7 @@ int tycho__rpc_build_link_range(struct rpc_call *call, const json_t *object,
     int64_t last = -1;
     int64_t expected = TYCHO_EXPECT_ANY;
     uint32_t flags = 0;
+    bool keeps_revisions = false;
     int status = tycho__rpc_text(call, object, "source", RPC_REQUIRED, &source);
     if (status == TYCHO_OK) {
         status = tycho__rpc_text(call, object, "target", RPC_REQUIRED, &target);
@@ -100,10 +101,55 @@ int tycho__rpc_build_link_range(struct rpc_call *call, const json_t *object,
     if (status == TYCHO_OK) status = tycho__rpc_expected(call, object, target, &expected);
     if (status == TYCHO_OK) status = take_duplicates(call, object, &flags);
     if (status == TYCHO_OK) status = take_raw(call, object, &flags);
+    if (status == TYCHO_OK) {
+        status = tycho__rpc_boolean(call, object, "keep_revisions", &keeps_revisions);
+    }
     if (status != TYCHO_OK) return status;
+    if (keeps_revisions) flags |= TYCHO_KEEP_REVISIONS;
     return built(call, step,
                  tycho_batch_link_range(call->batch, source, first, last, target, expected,
                                         flags));
+}
+
+static int take_sources(struct rpc_call *call, const json_t *array, tycho_source *sources) {
+    int status = TYCHO_OK;
+    for (size_t i = 0; status == TYCHO_OK && i < json_array_size(array); i++) {
+        const json_t *source = json_array_get(array, i);
+        size_t place = tycho__rpc_enter_item(call, "sources", i);
+        status = tycho__rpc_check_fields(call, source, NULL, "stream first");
+        if (status == TYCHO_OK) {
+            status = tycho__rpc_text(call, source, "stream", RPC_REQUIRED, &sources[i].stream);
+        }
+        sources[i].first = 0;
+        if (status == TYCHO_OK) {
+            status = tycho__rpc_integer(call, source, "first", 0, &sources[i].first, NULL);
+        }
+        tycho__rpc_leave(call, place);
+    }
+    return status;
+}
+
+int tycho__rpc_build_link_merged(struct rpc_call *call, const json_t *object,
+                                 struct rpc_step *step) {
+    tycho_bytes target = {NULL, 0};
+    int64_t expected = TYCHO_EXPECT_ANY;
+    uint32_t flags = 0;
+    const json_t *array;
+    int status = tycho__rpc_array(call, object, "sources", RPC_REQUIRED, &array);
+    if (status != TYCHO_OK) return status;
+    size_t count = json_array_size(array);
+    tycho_source *sources = tycho__rpc_alloc(call, count, sizeof *sources);
+    if (sources == NULL) return TYCHO_NO_MEMORY;
+    status = take_sources(call, array, sources);
+    if (status == TYCHO_OK) {
+        status = tycho__rpc_text(call, object, "target", RPC_REQUIRED, &target);
+    }
+    if (status == TYCHO_OK) status = tycho__rpc_expected(call, object, target, &expected);
+    if (status == TYCHO_OK) status = take_duplicates(call, object, &flags);
+    if (status == TYCHO_OK) status = take_raw(call, object, &flags);
+    if (status != TYCHO_OK) return status;
+    return built(call, step,
+                 tycho_batch_link_merged(call->batch, sources, count, target, expected, flags));
 }
 
 int tycho__rpc_build_unlink(struct rpc_call *call, const json_t *object, struct rpc_step *step) {
@@ -183,7 +229,9 @@ int tycho__rpc_build_set_route(struct rpc_call *call, const json_t *object,
     tycho_bytes route = {NULL, 0};
     tycho_bytes stream = {NULL, 0};
     tycho_bytes expected = {NULL, 0};
+    bool is_closed = false;
     int status = tycho__rpc_text(call, object, "route", RPC_REQUIRED, &route);
+    if (status == TYCHO_OK) status = tycho__rpc_boolean(call, object, "closed", &is_closed);
     if (status != TYCHO_OK) return status;
     status = take_target(call, object, "stream", &stream);
     if (status == TYCHO_END) {
@@ -197,7 +245,8 @@ int tycho__rpc_build_set_route(struct rpc_call *call, const json_t *object,
         status = tycho_batch_expect_route(call->batch, route, expected);
         if (status != TYCHO_OK) return tycho__rpc_engine(call, status);
     }
-    return built(call, step, tycho_batch_set_route(call->batch, route, stream, 0));
+    return built(call, step,
+                 tycho_batch_set_route(call->batch, route, stream, is_closed ? TYCHO_CLOSED : 0));
 }
 
 /* table, key, and the version that the row must have, if it is given. */

@@ -4,8 +4,9 @@
 ---
 --- It imports the package log of the machine, the history of this repository and, when given, a
 --- FILE of NDJSON (gzip or not) with the command; links the events by a rule written in Lua; folds
---- them into rows; verifies the store; and says what it did and how fast. The store is left in
---- DIRECTORY/store, to be looked at with the command.
+--- them into rows; renames the busiest day's stream while another process writes to it; verifies
+--- the store; and says what it did and how fast. The store is left in DIRECTORY/store, to be looked
+--- at with the command.
 
 local tycho = require "tycho"
 
@@ -146,6 +147,7 @@ local function print_summary(store)
     return a.name < b.name
   end)
   print(("The busiest of %d days"):format(#days))
+  local busiest = days[1] and days[1].name
   for index = 1, math.min(5, #days) do
     local day, types = days[index], {}
     for name in pairs(day.types) do types[#types + 1] = name end
@@ -161,6 +163,55 @@ local function print_summary(store)
     print(("  %s  %8s events: %s"):format(day.name:sub(5), grouped(day.events),
       table.concat(parts, ", ")))
   end
+  return busiest
+end
+
+-- Renaming ----------------------------------------------------------------------------------------
+
+--- Renames in steps small enough to be watched, and gives how many entries the source has now.
+local function rename(store, source, target)
+  local size = store:read():stream(source):count()
+  store:rename { source = source, target = target, chunk = math.min(10000, size // 5 + 1),
+    pause = 0.1, progress = function(status)
+      print(("  %-9s %s of %s"):format(status.phase, grouped(status.linked), grouped(status.total)))
+    end }
+  return store:read():stream(source):raw():count()
+end
+
+--- Whether the stream has these many events, in the order of the store, and the notes of the
+--- publisher from the first to the last.
+local function is_whole(store, stream, count, notes)
+  local position, found, last = 0, 0, 0
+  for event in store:read():stream(stream):each() do
+    if event.position <= position then return false end
+    position, found = event.position, found + 1
+    if event.type == "NoteTaken" then
+      if event.data.number ~= last + 1 then return false end
+      last = event.data.number
+    end
+  end
+  return found == count and last == notes
+end
+
+local function rename_live(store, source)
+  local target = "busiest-day"
+  print(("Renaming %s to %s, while another process writes to %s"):format(source, target, source))
+  local before = store:read():stream(source):count()
+  local command = ("exec timeout 60 lua5.4 examples/demo/publisher.lua %s %s"):format(
+    quoted(store_path), quoted(source))
+  local publisher <close> = assert(io.popen(command))
+  assert(publisher:read("l") == "publishing", "the publisher did not start")
+  store:wait(math.maxinteger, 0.1)
+  local linked = rename(store, source, target)
+  store:wait(math.maxinteger, 0.1)
+  store:set_checkpoint("demo-stop", 1)
+  local notes, longest = publisher:read("n", "n")
+  local is_good = is_whole(store, source, before + notes, notes)
+  print(("  it wrote %s events before the switch and %s after it; the slowest took %.1f ms"):format(
+    grouped(linked - before), grouped(before + notes - linked), longest / 1000))
+  print(is_good and ("  all %s are in %s, once and in order; %s leads there"):format(
+    grouped(before + notes), target, source) or "  BUT the target has not all of them in order")
+  return is_good
 end
 
 -- Proving -----------------------------------------------------------------------------------------
@@ -181,8 +232,9 @@ import_all()
 local store <close> = tycho.open(store_path)
 link_all(store)
 fold_all(store)
-print_summary(store)
-local is_sound = verify(store)
+local busiest = print_summary(store)
+local is_sound = busiest == nil or rename_live(store, busiest)
+is_sound = verify(store) and is_sound
 local stats = store:stats()
 print(("The store: %s events, %s streams, %s links, %s rows, %s types, %.1f MiB"):format(
   grouped(stats.events), grouped(stats.streams), grouped(stats.links), grouped(stats.rows),

@@ -54,6 +54,11 @@ function Batch:expect_checkpoint(name, position)
   return self
 end
 
+function Batch:expect_lock(name, token)
+  box_of(self):expect_lock(name, check.integer(token, "token", 1))
+  return self
+end
+
 -- ---------------------------------------------------------------- operations
 
 function Batch:append(stream, events, options)

@@ -12,6 +12,12 @@ local ON_DUPLICATE = { "error", "skip" }
 local NO_OPTIONS = {}
 local SHOWN_MAX = 60
 
+--- Raises a refusal, a tycho.Error: what is the matter, and what to do about it.
+function check.refuse(code, what, advice)
+  local message = ("%s; %s"):format(what, advice)
+  error(core.refusal { code = code, message = message, what = what, advice = advice }, 0)
+end
+
 local function describe(value)
   local kind = type(value)
   if kind == "string" then

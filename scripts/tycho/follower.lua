@@ -24,9 +24,10 @@ end
 --- Only what comes. A link may come of an event that has been there for long, so that in a stream
 --- revisions say what is new.
 local function from_end(spec, store)
-  local stream = specification.state(spec, store).stream
-  if stream then return spec:from_revision(store:stream_version(stream)) end
-  return spec:from_position(store:head())
+  local state = specification.state(spec, store)
+  if not state.stream then return spec:from_position(store:head()) end
+  local last = specification.new(store, { stream = state.stream, raw = state.raw }):last()
+  return last and spec:from_revision(last.revision) or spec
 end
 
 local function describe(store, options)

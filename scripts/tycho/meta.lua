@@ -118,6 +118,9 @@ tycho.msgpack = {}
 ---@field event_id? string
 ---@field operation? integer     1-based index in the batch
 ---@field condition? integer
+---@field owner? tycho.LockInfo   of a lock (without name and waiters), when it is known
+---@field what? string           of rename, merge and split: the message without advice
+---@field advice? string
 
 ---@class tycho.NewEvent
 ---@field type string
@@ -247,8 +250,9 @@ function Store:route(name) end
 ---@return tycho.Receipt
 function Store:set_stream_metadata(stream, metadata, options) end
 ---@param stream string
+---@param options? { raw?: boolean }
 ---@return any
-function Store:stream_metadata(stream) end
+function Store:stream_metadata(stream, options) end
 
 ---@param table_name string
 ---@param key string
@@ -362,7 +366,8 @@ function Store:follow(options) end
 
 --- Takes a named lock across threads and processes (tycho.h, section 10): local guard <close> =
 --- store:lock("name"). After `timeout` seconds (default 30; 0: at once) it raises timeout with the
---- facts owner = {pid, thread, host, since, token}. A lock of this thread raises busy.
+--- facts owner = {pid, thread, host, since, token}. A lock of this thread raises busy. Waiting
+--- blocks the thread with all its coroutines, and interrupts are noticed when it is over.
 ---@class tycho.Lock
 ---@field name fun(self): string
 ---@field token fun(self): integer     rises with each grant of the store
@@ -389,18 +394,92 @@ function Store:with_lock(name, fn, options) end
 ---@return tycho.LockInfo[]   held now, by name
 function Store:locks() end
 
---- Renames a stream while publishers keep writing: see scripts/tycho/stream_switch.lua.
+--- Renames a stream while publishers keep writing: see scripts/tycho/stream_switch.lua. Refusals:
+--- not_found (the source), wrong_expected_version (the target has entries, or somebody wrote to
+--- it), condition_failed (names, sources or the owner of the switch changed meanwhile), busy and
+--- timeout (another process does it, or publishers are faster), invalid_argument (a name is a
+--- route). They have the facts what and advice.
+---@class tycho.RenameOptions
+---@field source string
+---@field target string
+---@field undo? boolean            goes back, with what was written since
+---@field cancel? boolean          takes the links of one that has not switched out again
+---@field dry_run? boolean         only says what would be done
+---@field delete_source? boolean   removes the source's old entries after the switch
+---@field forward? boolean         default true; false: the old name is closed
+---@field chunk? integer           entries in a batch: 1 to 10,000; default 5,000 at most
+---@field pause? number            seconds between chunks; default: as others need it
+---@field lock_timeout? number     seconds to wait for another process; default 10
+---@field progress? fun(status: tycho.SwitchStatus)   called before, between and after the batches
 ---@param options tycho.RenameOptions
 ---@return tycho.SwitchStatus
 function Store:rename(options) end
---- Merges streams into one in the order of positions; likewise.
+--- Merges streams into one in the order of positions, behind what that has. Revisions are new, so
+--- that expected versions from before the switch do not fit. It cannot be undone.
+---@class tycho.MergeOptions
+---@field sources string[]   up to 64
+---@field target string
+---@field cancel? boolean
+---@field dry_run? boolean
+---@field delete_source? boolean
+---@field forward? boolean
+---@field chunk? integer
+---@field pause? number
+---@field lock_timeout? number
+---@field progress? fun(status: tycho.SwitchStatus)
 ---@param options tycho.MergeOptions
 ---@return tycho.SwitchStatus
 function Store:merge(options) end
---- Splits a stream by a rule: function(event) -> name of a stream, or nil for none; likewise.
+--- Splits a stream by a rule: function(event) -> name of a stream, or nil for none. What is
+--- published to the source's name later goes to `default`, as does what comes in the very moment of
+--- the switch when publishers are always faster than it; without one the name is closed. Cancelling
+--- needs the same rule.
+---@class tycho.SplitOptions
+---@field source string
+---@field rule fun(event: tycho.Event): string?
+---@field rule_version? string   a split that was begun with another one is not continued
+---@field default? string
+---@field cancel? boolean
+---@field dry_run? boolean
+---@field delete_source? boolean
+---@field forward? boolean
+---@field chunk? integer
+---@field pause? number
+---@field lock_timeout? number
+---@field progress? fun(status: tycho.SwitchStatus)
 ---@param options tycho.SplitOptions
 ---@return tycho.SwitchStatus
 function Store:split(options) end
+---@class tycho.SwitchStatus
+---@field kind "rename"|"merge"|"split"
+---@field sources string[]
+---@field target string
+---@field phase "planned"|"linking"|"switched"|"deleted"|"cancelled"
+---@field linked integer     entries so far
+---@field total integer      entries of the sources
+---@field left integer       entries to be linked yet, at most
+---@field routes string[]    further names that lead to the sources, after the switch to the target
+---@field forward boolean
+---@field rate? number       entries a second
+---@field eta? number        seconds
+
+--- require "tycho.stream_switch": the same for hosts that drive it themselves, and the switcher,
+--- the pattern with a lock and a pointer of one's own (scripts/tycho/stream_switch/switcher.lua).
+---@class tycho.stream_switch
+---@field prepare fun(store: tycho.Store, kind: string, options: table): tycho.Switch
+---@field run fun(store: tycho.Store, kind: string, options: table): tycho.SwitchStatus
+---@field switcher fun(options: table): tycho.Switcher
+--- A rename, merge or split that holds its lock. Between two steps anything may happen.
+---@class tycho.Switch
+---@field step fun(self): tycho.SwitchStatus   one batch: a chunk, the switch, or the deletion
+---@field run fun(self): tycho.SwitchStatus    all that is left
+---@field status fun(self): tycho.SwitchStatus
+---@field is_done fun(self): boolean
+---@field close fun(self)                      the next call goes on from here
+---@class tycho.Switcher
+---@field publish fun(self, event: tycho.NewEvent|tycho.NewEvent[], options?: table): tycho.Receipt
+---@field catchup fun(self, processed?: string): string?, boolean   id of the last; is it switched
+---@field link fun(self, event: tycho.Event)
 
 --- Calls handler(event) after each publish of one of the types, in this process and handle.
 ---@param handler fun(event: tycho.Event)

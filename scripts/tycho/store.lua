@@ -8,8 +8,10 @@ local check = require "tycho.check"
 local context = require "tycho.context"
 local core = require "tycho.core"
 local follower = require "tycho.follower"
+local lock = require "tycho.lock"
 local snapshot = require "tycho.snapshot"
 local specification = require "tycho.specification"
+local stream_switch = require "tycho.stream_switch"
 local subscriptions = require "tycho.subscriptions"
 
 core.own()
@@ -25,6 +27,7 @@ Store.__index = Store
 local OPEN_OPTIONS = { "mode", "sync", "map_size", "readers_max", "write_timeout", "reserve_size" }
 local WRITE_OPTIONS = { "expected_version", "on_duplicate", "raw", "idempotent" }
 local WAIT_SLICE_MS = 500
+local LOCK_TIMEOUT = 30
 local FINDINGS_MAX = 1000
 
 local function open(path, mode, options)
@@ -236,8 +239,10 @@ function Store:route(name)
   return find(self, "routes", check.name(name, "name"))
 end
 
-function Store:stream_metadata(stream)
-  local name = box_of(self):resolve(stream)
+function Store:stream_metadata(stream, options)
+  local box = box_of(self)
+  local is_raw = check.flags(check.options(options, { "raw" })) ~= 0
+  local name = is_raw and check.name(stream, "stream") or box:resolve(stream)
   return (find(self, "stream_metadata", name))
 end
 
@@ -250,7 +255,18 @@ function Store:checkpoint(name)
   return find(self, "checkpoints", check.name(name, "name")) or 0
 end
 
--- ---------------------------------------------------------------- waiting, subscribers
+-- ---------------------------------------------------------------- moving streams
+
+local function run_switch(self, kind, options)
+  if not box_of(self):is_open() then core.misuse("store is closed") end
+  return stream_switch.run(self, kind, options)
+end
+
+function Store:rename(options) return run_switch(self, "rename", options) end
+function Store:merge(options) return run_switch(self, "merge", options) end
+function Store:split(options) return run_switch(self, "split", options) end
+
+-- ---------------------------------------------------------------- waiting
 
 --- Waits in slices, so that an interrupt from the keyboard is noticed.
 function Store:wait(position, timeout)
@@ -268,6 +284,26 @@ end
 function Store:follow(options)
   return follower.new(box_of(self), options)
 end
+
+-- ---------------------------------------------------------------- locks
+
+--- One wait, not slices: who waits anew comes behind the others.
+function Store:lock(name, options)
+  local box = box_of(self)
+  local timeout = check.options(options, { "timeout" }).timeout or LOCK_TIMEOUT
+  return lock.take(box, check.name(name, "name"), check.seconds(timeout, "timeout"))
+end
+
+function Store:with_lock(name, fn, options)
+  check.self(self, Store)
+  check.callable(fn, "fn")
+  local held <close> = self:lock(name, options)
+  return fn(held)
+end
+
+function Store:locks() return box_of(self):locks() end
+
+-- ---------------------------------------------------------------- subscribers
 
 function Store:subscribe(handler, types)
   return check.self(self, Store).subscriptions:subscribe(handler, types)

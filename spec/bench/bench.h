@@ -5,7 +5,8 @@
 **   machine.c   what the run ran on; running other programs and watching their memory
 **   workload.c  the events that are written, and stores filled with them
 **   raw.c       LMDB alone: the limit that everything is compared to
-**   limits.c append.c commit.c read.c program.c index.c sqlite.c   the families of figures
+**   limits.c append.c commit.c read.c program.c index.c link.c follow.c lock.c rename.c sqlite.c
+**               the families
 **
 ** A figure is a list of samples, one a round. What is compared is measured in turns (A, B, A, B
 ** ...), so that a busy machine slows both; a ratio is taken round by round, and its median is what
@@ -57,6 +58,8 @@ const char *report_section(const char *title);
 void report_value(const char *name, const char *unit, double value);
 /* A figure that is `over` / `under`, sample by sample. */
 void report_ratio(const char *name, const char *over, const char *under);
+/* The samples that a script printed to a file, as lines "name <tab> unit <tab> value". */
+void report_samples(const char *path);
 void report_at_least(const char *name, double target);
 void report_at_most(const char *name, double target);
 void report_skip(const char *name, const char *reason);
@@ -153,7 +156,11 @@ void append_bench(const bench *run);
 void commit_bench(const bench *run);
 void read_bench(const bench *run);
 void index_bench(const bench *run);
+void follow_bench(const bench *run);
 void program_bench(const bench *run);
+void lock_bench(const bench *run);
 void sqlite_bench(const bench *run);
+void rename_bench(const bench *run);
+void link_bench(const bench *run);
 
 #endif

@@ -1,7 +1,7 @@
 /* program.c - other programs: reading in Lua (scan.lua), and the command importing real
 ** events.
 **
-** A script prints its samples as lines "name <tab> unit <tab> value", in turns of its own.
+** A script takes turns of its own.
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,19 +9,6 @@
 #include <unistd.h>
 
 #include "bench.h"
-
-static void take_samples(const char *path) {
-    char line[256], name[64], unit[16];
-    double value;
-    FILE *file = fopen(path, "r");
-    bench_need_system(file != NULL, path);
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "%63[^\t]\t%15[^\t]\t%lf", name, unit, &value) == 3) {
-            report_value(name, unit, value);
-        }
-    }
-    fclose(file);
-}
 
 static void in_lua(const bench *run) {
     char rounds[16], output[600];
@@ -39,7 +26,7 @@ static void in_lua(const bench *run) {
         report_skip("Lua, type and one field", "spec/bench/scan.lua failed");
         return;
     }
-    take_samples(output);
+    report_samples(output);
     report_at_least("Lua, type and one field", 2e6);
     report_ratio("type and one field / empty loop", "Lua, type and one field", "Lua, empty loop");
 }

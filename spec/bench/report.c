@@ -69,6 +69,19 @@ void report_ratio(const char *name, const char *over, const char *under) {
     }
 }
 
+void report_samples(const char *path) {
+    char line[256], name[64], unit[16];
+    double value;
+    FILE *file = fopen(path, "r");
+    bench_need_system(file != NULL, path);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%63[^\t]\t%15[^\t]\t%lf", name, unit, &value) == 3) {
+            report_value(name, unit, value);
+        }
+    }
+    fclose(file);
+}
+
 static void set_target(const char *name, int kind, double target) {
     figure *of = get(name);
     of->target_kind = kind;

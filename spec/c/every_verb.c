@@ -577,6 +577,7 @@ const step STEPS[] = {
     {"make streams again", make_again, true},
     {"read by queries", read_queries, false},
     {"look up", look_up, false},
+    {"follow", follow_streams, false},
     {"read a snapshot", read_snapshot, false},
     {"back up", back_up, false},
     {"statistics", get_stats, false},

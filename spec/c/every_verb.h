@@ -33,6 +33,9 @@ typedef struct step {
 extern const step STEPS[];
 extern const int STEP_COUNT;
 
+/* The step that follows (every_verb_follow.c). */
+int follow_streams(life *l);
+
 /* A hash of all that the store tells about itself; the store must be healthy. */
 int hash_store(tycho_store *store, uint64_t *hash);
 /* Findings of a verification; a status when it failed. */

@@ -54,6 +54,20 @@ static inline int change(tycho_store *store, enum change kind, const char *strea
     return status;
 }
 
+/* As a stream switch does it: the target has all that the source has, and the old name leads to
+** it. */
+static inline int rename_stream(tycho_store *store, const char *from, const char *to) {
+    tycho_batch *batch;
+    int status = tycho_batch_create(&batch);
+    if (status != TYCHO_OK) return status;
+    status = tycho_batch_link_range(batch, text(from), 0, -1, text(to), TYCHO_EXPECT_ANY,
+                                    TYCHO_SKIP_DUPLICATES);
+    if (status == TYCHO_OK) status = tycho_batch_set_route(batch, text(from), text(to), 0);
+    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
+    tycho_batch_destroy(batch);
+    return status;
+}
+
 static inline tycho_follower *follow(tycho_store *store, const tycho_read *read) {
     tycho_follower *follower;
     ASSERT_STATUS(tycho_follower_open(store, read, &follower), TYCHO_OK);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "batch.h"
-#include "list.h"
+#include "pending.h"
 #include "store.h"
 #include "store_values.h"
 
@@ -183,7 +183,11 @@ static void the_places_of_the_fields_of_the_state(void **state) {
     assert_int_equal(offsetof(tycho__state, recent_size), 168);
     assert_int_equal(offsetof(tycho__state, tokens), 176);
     assert_int_equal(offsetof(tycho__state, scripts), 184);
-    assert_int_equal(offsetof(tycho__state, spare), 192);
+    assert_int_equal(offsetof(tycho__state, settling), 192);
+    assert_int_equal(offsetof(tycho__state, links_settling), 200);
+    assert_int_equal(offsetof(tycho__state, moved_kind), 208);
+    assert_int_equal(offsetof(tycho__state, moved_number), 216);
+    assert_int_equal(offsetof(tycho__state, spare), 224);
     assert_int_equal(offsetof(tycho__state, checksum), 240);
 }
 
@@ -211,13 +215,30 @@ static void rows_of_lists_and_blocks(void **state) {
     tycho_bytes key = bytes_of(list_key, sizeof list_key);
     assert_hex(key, "0100000001");
     ASSERT_STATUS(tycho__get(&txn, TYCHO__LISTS, key, &row), TYCHO_OK);
-    assert_hex(row, "4a1ead0c 0500 00 02 0400000000000000 0c00000000000000 "
+    assert_hex(row, "3ff9c0cb 0500 00 02 0400000000000000 0c00000000000000 "
                     "0000000000000000 0700000000000000 0200000000000000 "
-                    "7374 1405009809a609");
+                    "2c01000000000000 7374 1405009809a609");
     key = bytes_of(block_key, sizeof block_key);
     assert_hex(key, "0100000001 0000000000000102");
     ASSERT_STATUS(tycho__get(&txn, TYCHO__BLOCKS, key, &row), TYCHO_OK);
     assert_hex(row, "9d8ef2d6 0500 1405009809a609");
+    tycho__txn_abort(&txn);
+}
+
+static void a_row_of_links_that_are_pending(void **state) {
+    tycho_store *store = *state;
+    tycho__txn txn;
+    tycho_bytes row;
+    ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
+    txn.state.head = 0x0203;
+    for (uint64_t i = 0; i < 3; i++) {
+        txn.state.links_made = 0x0102 + i;
+        ASSERT_STATUS(tycho__pending_add(&txn, 0x0405, 7 + i, i == 2 ? 300 : 5 + i), TYCHO_OK);
+    }
+    ASSERT_STATUS(tycho__pending_write(&txn), TYCHO_OK);
+    const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02", 8);
+    ASSERT_STATUS(tycho__get(&txn, TYCHO__PENDING, key, &row), TYCHO_OK);
+    assert_hex(row, "be5b3854 0300 05040000 0302000000000000 0700000000000000 15059909");
     tycho__txn_abort(&txn);
 }
 
@@ -227,7 +248,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch),      cmocka_unit_test(a_record),
         TEST(the_state_of_a_new_store), cmocka_unit_test(the_places_of_the_fields_of_the_state),
-        TEST(rows_of_lists_and_blocks),
+        TEST(rows_of_lists_and_blocks), TEST(a_row_of_links_that_are_pending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

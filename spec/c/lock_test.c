@@ -151,6 +151,19 @@ static void a_read_only_handle_takes_no_lock_but_sees_them(void **state) {
     tycho_lock_release(own);
 }
 
+/* Neither hooks nor deployed scripts have a say in locks: a handle without them takes some, too. */
+static void tokens_are_reserved_past_deployed_scripts(void **state) {
+    fixture *f = *state;
+    const tycho_new_event event = {.type = text("t")};
+    ASSERT_STATUS(tycho_batch_deploy(f->batch, text("script"), text("rules")), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    tycho_batch_clear(f->batch);
+    ASSERT_STATUS(tycho_batch_append(f->batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0), 0);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_DENIED);
+    assert_int_equal(token_of(f, "a"), 1);
+    assert_int_equal(sequence_of(f), 2);
+}
+
 static void the_longest_name_is_told_whole(void **state) {
     fixture *f = *state;
     char name[TYCHO_NAME_MAX + 1] = "";
@@ -466,6 +479,7 @@ int main(void) {
         TEST(the_same_thread_is_told_at_once_that_it_has_the_lock),
         TEST(wrong_arguments_are_misuse),
         TEST(a_read_only_handle_takes_no_lock_but_sees_them),
+        TEST(tokens_are_reserved_past_deployed_scripts),
         TEST(the_longest_name_is_told_whole),
         TEST(held_locks_are_listed_by_name),
         TEST(a_full_table_refuses_and_goes_on_when_there_is_room),

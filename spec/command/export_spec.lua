@@ -27,6 +27,7 @@ describe("tycho export", function()
 {"stream":"a","stream_metadata":{"keep":3}}
 {"stream":"empty","stream_metadata":[1]}
 {"route":"r","stream":"a"}
+{"route":"old","stream":"a","closed":true}
 ]] })
     local first, second, counts = round_trip()
     assert.equal(first, second)

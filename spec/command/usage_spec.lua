@@ -3,7 +3,8 @@ local command = require "support.command"
 
 local verbs = {
   "import", "export", "publish", "read", "event", "streams", "types", "link", "unlink", "delete",
-  "route", "verify", "backup", "stats", "repl", "rpc", "completion", "help",
+  "route", "rename", "merge", "split", "lock", "locks", "verify", "backup", "stats", "repl", "rpc",
+  "completion", "help",
 }
 
 describe("tycho", function()
@@ -46,8 +47,9 @@ describe("tycho", function()
 
   it("ends with 4 for verbs that read when there is no store, and makes none", function()
     for _, words in ipairs {
-      "read", "event x", "streams", "types", "export", "verify", "stats", "route list",
-      "link s x", "unlink s x", "delete s", "backup " .. tycho:path("copy"),
+      "read", "event x", "streams", "types", "export", "verify", "stats",
+      "route list", "locks", "lock a -- true", "link s x", "unlink s x", "delete s",
+      "backup " .. tycho:path("copy"),
     } do
       refuses(words, 4, "there is no store at " .. tycho.store, "--store")
     end

@@ -145,8 +145,43 @@ describe("tycho", function()
       assert.equal('"event_id":"e1"\n"event_id":"n1"\n', out)
     end)
 
-    it("refuses to follow backward", function()
+    it("ends following when nothing came for a while", function()
+      assert.equal("e2 e4 e6 e8 e10", ids("even --follow --timeout 0.05"))
+      assert.equal("", tycho:must("read nowhere --follow --timeout 0"))
+    end)
+
+    it("shows what it has when it has caught up, and ends by an interrupt", function()
+      local out = tycho:shell([[
+        $tycho read even --follow --type Other > $dir/followed 2> $dir/errors &
+        for i in $(seq 300); do [ -s $dir/followed ] && break; sleep 0.1; done
+        wc -l < $dir/followed
+        $tycho publish even Third > $dir/o
+        $tycho publish even Other > $dir/o
+        for i in $(seq 300); do [ $(wc -l < $dir/followed) = 5 ] && break; sleep 0.1; done
+        wc -l < $dir/followed
+        kill -TERM $!
+        wait $!
+        echo $?
+        wc -c < $dir/errors
+      ]])
+      assert.equal("4 5 143 0", (out:gsub("%s+", " "):match("^ ?(.-) ?$")))
+    end)
+
+    it("is ended by a reader that went away", function()
+      local out = tycho:shell([[
+        (timeout 60 $tycho read --follow --json; echo $? > $dir/status) | head -n 1 > $dir/o &
+        for i in $(seq 300); do
+          [ -s $dir/status ] && break; $tycho publish new A > $dir/p; sleep 0.1
+        done
+        cat $dir/status
+      ]])
+      assert.equal("141\n", out)
+    end)
+
+    it("refuses to follow backward, or to wait without following", function()
       fails("read --follow --backward", 2, "--backward does not fit")
+      fails("read --timeout 1", 2, "--timeout is for --follow")
+      fails("read --follow --timeout soon", 2, '"soon" is no number of seconds')
     end)
   end)
 
@@ -221,7 +256,7 @@ describe("tycho", function()
     fails("route set orders orders-3 --expected orders-2", 3, "orders")
     assert.equal("orders leads to orders-2\n",
       tycho:must("route set orders orders-2 --expected orders-1"))
-    assert.equal("orders\torders-2\n", tycho:must("route"))
+    assert.equal("orders\torders-2\topen\n", tycho:must("route"))
     assert.same({ { route = "orders", stream = "orders-2" } }, tycho:objects("route list"))
     tycho:must("route remove orders")
     fails("route remove orders", 4, '"orders"')

@@ -31,6 +31,7 @@ typedef struct fixture {
     char path[80];
     tycho_store *store;
     tycho_batch *batch;
+    tycho_follower *follower;
 } fixture;
 
 static tycho_bytes text(const char *string) { return (tycho_bytes){string, strlen(string)}; }
@@ -145,6 +146,21 @@ static int close_and_open_again(fixture *made) {
     return 0;
 }
 
+static int refuse_following(fixture *made) {
+    tycho_read read = {.size = sizeof read};
+    tycho_follower *other;
+    tycho_event event;
+    tycho_bytes key;
+    int descriptor;
+    CHECK(tycho_follower_open(made->store, &read, &other) == TYCHO_FORKED);
+    CHECK(tycho_follower_next(made->follower, -1, &event) == TYCHO_FORKED);
+    CHECK(tycho_follower_key(made->follower, &key) == TYCHO_FORKED);
+    CHECK(tycho_follower_descriptor(made->follower, &descriptor) == TYCHO_FORKED);
+    tycho_follower_cancel(made->follower);
+    tycho_follower_close(made->follower);
+    return close_and_open_again(made);
+}
+
 static int only_exit(fixture *made) {
     (void)made;
     exit(0);
@@ -193,12 +209,31 @@ static void a_child_that_only_exits_does_no_harm(void **state) {
     tycho_snapshot_close(snapshot);
 }
 
+static void a_child_may_close_a_follower_that_has_a_thread_in_its_parent(void **state) {
+    fixture *made = *state;
+    tycho_read read = {.size = sizeof read, .stream = text("parent")};
+    tycho_event event;
+    int descriptor;
+    assert_int_equal(tycho_follower_open(made->store, &read, &made->follower), TYCHO_OK);
+    assert_int_equal(tycho_follower_descriptor(made->follower, &descriptor), TYCHO_OK);
+    for (int i = 0; i < 5; i++) assert_int_equal(in_child(refuse_following, made), 0);
+    assert_int_equal(in_child(only_exit, made), 0);
+    check_parent(made, 5);
+    assert_int_equal(tycho_follower_next(made->follower, 0, &event), TYCHO_OK);
+    assert_int_equal(tycho_follower_next(made->follower, 60000, &event), TYCHO_OK);
+    assert_int_equal(event.revision, 1); /* of check_parent(); children wrote elsewhere */
+    assert_int_equal(tycho_follower_next(made->follower, 0, &event), TYCHO_TIMEOUT);
+    tycho_follower_close(made->follower);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_child_is_refused_by_the_handles_of_its_parent, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_child_may_open_the_store_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_child_may_close_what_it_inherited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_child_may_close_a_follower_that_has_a_thread_in_its_parent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_child_that_only_exits_does_no_harm, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,11 +55,22 @@ describe("a follower", function()
     local log = store:follow { from_position = "end" }
     local stream = store:follow { stream = "b", from_position = "end" }
     local behind = store:follow { from_position = 1 }
+    local empty = store:follow { stream = "c", from_position = "end" }
     store:link("b", "1")
     publish(store, "a", { "3" })
     assert.same({ "3" }, served(log))
     assert.same({ "1" }, served(stream))
     assert.same({ "2", "3" }, served(behind))
+    store:set_route("a", "c")
+    publish(store, "a", { "4", "5", "6" })
+    assert.same({ "4", "5", "6" }, served(empty))
+    local raw = store:follow { read = store:read():stream("a"):raw(), from_position = "end" }
+    store:batch(function(batch)
+      batch:append("a", { type = "t", id = "7" }, { raw = true })
+      batch:append("a", { type = "t", id = "8" })
+    end)
+    assert.same({ "7" }, served(raw))
+    assert.same({ "8" }, served(empty))
   end)
 
   it("goes on from a key, also behind a rename", function()

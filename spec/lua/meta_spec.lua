@@ -139,7 +139,31 @@ describe("meta.lua", function()
     local condition = error_of(store.batch, store, function(batch)
       batch:expect_checkpoint("c", 3):set_checkpoint("c", 4)
     end)
-    same("tycho.Error", keys(version, duplicate, condition))
+    local ours = error_of(store.rename, store, { source = "nobody", target = "b" })
+    local lock <close> = store:lock("a")
+    local busy = error_of(store.lock, store, "a")
+    same("tycho.Error", keys(version, duplicate, condition, busy, ours))
+    same("tycho.Lock", methods(lock))
+    same("tycho.LockInfo", keys(store:locks()[1]))
+  end)
+
+  it("has the status of a rename", function()
+    local store, seen = fresh(), {}
+    for _ = 1, 3 do store:append("a", { type = "t" }) end
+    store:rename { source = "a", target = "b", chunk = 1, progress = function(status)
+      seen[#seen + 1] = status
+    end }
+    same("tycho.SwitchStatus", keys(table.unpack(seen)))
+  end)
+
+  it("has the methods of what drives a rename, and of the switcher", function()
+    local store, stream_switch = fresh(), require "tycho.stream_switch"
+    store:append("a", { type = "t" })
+    local switch <close> = stream_switch.prepare(store, "rename", { source = "a", target = "b" })
+    same("tycho.Switch", methods(switch))
+    same("tycho.Switcher",
+      methods(stream_switch.switcher { store = store, source = "a", target = "c" }))
+    same("tycho.stream_switch", keys(stream_switch))
   end)
 
   it("has what verify gives", function()
@@ -152,6 +176,9 @@ describe("meta.lua", function()
       ["tycho.OpenOptions"] = { tycho.open, "/nowhere/at/all" },
       ["tycho.WriteOptions"] = { store.append, store, "a", { type = "t" } },
       ["tycho.ListOptions"] = { store.streams, store },
+      ["tycho.RenameOptions"] = { store.rename, store },
+      ["tycho.MergeOptions"] = { store.merge, store },
+      ["tycho.SplitOptions"] = { store.split, store },
       ["tycho.QueryItem"] = { function(item) return store:read():matching(item) end },
     }
     for class, call in pairs(cases) do

@@ -379,7 +379,7 @@ describe("The host protocol", function()
         local answer = host:refused("batch", { operations = { operation } })
         assert.equal("invalid_argument", answer.error)
       end
-      for _, condition in ipairs { {}, 5, "a", { streem = "a" }, { lock = "l", token = 1 },
+      for _, condition in ipairs { {}, 5, "a", { streem = "a" }, { lock = "l" },
         { stream = "a", version = 5 }, { row = "t", version = 5 }, { row = { "t" }, version = 5 },
         { row = { "t", "k" } }, { checkpoint = "p" }, { route = "r" }, { none_match = 5 } } do
         local answer = host:refused("batch", { conditions = { condition },
@@ -429,6 +429,71 @@ describe("The host protocol", function()
       assert.equal("invalid_argument", host:refused("set_route", { route = "r" }).error)
       assert.equal("invalid_argument", host:refused("set_route", { stream = "a" }).error)
     end)
+  end)
+
+  it("closes routes to writers, not to readers", function()
+    append("a", "any", "e1")
+    host:ask("set_route", { route = "r", stream = "a", closed = true })
+    local answer = refused_append("r", "any", "e2")
+    assert.equal("denied", answer.error)
+    assert.equal("a", answer.stream)
+    assert.same({ "e1" }, host:ids { stream = "r" })
+    answer = host:answer("route", { route = "r" })
+    assert.equal("a", answer.result)
+    assert.is_true(answer.closed)
+    assert.same({ { route = "r", stream = "a", closed = true } }, host:ask("routes").routes)
+    host:ask("set_route", { route = "r", stream = "a", closed = false })
+    assert.is_nil(host:answer("route", { route = "r" }).closed)
+    assert.same({ { route = "r", stream = "a" } }, host:ask("routes").routes)
+    append("r", 0, "e2")
+    assert.equal("invalid_argument",
+      host:refused("set_route", { route = "r", stream = "a", closed = 1 }).error)
+  end)
+
+  it("links a range with the revisions of its source", function()
+    append("a", "any", "e1", "e2", "e3", "e4")
+    host:ask("unlink", { stream = "a", event_ids = { "e2" } })
+    assert.same({ count = 3 },
+      host:ask("link_range", { source = "a", target = "b", keep_revisions = true }))
+    local revisions = {}
+    for index, event in ipairs(host:ask("read", { spec = { stream = "b" } }).events) do
+      revisions[index] = event.revision
+    end
+    assert.same({ 0, 2, 3 }, revisions)
+    assert.equal("wrong_expected_version",
+      host:refused("link_range", { source = "a", target = "b", keep_revisions = true }).error)
+    assert.equal("invalid_argument",
+      host:refused("link_range", { source = "a", target = "c", keep_revisions = 1 }).error)
+  end)
+
+  it("links several streams merged, in the order of their events", function()
+    append("a", "any", "e1")
+    append("b", "any", "e2")
+    append("a", "any", "e3")
+    append("c", "any", "e4")
+    local function sources(...)
+      local list = tycho.array {}
+      for index, name in ipairs { ... } do list[index] = { stream = name } end
+      return list
+    end
+    assert.same({ count = 4 },
+      host:ask("link_merged", { sources = sources("c", "b", "a"), target = "m" }))
+    assert.same({ "e1", "e2", "e3", "e4" }, host:ids { stream = "m" })
+    local result = host:ask("batch", { operations = { { op = "link_merged", target = "n",
+      sources = { { stream = "a", first = 1 }, { stream = "b" } }, expected_version = "none" } } })
+    assert.same({ { count = 2 } }, result.results)
+    assert.same({ "e2", "e3" }, host:ids { stream = "n" })
+    assert.equal("event_duplicated_in_stream",
+      host:refused("link_merged", { sources = sources("a"), target = "m" }).error)
+    assert.same({ count = 0 }, host:ask("link_merged",
+      { sources = sources("a"), target = "m", on_duplicate = "skip" }))
+    for _, fields in ipairs { {}, { target = "x" }, { sources = sources("a") },
+      { sources = {}, target = "x" }, { sources = { "a" }, target = "x" },
+      { sources = { { stream = "a", last = 1 } }, target = "x" },
+      { sources = { { stream = "a", first = -1 } }, target = "x" },
+      { sources = sources("a", "a"), target = "x" }, { sources = sources("a"), target = "a" } } do
+      assert.equal("invalid_argument", host:refused("link_merged", fields).error)
+    end
   end)
 
   describe("rows and checkpoints", function()

@@ -85,12 +85,12 @@ local function is_at_home(store, event)
 end
 
 local function write_directory(store, output)
-  for route, stream in store:routes() do
-    output:object { route = route, stream = stream }
-  end
   for stream in store:streams() do
-    local metadata = store:stream_metadata(stream)
+    local metadata = store:stream_metadata(stream, { raw = true })
     if metadata ~= nil then output:object { stream = stream, stream_metadata = metadata } end
+  end
+  for route, stream, closed in store:routes() do
+    output:object { route = route, stream = stream, closed = closed }
   end
 end
 

@@ -55,6 +55,8 @@ local advice = {
   newer_format = "use the version of tycho that wrote it, or a newer one",
 }
 
+local closed_advice = "write to that stream, or open the name: tycho route set"
+
 --- Raises a failure. `exit` is one of the codes above.
 ---@param exit integer
 ---@param what string
@@ -87,8 +89,9 @@ function failure.from(value)
   if code then
     return setmetatable({
       exit = exits[code] or 1,
-      what = failure.text(value),
-      advice = advice[code],
+      what = failure.text(value.what or value),
+      advice = value.advice or (code == "denied" and value.stream and closed_advice)
+        or advice[code],
     }, Failure)
   end
   local text = failure.text(value)

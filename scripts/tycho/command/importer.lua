@@ -4,7 +4,9 @@
 --- an operation; `at` is for the source, which knows the place from it:
 ---
 ---   { event =, stream = nil for the log alone, links = { stream, ... }?, at = }
----   { link = stream, id = }   { route =, stream = }   { metadata_of = stream, metadata = }
+---   { link = stream, id = }   { route =, stream =, closed = }
+---   { metadata_of = stream, metadata = }
+--- The streams of the last three are taken by their own names.
 ---
 --- A batch is committed in the hope that none of its events exists. If one does, those that exist
 --- are taken out, and the following batches are looked through first, for as long as that finds
@@ -70,13 +72,13 @@ function Importer:build_run(first, last)
   elseif item.link then
     local ids = {}
     for index = first, last do ids[index - first + 1] = pending[index].id end
-    batch:link(item.link, ids, { on_duplicate = "skip" })
+    batch:link(item.link, ids, { on_duplicate = "skip", raw = true })
     self:note(first, true)
   elseif item.route then
-    batch:set_route(item.route, item.stream)
+    batch:set_route(item.route, item.stream, { closed = item.closed })
     self:note(first)
   elseif item.metadata_of then
-    batch:set_stream_metadata(item.metadata_of, item.metadata)
+    batch:set_stream_metadata(item.metadata_of, item.metadata, { raw = true })
     self:note(first)
   end
   for _, stream in ipairs(item.links or none) do
@@ -176,7 +178,9 @@ function Importer:flush()
   while #self.pending > 0 do
     local ok, err = pcall(self.try, self)
     if ok then break end
-    if failure.code(err) == "duplicate_event" and self:drop_existing() then
+    local code = failure.code(err)
+    -- Events that exist may name a stream whose name was closed since.
+    if (code == "duplicate_event" or code == "denied") and self:drop_existing() then
       self.is_repeating = true
     else
       refusal = self:drop_refused(err) or refusal

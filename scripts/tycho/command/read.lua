@@ -2,6 +2,7 @@
 local event_line = require "tycho.command.event_line"
 local failure = require "tycho.command.failure"
 local shared = require "tycho.command.shared"
+local terminal = require "tycho.terminal"
 local tycho = require "tycho"
 
 local read = { name = "read" }
@@ -24,7 +25,10 @@ function read.define(command)
   command:option("--since", "From this time on (RFC 3339, a date, or microseconds)")
     :argname "TIME":convert(shared.time("--since"))
   command:option("--until", "Before this time"):argname "TIME":convert(shared.time("--until"))
+  command:flag("--raw", "Take the name as the stream's own, even where a route has it")
   command:flag("-f --follow", "Go on with events as they are written; end with Ctrl-C")
+  command:option("--timeout", "With --follow: end when nothing came for so long")
+    :argname "SECONDS":convert(shared.seconds("--timeout"))
 end
 
 local function data_text(data)
@@ -47,8 +51,13 @@ local function columns(stream)
   return list
 end
 
--- A line is wanted whole or not at all: a follower is ended by Ctrl-C or by its limit.
 local function check_follow(arguments)
+  if not arguments.follow then
+    if arguments.timeout then
+      failure.usage("--timeout is for --follow: other reads do not wait", "add --follow")
+    end
+    return
+  end
   for _, name in ipairs { "backward", "as_at", "as_of", "to", "until" } do
     if arguments[name] then
       failure.usage(("--follow goes forward without end: --%s does not fit")
@@ -61,6 +70,7 @@ end
 local function specification(store, arguments)
   local spec = store:read()
   if arguments.stream then spec = spec:stream(arguments.stream) end
+  if arguments.raw then spec = spec:raw() end
   if #arguments.type > 0 then spec = spec:of_type(arguments.type) end
   if #arguments.tag > 0 then spec = spec:tagged(arguments.tag) end
   if arguments.backward then spec = spec:backward() end
@@ -74,37 +84,32 @@ local function specification(store, arguments)
   return spec
 end
 
--- A link does not move the head: a followed stream is looked at twice a second besides.
-local stream_poll_seconds = 0.5
-
+-- What is held back for its columns is shown each time nothing more is there.
 local function follow(store, spec, arguments, rows)
-  local left = arguments.limit or math.huge
-  while true do
-    local head, last = store:head(), nil
-    for event in spec:each() do
-      rows:add(event_line.from_event(event))
-      last, left = event, left - 1
-      if left == 0 then return end
-    end
+  local is_told = not terminal.is_terminal(2)
+  local function caught_up()
     rows:flush()
-    if last and arguments.stream then
-      spec = spec:from_revision(last.revision)
-    elseif last then
-      spec = spec:from_position(last.position)
-    end
-    store:wait(head, arguments.stream and stream_poll_seconds or nil)
+    if is_told then return end
+    is_told = true
+    io.stderr:write("tycho: this is all there is; what comes is shown as it is written "
+      .. "(Ctrl-C ends it)\n")
   end
+  local follower <close> = store:follow { read = spec, caught_up = caught_up }
+  for event in follower:each(arguments.timeout) do rows:add(event_line.from_event(event)) end
 end
 
 function read.run(arguments, output)
-  if arguments.follow then check_follow(arguments) end
+  check_follow(arguments)
+  if arguments.raw and not arguments.stream then
+    failure.usage("--raw needs a stream", "name the stream whose own entries are wanted")
+  end
   local store <close> = shared.open(arguments, "read_only")
   local rows = output:rows(columns(arguments.stream))
   local spec = specification(store, arguments)
+  if arguments.limit then spec = spec:limit(arguments.limit) end
   if arguments.follow then
     follow(store, spec, arguments, rows)
   else
-    if arguments.limit then spec = spec:limit(arguments.limit) end
     for event in spec:each() do rows:add(event_line.from_event(event)) end
   end
   rows:flush()

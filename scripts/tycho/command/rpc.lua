@@ -9,7 +9,8 @@ function verb.define(command)
   command:description [[
 Reads one JSON object a line and answers one a line, until the end of input:
 {"id": 1, "op": "read", "spec": {"stream": "orders"}}. Without a store, the first request is
-"open".]]
+"open". What takes time (lock, follow, rename, merge) does not hold up the requests behind it: its
+lines come when they are ready, with its id.]]
   command:argument("path", "The store; default: --store or $TYCHO_STORE"):args "?":argname "STORE"
 end
 

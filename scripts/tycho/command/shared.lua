@@ -42,6 +42,15 @@ function shared.integer(name, least, most)
   end
 end
 
+--- A converter of argparse for lengths of time.
+function shared.seconds(name)
+  return function(text)
+    local seconds = text:find("^%d*%.?%d*$") and tonumber(text)
+    if seconds and seconds < 1e9 then return seconds end
+    return nil, ("%s: %q is no number of seconds"):format(name, text)
+  end
+end
+
 --- A converter of argparse for times.
 function shared.time(name)
   return function(text)

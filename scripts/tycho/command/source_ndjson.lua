@@ -3,7 +3,7 @@
 --- A line is an event (event_line.lua), or one of what only an export has:
 ---
 ---   {"link": "resource-7", "event_id": "..."}     an entry of an event in a further stream
----   {"route": "orders", "stream": "orders-2"}     a route
+---   {"route": "orders", "stream": "orders-2"}     a route; with "closed": true, a closed one
 ---   {"stream": "orders", "stream_metadata": ...}  metadata of a stream
 ---
 --- An event without an id gets one made of its line, and of how many equal lines came before it in
@@ -31,7 +31,10 @@ local function operation(object)
     if not is_name(object.route) or not is_name(object.stream) then
       return nil, '"route" needs two names: {"route": ..., "stream": ...}'
     end
-    return { route = object.route, stream = object.stream }
+    if object.closed ~= nil and type(object.closed) ~= "boolean" then
+      return nil, '"closed" must be true or false'
+    end
+    return { route = object.route, stream = object.stream, closed = object.closed }
   elseif not is_name(object.stream) then
     return nil, '"stream_metadata" needs a "stream"'
   end

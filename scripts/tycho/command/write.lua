@@ -163,15 +163,21 @@ function delete.define(command)
   command:description [[
 Removes a stream: its entries, links among them, and its metadata, never the events. On a
 terminal it asks first.]]
-  command:argument("stream", "Stream or route"):argname "STREAM"
+  command:argument("stream", "The stream"):argname "STREAM"
+  command:flag("--raw", "Take the name as the stream's own, even where a route has it")
   command:flag("-y --yes", "Do not ask")
 end
 
 function delete.run(arguments, output)
   local store <close> = shared.open(arguments, "existing")
   local stream = arguments.stream
-  local count = store:read():stream(stream):count()
-  if count == 0 and store:stream_metadata(stream) == nil then
+  local leads_to = store:route(stream)
+  if leads_to and not arguments.raw then
+    failure.raise(1, ("%q is a route: it leads to %q"):format(stream, leads_to),
+      "name the stream itself; the own entries of the old name go with --raw")
+  end
+  local count = store:read():stream(stream):raw():count()
+  if count == 0 and (leads_to or store:stream_metadata(stream) == nil) then
     failure.raise(4, ("there is no stream %q"):format(stream), "see: tycho streams")
   end
   local entries = count == 1 and "1 entry" or output.count(count) .. " entries"
@@ -181,7 +187,7 @@ function delete.run(arguments, output)
     local answer = io.stdin:read("l") or ""
     if not answer:lower():find("^%s*y") then failure.raise(1, "nothing was removed") end
   end
-  store:delete_stream(stream)
+  store:delete_stream(stream, { raw = true })
   if output.json then return output:object { count = count, stream = stream } end
   output:write(("%s removed, with %s\n"):format(stream, entries))
 end
@@ -197,14 +203,21 @@ function route.define(command)
   set:argument("route", "The name"):argname "ROUTE"
   set:argument("stream", "Where it leads"):argname "STREAM"
   set:option("--expected", "Only if it leads to this stream now"):argname "STREAM"
+  set:flag("--closed", "Lead readers on, and refuse writers")
   command:command("remove", "Remove a route; its stream stays")
     :argument("route", "The name"):argname "ROUTE"
 end
 
 local function list_routes(arguments, output)
   local store <close> = shared.open(arguments, "read_only")
-  local rows = output:rows { { key = "route" }, { key = "stream" } }
-  for name, stream in store:routes() do rows:add { route = name, stream = stream } end
+  local rows = output:rows {
+    { key = "route" },
+    { key = "stream" },
+    { key = "closed", text = function(closed) return closed and "closed" or "open" end },
+  }
+  for name, stream, closed in store:routes() do
+    rows:add { route = name, stream = stream, closed = closed }
+  end
   rows:flush()
 end
 
@@ -212,14 +225,15 @@ function route.run(arguments, output)
   if arguments.action == "set" then
     local store <close> = shared.open(arguments, "create")
     local receipt = store:set_route(arguments.route, arguments.stream,
-      { expected = arguments.expected })
+      { expected = arguments.expected, closed = arguments.closed })
     if output.json then
       output:object {
         route = arguments.route, stream = arguments.stream,
-        previous = receipt.results[1].previous or tycho.null,
+        previous = receipt.results[1].previous or tycho.null, closed = arguments.closed,
       }
     else
-      output:write(("%s leads to %s\n"):format(arguments.route, arguments.stream))
+      output:write(("%s leads to %s%s\n"):format(arguments.route, arguments.stream,
+        arguments.closed and ", and refuses writers" or ""))
     end
   elseif arguments.action == "remove" then
     local store <close> = shared.open(arguments, "existing")

@@ -1,0 +1,343 @@
+--- The machine of rename, merge and split: links what the sources have in chunks, then re-points
+--- the names in one batch with the last links. What is linked where is the business of its plan.
+---
+---               link, while more than a little is left
+---                  +--+
+---                  v  |
+---     (no row) --> linking --switch--> switched --delete--> deleted
+---                     |
+---                     +--cancel--> (no row; what was linked is taken out)
+---
+--- Where it stands is a row of the table `tycho.switches`, put in the same batch as the links that
+--- it counts. Each batch is conditional on the row's version and on the token of a lock, so that
+--- whoever was killed is continued by the next call, and whoever is late changes nothing.
+---
+--- A plan has
+---   kind, key            "rename", "merge" or "split"; the key of its row
+---   sources, target      names; the target may be missing
+---   begin(row)           the row to go on from, made or found; refuses what cannot be done
+---   measure(row)         entries left to link, entries of all sources, and, where a batch should
+---                        be shorter than others, how many it may link
+---   linked(row)          entries linked so far
+---   expect(batch)        conditions that hold until the switch: what the names are
+---   link(batch, row, n)  adds links of n entries and says so in the row
+---   verify(row)          (may be missing) refuses to switch when the sources lost what was linked
+---   finish(batch, row)   adds the last links
+---   closes_routes        (may be missing) the routes that lead to the sources become closed ones
+---   explain(err, tries)  raises what the refusal of a batch means; true: the last batch is tried
+---                        again
+---   cancel(switch)       takes out what was linked, and the row
+local check = require "tycho.check"
+local core = require "tycho.core"
+local names = require "tycho.stream_switch.names"
+
+core.own()
+
+local machine = { table = "tycho.switches", chunk_max = 10000 }
+
+local CHUNK, SHORT_CHUNK = 5000, 1000
+local LAST_MAX = 2000 -- entries of the last batch: about a millisecond of everybody's time
+local TRIES_MAX = 100 -- last batches that came too late
+local OUTRUN_MAX = 1000 -- chunks of the largest size that did not bring it nearer to the end
+local REST = 200 -- times the time of a step: who writes finds the store taken 1 time in 200
+local REST_MAX = 5 -- seconds
+local LOCK_TIMEOUT = 10
+local FENCES = 2 -- conditions of every batch: the lock and the row; those of expect() follow
+local NAME_MAX = 255
+
+---@class tycho.Switch
+---@field private store tycho.Store
+---@field private plan table
+---@field private options table
+---@field private lock tycho.Lock?
+---@field private row table
+---@field private version integer   of the row that is stored
+---@field private chunk integer     grows while publishers are faster
+---@field private sequence integer? of its last batch
+---@field private is_alone boolean  whether nobody committed between its last two batches
+local Switch = { __name = "tycho.Switch" }
+Switch.__index = Switch
+
+--- The lock of a switch; long names are cut and end with a hash of the whole.
+local function lock_name(key)
+  local name = "tycho.switch:" .. key:gsub("%c", ":")
+  if #name <= NAME_MAX then return name end
+  return ("tycho.switch:%016x"):format(core.hash(key))
+end
+
+--- The row of a key: value or nil, version.
+function machine.row(store, key)
+  local value, version = store:row(machine.table, key)
+  return value, version or 0
+end
+
+--- Takes the lock and reads the row; nothing is written, and nothing is checked yet.
+local function open(store, plan, options)
+  local self = setmetatable({
+    store = store, plan = plan, options = options, chunk = options.chunk or CHUNK, tries = 0,
+    outrun = 0, started = core.now(), is_planned = options.dry_run or false,
+  }, Switch)
+  if not self.is_planned then
+    self.lock = store:lock(lock_name(plan.key), { timeout = options.lock_timeout or LOCK_TIMEOUT })
+  end
+  self.row, self.version = machine.row(store, plan.key)
+  return self
+end
+
+--- A switch that is ready to go on from where the store is.
+---@return tycho.Switch
+function machine.new(store, plan, options)
+  local self = open(store, plan, options)
+  local ok, row = pcall(plan.begin, plan, self.row)
+  if not ok then
+    self:close()
+    error(row, 0)
+  end
+  self.row = row
+  self.linked_before = row.phase == "linking" and plan:linked(row) or 0
+  return self
+end
+
+-- ---------------------------------------------------------------- one batch
+
+--- Raises what ended a batch, unless the store refused it for something that the plan knows.
+local function check_refused(self, err)
+  if type(err) ~= "table" or err.what then error(err, 0) end -- of Lua, or a refusal of ours
+  if err.code == "condition_failed" and err.condition <= FENCES then
+    check.refuse("condition_failed",
+      ("another process has gone on with this %s"):format(self.plan.kind),
+      "call again to see where it is")
+  end
+end
+
+--- Commits a batch that fill(batch, row) makes; the row becomes the one that is stored. Without
+--- a row, it is deleted.
+local function commit(self, row, fill)
+  local batch <close> = self.store:batch()
+  batch:expect_lock(self.lock:name(), self.lock:token())
+  batch:expect_row(machine.table, self.plan.key, self.version)
+  fill(batch)
+  if row then
+    batch:put_row(machine.table, self.plan.key, row)
+  else
+    batch:delete_row(machine.table, self.plan.key)
+  end
+  local receipt = batch:commit()
+  self.is_alone = self.sequence == receipt.sequence - 1
+  self.sequence = receipt.sequence
+  self.row, self.version = row, row and receipt.sequence or 0
+  return receipt
+end
+
+local function copy(row)
+  local result = {}
+  for name, value in pairs(row) do
+    if type(value) == "table" then value = table.move(value, 1, #value, 1, {}) end
+    result[name] = value
+  end
+  return result
+end
+
+--- The same for what is done apart from linking and the switch, by plans too: their cancel.
+function machine.commit(self, row, fill)
+  local ok, err = pcall(commit, self, row, fill)
+  if ok then return end
+  check_refused(self, err)
+  error(err, 0)
+end
+
+-- ---------------------------------------------------------------- steps
+
+--- Publishers that are faster than the links are answered with larger chunks, without pauses.
+local function adapt(self, left)
+  self.is_outrun = self.left_before ~= nil and left >= self.left_before
+  self.left_before = left
+  if not self.is_outrun then
+    self.outrun = 0
+  elseif self.chunk < machine.chunk_max then
+    self.chunk = math.min(self.chunk * 2, machine.chunk_max)
+  else
+    self.outrun = self.outrun + 1
+  end
+  if self.outrun > OUTRUN_MAX or self.tries > TRIES_MAX then
+    check.refuse("busy", ("publishers write faster than the %s links: %d entries are left"):format(
+      self.plan.kind, left), "call again when they write less; it goes on from here")
+  end
+end
+
+--- Entries of the next batch. Others wait for it, and then have to take notice of what is in it, so
+--- it is short when there are any, unless they are too fast or the caller has decided.
+local function next_chunk(self, most)
+  local is_short = not (self.is_alone or self.is_outrun or self.options.chunk)
+  return math.min(most, is_short and SHORT_CHUNK or self.chunk)
+end
+
+local function link(self, most)
+  local row = copy(self.row)
+  local ok, err = pcall(commit, self, row, function(batch)
+    self.plan:expect(batch)
+    self.plan:link(batch, row, next_chunk(self, most))
+  end)
+  if ok then return end
+  check_refused(self, err)
+  self.plan:explain(err)
+  error(err, 0)
+end
+
+--- The last batch: what is left, and all names. Too late, it changed nothing and is tried again.
+local function switch(self)
+  local row, store, plan = copy(self.row), self.store, self.plan
+  if plan.verify then plan:verify(row) end
+  row.phase = "switched"
+  local routes = names.leading_to(store, names.set(plan.sources))
+  local ok, err = pcall(commit, self, row, function(batch)
+    plan:expect(batch)
+    for _, route in ipairs(routes) do batch:expect_route(route.name, route.stream) end
+    plan:finish(batch, row)
+    batch:set_route(plan.target, nil)
+    for _, route in ipairs(routes) do
+      if route.name ~= plan.target then
+        batch:set_route(route.name, plan.target, { closed = route.closed or plan.closes_routes })
+      end
+    end
+    for _, source in ipairs(plan.sources) do
+      batch:set_route(source, plan.target, { closed = not row.forward })
+    end
+  end)
+  if ok then return end
+  check_refused(self, err)
+  self.tries = self.tries + 1
+  local are_routes_new = err.code == "condition_failed"
+    and err.condition > FENCES + #plan.sources + 1
+  if err.code == "too_large" or are_routes_new or plan:explain(err, self.tries) then return end
+  error(err, 0)
+end
+
+local function count_entries(self)
+  local total = 0
+  for _, source in ipairs(self.plan.sources) do
+    total = total + names.facts(self.store, source)
+  end
+  return total
+end
+
+local function delete_sources(self)
+  local row = copy(self.row)
+  row.phase, row.linked = "deleted", row.linked or count_entries(self)
+  machine.commit(self, row, function(batch)
+    for _, source in ipairs(self.plan.sources) do
+      batch:expect_route(source, self.store:route(source))
+      batch:delete_stream(source, { raw = true })
+    end
+  end)
+end
+
+--- Whether nothing is left to be done.
+---@return boolean
+function Switch:is_done()
+  check.self(self, Switch)
+  if self.row == nil or self.is_planned or self.row.phase == "deleted" then return true end
+  return self.row.phase == "switched" and not self.options.delete_source
+end
+
+--- Does one piece of the work: a chunk of links, the switch, or the deletion. Each is one batch.
+---@return tycho.SwitchStatus
+function Switch:step()
+  check.self(self, Switch)
+  if self:is_done() then return self:status() end
+  if self.row.phase == "switched" then
+    delete_sources(self)
+    return self:status()
+  end
+  local left, _, most = self.plan:measure(self.row)
+  adapt(self, left)
+  most = math.min(left, most or left)
+  if left > math.min(self.chunk, LAST_MAX) or left > most then
+    link(self, most)
+  else
+    switch(self)
+  end
+  return self:status()
+end
+
+--- Leaves the store to others when there are any, unless the caller says how long.
+local function rest(self, microseconds)
+  if self.is_outrun or self:is_done() then return end
+  local seconds = self.is_alone and 0 or math.min(microseconds / 1e6 * REST, REST_MAX)
+  seconds = self.options.pause or seconds
+  if seconds > 0 then core.sleep(math.ceil(seconds * 1000)) end
+end
+
+--- All steps that are left.
+---@return tycho.SwitchStatus
+function Switch:run()
+  check.self(self, Switch)
+  local progress = self.options.progress or function() end
+  local status = self:status()
+  progress(status)
+  while not self:is_done() do
+    local started = core.now()
+    status = self:step()
+    local seconds = core.now() - started
+    progress(status)
+    rest(self, seconds)
+  end
+  return status
+end
+
+--- Where it stands.
+---@return tycho.SwitchStatus
+function Switch:status()
+  check.self(self, Switch)
+  local plan, row = self.plan, self.row or { phase = "cancelled", forward = true, linked = 0 }
+  local status = {
+    kind = plan.kind, sources = plan.sources, target = plan.target, phase = row.phase,
+    forward = row.forward, left = 0, routes = {},
+  }
+  local ends = row.phase == "linking" and plan.sources or { plan.target }
+  local is_source = names.set(plan.sources)
+  for _, route in ipairs(names.leading_to(self.store, names.set(ends))) do
+    if not is_source[route.name] then status.routes[#status.routes + 1] = route.name end
+  end
+  if row.phase ~= "linking" then
+    status.linked = row.linked or count_entries(self)
+    status.total = status.linked
+    return status
+  end
+  status.left, status.total = plan:measure(row)
+  status.linked = plan:linked(row)
+  if self.is_planned then status.phase = "planned" end
+  local seconds = (core.now() - self.started) / 1e6
+  local done = status.linked - (self.linked_before or 0)
+  if done > 0 and seconds > 0 then
+    status.rate = done / seconds
+    status.eta = status.left / status.rate
+  end
+  return status
+end
+
+--- Gives the lock back; the row stays, and the next call goes on from it. May be called twice.
+function Switch:close()
+  if self.lock then self.lock:release() end
+end
+
+Switch.__close = Switch.close
+
+--- Takes out what a switch has linked so far, and forgets it.
+---@return tycho.SwitchStatus
+function machine.cancel(store, plan, options)
+  local self <close> = open(store, plan, options)
+  local row = self.row
+  if not row or row.kind ~= plan.kind or not plan:is_own(row) then
+    check.refuse("not_found", ("no %s of %s is under way"):format(plan.kind, plan:title()),
+      "check the names")
+  end
+  if row.phase ~= "linking" then
+    check.refuse("condition_failed", ("the %s of %s has switched already"):format(plan.kind,
+      plan:title()), plan.kind == "rename" and "undo it instead" or "it cannot be cancelled")
+  end
+  if not self.is_planned then plan:cancel(self, row) end
+  return self:status()
+end
+
+return machine
