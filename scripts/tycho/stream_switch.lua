@@ -26,9 +26,9 @@
 ---    changes. A link takes no position, so nobody who follows the log sees a rename.
 ---  * *Metadata* of the source is put on the target with the switch.
 ---
---- **Pace**: where nobody else writes, there is no pause. Otherwise chunks are short, and after
---- each comes a pause of 200 times the time it took, so that publishers hardly find the store
---- taken. When they are faster than that, there is none, and chunks grow until they are not.
+--- **Pace**: where nobody else writes, there is no pause. Otherwise chunks are short, and each is
+--- followed by a pause of 200 times the time it took: publishers hardly find the store taken. When
+--- they are faster than that, there is none, and chunks grow until they are not.
 ---
 --- **Interrupted**, by whatever, it is continued by the next call from where the store is; two
 --- processes that do the same take turns. `cancel` takes the links out again. An occupied target is
