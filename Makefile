@@ -4,6 +4,7 @@
 #   build/libtycho.so.0      the engine        build/lua/tycho/*.so   the Lua modules
 #   build/libtycho.a         the same          build/spec/*           C test programs
 #   build/libtycho_rpc.so.0  the dispatcher    build/tycho-bench      the bench
+#   build/libtycho_scripts.so.0  the script host, with a Lua of its own inside
 #   ./tycho                  the command, which runs in place
 #
 # Sources are found by wildcard; headers by the compiler (-MMD). CFLAGS, CPPFLAGS, LDFLAGS and
@@ -13,6 +14,8 @@
 CC ?= cc
 CLANG ?= clang
 AR ?= ar
+LD ?= ld
+OBJCOPY ?= objcopy
 LUA ?= lua5.4
 PKG_CONFIG ?= pkg-config
 INSTALL ?= install
@@ -57,6 +60,7 @@ packages = $(PKG_CONFIG) $(1)
 ENGINE_LIBS = $$($(call packages,--libs lmdb libxxhash))
 LUA_CFLAGS = $$($(call packages,--cflags lua5.4))
 LUA_LIBS = $$($(call packages,--libs libedit))
+LUA_ARCHIVE = $$($(call packages,--variable=libdir lua5.4))/liblua5.4.a
 HOST_LIBS = $$($(call packages,--libs lua5.4)) -lm
 RPC_LIBS = $$($(call packages,--libs jansson))
 SPEC_LIBS = $$($(call packages,--libs cmocka msgpack))
@@ -78,7 +82,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 ENGINE_OBJ := $(call object,$(ENGINE_SRC))
 MSGPACK_OBJ := $(call object,$(MSGPACK_SRC))
 LUA_OBJ := $(call object,$(LUA_SRC))
-HOST_OBJ := $(call object,$(HOST_SRC))
+HOST_OBJ := $(call object,$(HOST_SRC)) $(call object,$(sort $(wildcard bindings/lua/codec*.c)))
 RPC_OBJ := $(call object,$(RPC_SRC))
 RPC_MODULE_OBJ := $(call object,$(RPC_MODULE_SRC))
 SPEC_HELP_OBJ := $(call object,$(SPEC_HELP_SRC))
@@ -88,7 +92,9 @@ FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/fuzz/%,$(notdir $(FUZZ_SRC)))
 
 TYCHO_SO := $(BUILD)/libtycho.so.$(SOVERSION)
 RPC_SO := $(BUILD)/libtycho_rpc.so.$(SOVERSION)
-LIBRARIES := $(addprefix $(BUILD)/,libtycho.so libtycho.a libtycho_rpc.so libtycho_rpc.a)
+SCRIPTS_SO := $(BUILD)/libtycho_scripts.so.$(SOVERSION)
+LIBRARIES := $(foreach name,libtycho libtycho_rpc libtycho_scripts,\
+  $(BUILD)/$(name).so $(BUILD)/$(name).a)
 MODULES := $(BUILD)/lua/tycho/core.so $(BUILD)/lua/tycho/rpc.so \
   $(patsubst bindings/lua/%.c,$(BUILD)/lua/tycho/%.so,$(LUA_MODULE_SRC))
 DEPS_BUILD := build/.deps-build
@@ -101,7 +107,7 @@ DEPS_CHECK := build/.deps-check
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
-libs: $(LIBRARIES) $(MODULES) $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc
+libs: $(LIBRARIES) $(MODULES) $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc $(BUILD)/tycho_scripts.pc
 
 # ---------------------------------------------------------------- what must be installed first
 
@@ -134,6 +140,12 @@ $(BUILD)/obj/spec/fault/sandbox%.o: spec/fault/sandbox%.c | $(DEPS_CHECK)
 	$(call compile,-Ispec/c $(LUA_CFLAGS))
 
 $(BUILD)/obj/spec/fuzz/sandbox%.o: spec/fuzz/sandbox%.c | $(DEPS_CHECK)
+	$(call compile,-Ispec/c $(LUA_CFLAGS))
+
+$(BUILD)/obj/spec/c/script_%.o: spec/c/script_%.c | $(DEPS_CHECK)
+	$(call compile,-Ispec/c $(LUA_CFLAGS))
+
+$(BUILD)/obj/spec/fault/script_%.o: spec/fault/script_%.c | $(DEPS_CHECK)
 	$(call compile,-Ispec/c $(LUA_CFLAGS))
 
 $(BUILD)/obj/spec/%.o: spec/%.c | $(DEPS_CHECK)
@@ -172,6 +184,28 @@ $(BUILD)/libtycho_rpc.so: $(RPC_SO)
 $(BUILD)/libtycho_rpc.a: $(RPC_OBJ) $(MSGPACK_OBJ)
 	$(archive)
 
+# The script host has Lua inside, so that it can live in a process with another one: no symbol of
+# Lua goes in or out of the library, nor of the one object of the archive. See inside.c.
+LUA_INSIDE := $(BUILD)/obj/liblua_inside.a
+
+$(LUA_INSIDE): | $(DEPS_BUILD)
+	@mkdir -p $(@D) && $(OBJCOPY) $(foreach stream,stdin stdout stderr,\
+	  --redefine-sym $(stream)=tycho__no_$(stream)) $(LUA_ARCHIVE) $@
+
+$(SCRIPTS_SO): $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE) bindings/lua/host/libtycho_scripts.map \
+  $(BUILD)/libtycho.so
+	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) \
+	  -Wl,--version-script=bindings/lua/host/libtycho_scripts.map -Wl,-rpath,'$$ORIGIN' \
+	  $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE) -L$(BUILD) -ltycho -lm $(LDLIBS)
+
+$(BUILD)/libtycho_scripts.so: $(SCRIPTS_SO)
+	@ln -sf $(<F) $@
+
+$(BUILD)/libtycho_scripts.a: $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE)
+	@echo "  AR    $@" && $(LD) -r -o $(@:.a=.o) $^ && $(OBJCOPY) --wildcard \
+	  --keep-global-symbol='tycho_script*' --keep-global-symbol='tycho_deployment_*' \
+	  $(@:.a=.o) && rm -f $@ && $(AR) crD $@ $(@:.a=.o) && rm $(@:.a=.o)
+
 # A module finds its library in the tree (build/lua/tycho -> build) and installed
 # (LIBDIR/lua/5.4/tycho -> LIBDIR) without being linked again.
 module = $(link) -shared -Wl,--version-script=bindings/lua/module.map \
@@ -197,6 +231,9 @@ $(BUILD)/tycho.pc: engine/tycho.pc.in always
 $(BUILD)/tycho_rpc.pc: bindings/rpc/tycho_rpc.pc.in always
 	@mkdir -p $(@D) && $(fill) $< >$@
 
+$(BUILD)/tycho_scripts.pc: bindings/lua/host/tycho_scripts.pc.in always
+	@mkdir -p $(@D) && $(fill) $< >$@
+
 tycho: scripts/tycho.in
 	@$(fill) -e 's|@LUA_LMOD@||' -e 's|@LUA_CMOD@||' $< >$@ && chmod 755 $@
 
@@ -210,7 +247,7 @@ fuzz-programs: $(FUZZ_PROGRAMS)
 
 STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho.a
 
-# The sandbox of scripts, which is not yet in a library, and Lua itself.
+# The script host for its own tests, which look inside.
 HOST := $(BUILD)/libtycho_host.a
 
 $(HOST): $(HOST_OBJ)
@@ -221,6 +258,15 @@ $(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/c/sandbox%.o $(HOST)
 
 $(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/fault/sandbox%.o $(HOST)
 	$(link) $< $(HOST) $(HOST_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+SCRIPT_TEST = $(link) $< $(SPEC_HELP_OBJ) $(HOST) $(STATIC) $(HOST_LIBS) $(ENGINE_LIBS) \
+  $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+$(BUILD)/spec/script_%: $(BUILD)/obj/spec/c/script_%.o $(SPEC_HELP_OBJ) $(HOST) $(STATIC)
+	$(SCRIPT_TEST)
+
+$(BUILD)/spec/script_%: $(BUILD)/obj/spec/fault/script_%.o $(SPEC_HELP_OBJ) $(HOST) $(STATIC)
+	$(SCRIPT_TEST)
 
 $(BUILD)/fuzz/sandbox%: $(BUILD)/obj/spec/fuzz/sandbox%.o $(HOST)
 	$(link) -fsanitize=fuzzer $< $(HOST) $(HOST_LIBS) $(LDLIBS)
@@ -279,22 +325,25 @@ lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 
 INSTALLED := $(LIBDIR)/libtycho.so $(LIBDIR)/libtycho.so.$(SOVERSION) $(LIBDIR)/libtycho.a \
   $(LIBDIR)/libtycho_rpc.so $(LIBDIR)/libtycho_rpc.so.$(SOVERSION) $(LIBDIR)/libtycho_rpc.a \
-  $(INCLUDEDIR)/tycho.h $(INCLUDEDIR)/tycho_rpc.h \
-  $(LIBDIR)/pkgconfig/tycho.pc $(LIBDIR)/pkgconfig/tycho_rpc.pc $(BINDIR)/tycho \
+  $(addprefix $(LIBDIR)/libtycho_scripts,.so .so.$(SOVERSION) .a) \
+  $(INCLUDEDIR)/tycho.h $(INCLUDEDIR)/tycho_rpc.h $(INCLUDEDIR)/tycho_scripts.h \
+  $(addprefix $(LIBDIR)/pkgconfig/tycho,.pc _rpc.pc _scripts.pc) $(BINDIR)/tycho \
   $(MANDIR)/man1/tycho.1
 
 install: all ## install below PREFIX (/usr/local); DESTDIR is put in front
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR) \
 	  $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(LUA_CMOD)/tycho $(sort $(dir $(LUA_FILES:scripts/%=$(DESTDIR)$(LUA_LMOD)/%)))
-	$(INSTALL) -m 644 $(TYCHO_SO) $(RPC_SO) $(BUILD)/libtycho.a $(BUILD)/libtycho_rpc.a \
+	$(INSTALL) -m 644 $(TYCHO_SO) $(RPC_SO) $(SCRIPTS_SO) $(filter %.a,$(LIBRARIES)) \
 	  $(DESTDIR)$(LIBDIR)
-	ln -sf libtycho.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libtycho.so
-	ln -sf libtycho_rpc.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libtycho_rpc.so
-	$(INSTALL) -m 644 engine/tycho.h bindings/rpc/tycho_rpc.h $(DESTDIR)$(INCLUDEDIR)
+	for name in libtycho libtycho_rpc libtycho_scripts; do \
+	  ln -sf $$name.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/$$name.so || exit 1; done
+	$(INSTALL) -m 644 engine/tycho.h bindings/rpc/tycho_rpc.h bindings/lua/host/tycho_scripts.h \
+	  $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 644 $(MODULES) $(DESTDIR)$(LUA_CMOD)/tycho
 	for file in $(LUA_FILES:scripts/%=%); do \
 	  $(INSTALL) -m 644 scripts/$$file $(DESTDIR)$(LUA_LMOD)/$$file || exit 1; done
-	$(INSTALL) -m 644 $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(INSTALL) -m 644 $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc $(BUILD)/tycho_scripts.pc \
+	  $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(fill) -e 's|@LUA_LMOD@|$(LUA_LMOD)|' -e 's|@LUA_CMOD@|$(LUA_CMOD)|' scripts/tycho.in \
 	  >$(DESTDIR)$(BINDIR)/tycho
 	chmod 755 $(DESTDIR)$(BINDIR)/tycho

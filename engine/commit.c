@@ -415,8 +415,13 @@ static int submit_expanded(tycho_store *store, tycho_batch *batch, bool *is_stal
     if (status == TYCHO_OK) {
         status = store->hooks.expand(store->hooks.context, store, rules, batch);
     }
+    if (status != TYCHO_OK) {
+        uint64_t present = rules;
+        *is_stale = tycho_rules_version(store, &present) == TYCHO_OK && present != rules;
+        return status;
+    }
     uint32_t own = batch->condition_count;
-    if (status == TYCHO_OK) status = tycho__batch_expect_rules(batch, rules);
+    status = tycho__batch_expect_rules(batch, rules);
     if (status != TYCHO_OK) return status;
     status = submit(store, batch, false);
     *is_stale = status == TYCHO_CONDITION_FAILED && batch->receipt.condition == (int32_t)own;

@@ -224,6 +224,7 @@ static int fill_block(tycho_cursor *c, tycho__txn *txn) {
     uint32_t budget = STEPS_MAX;
     c->slot_count = c->slot_at = 0;
     c->block.size = 0;
+    if (c->has_hooks) c->block_rules = txn->state.rules;
     int status = tycho__cursor_prepare(c, txn);
     while (status == TYCHO_OK && c->slot_count < c->block_events && c->slot_count < c->left &&
            c->block.size < TYCHO__BLOCK_BYTES) {
@@ -262,6 +263,10 @@ int tycho__cursor_advance(tycho_cursor *c) {
         status = fill_block(c, txn);
         tycho__cursor_end(c, txn);
         if (status != TYCHO_OK) return status;
+    }
+    if (c->block_rules != c->rules && !c->is_counting) {
+        int status = tycho__cursor_hold(c);
+        if (status != TYCHO_OK) return status; /* the block stays */
     }
     c->last = c->slots[c->slot_at++].item;
     c->has_last = true;
@@ -314,7 +319,7 @@ int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
     status = tycho__record_parse(record, &c->view);
     if (status != TYCHO_OK) return status;
     give_event(c, slot, event);
-    return TYCHO_OK;
+    return c->held == NULL ? TYCHO_OK : c->store->hooks.read(c->held, c, event);
 }
 
 static const tycho__slot *current(const tycho_cursor *c) {
@@ -376,8 +381,10 @@ int tycho_cursor_key(tycho_cursor *c, tycho_bytes *key) {
 void tycho_cursor_close(tycho_cursor *c) {
     if (c == NULL) return;
     atomic_fetch_sub(&c->store->children, 1);
+    tycho__cursor_release(c);
     tycho__query_free(c->query);
     tycho__buffer_free(&c->block);
+    tycho__buffer_free(&c->room);
     free(c->walk);
     free(c->array);
     free(c->slots);

@@ -53,6 +53,7 @@ struct tycho_cursor {
     bool is_done;
     bool is_cut_off; /* the source is damaged where it ended */
     bool is_counting; /* records are neither copied nor, without a filter, read */
+    bool has_hooks;   /* that see what is read */
     uint8_t order;
     tycho__name stream_name;
     uint32_t stream;                      /* number; 0: none */
@@ -78,6 +79,9 @@ struct tycho_cursor {
     tycho__event_view view;     /* of the event served last */
     char ids[3][TYCHO_UUID_SIZE];
     tycho__name looked_up;
+    uint64_t block_rules, rules; /* of the last block; of `held` (0 without hooks) */
+    void *held;                  /* by the hooks for this cursor, or NULL */
+    tycho__buffer room;
     uint8_t key[TYCHO_CURSOR_KEY_MAX];
 };
 
@@ -96,6 +100,13 @@ int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn);
 
 /* Moves on without looking at the event: TYCHO_OK, TYCHO_END, or a failure. */
 int tycho__cursor_advance(tycho_cursor *cursor);
+
+/* Lets the hooks hold what they need for the rules of the last block (translate.c). */
+int tycho__cursor_hold(tycho_cursor *cursor);
+void tycho__cursor_release(tycho_cursor *cursor);
+/* The items of the query with the former names of their types: `*wider`, to be freed, or NULL when
+** there are none. */
+int tycho__cursor_widen(tycho_cursor *cursor, const tycho_query *query, tycho_query **wider);
 
 enum { TYCHO__CURSOR_KEY = 1, TYCHO__PLACE_KEY = 2 }; /* what keys begin with */
 enum { TYCHO__KEY_SIZE = 26, TYCHO__PLACE_SIZE = 46 };

@@ -9,7 +9,7 @@
 #include "cursor.h"
 #include "step.h"
 
-static const uint32_t known_flags = (TYCHO_READ_UNTIL_TIME << 1) - 1;
+static const uint32_t known_flags = (TYCHO_READ_STORED << 1) - 1;
 
 static int check_read(const tycho_read *read) {
     if (read == NULL || read->size != sizeof *read) {
@@ -227,13 +227,17 @@ static void arrange(tycho_cursor *c, const edges *bounds) {
 
 static int compile_query(tycho_cursor *c, tycho__txn *txn, const tycho_query *query) {
     tycho__buffer encoded = {NULL, 0, 0};
+    tycho_query *wider = NULL;
     if (query == NULL) return TYCHO_OK;
-    int status = tycho__query_encode(&encoded, query);
+    if (c->has_hooks) c->block_rules = txn->state.rules;
+    int status = tycho__cursor_widen(c, query, &wider);
+    if (status == TYCHO_OK) status = tycho__query_encode(&encoded, wider != NULL ? wider : query);
     if (status == TYCHO_OK) {
         status = tycho__query_compile(txn, tycho__buffer_bytes(&encoded),
                                       (uint32_t)query->item_count, &c->query);
     }
     tycho__buffer_free(&encoded);
+    free(wider);
     if (status == TYCHO_OK && tycho__query_is_everything(c->query)) {
         tycho__query_free(c->query);
         c->query = NULL;
@@ -462,6 +466,7 @@ int tycho_cursor_open(tycho_store *store, const tycho_read *read, tycho_cursor *
     c->is_sorted = read->order != TYCHO_BY_POSITION;
     c->by_valid_time = read->order == TYCHO_AS_OF;
     c->left = read->limit == 0 ? UINT64_MAX : read->limit;
+    c->has_hooks = store->hooks.hold != NULL && (read->flags & TYCHO_READ_STORED) == 0;
     status = tycho__cursor_begin(c, &txn);
     if (status == TYCHO_OK) {
         status = plan(c, txn, read);

@@ -116,6 +116,7 @@ void tycho_store_close(tycho_store *store) {
     if (is_last && is_writer) tycho__commit_settle(store);
     tycho__env_put(store->env);
     if (is_ours) remove_temporary(store->temporary);
+    if (store->hooks.close != NULL) store->hooks.close(store->hooks.context);
     free(store);
 }
 
@@ -148,8 +149,20 @@ int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks) {
     if (hooks == NULL || hooks->size != sizeof *hooks) {
         return tycho__fail(TYCHO_MISUSE, "the hooks have a size that this library does not know");
     }
+    bool reads = hooks->hold != NULL;
+    if ((hooks->release != NULL) != reads || (hooks->former != NULL) != reads ||
+        (hooks->read != NULL) != reads) {
+        return tycho__fail(TYCHO_MISUSE, "hooks for reading are set together or not at all");
+    }
     store->hooks = *hooks;
     return TYCHO_OK;
+}
+
+void *tycho_store_hook_context(const tycho_store *store,
+                               int (*expand)(void *context, tycho_store *store, uint64_t rules,
+                                             tycho_batch *batch)) {
+    bool is_it = store != NULL && expand != NULL && store->hooks.expand == expand;
+    return is_it ? store->hooks.context : NULL;
 }
 
 /* ---------------------------------------------------------------- point queries */

@@ -93,7 +93,8 @@ TYCHO_API const char *tycho_version(void);
     X(IO, -17, "io", "the operating system refused a read or write")                               \
     X(UNKNOWN_OUTCOME, -18, "unknown_outcome", "the commit failed late: re-read before retrying")  \
     X(FORKED, -19, "forked", "the handle belongs to the parent process")                           \
-    X(NEWER_FORMAT, -20, "newer_format", "it was written by a newer Tycho")
+    X(NEWER_FORMAT, -20, "newer_format", "it was written by a newer Tycho")                        \
+    X(REJECTED, -21, "rejected", "a script refused it")
 
 enum tycho_status {
 #define TYCHO__STATUS(name, value, code, text) TYCHO_##name = value,
@@ -437,7 +438,8 @@ enum { /* tycho_read.flags */
     TYCHO_READ_FROM_REVISION = 1 << 7,
     TYCHO_READ_TO_REVISION = 1 << 8,
     TYCHO_READ_FROM_TIME = 1 << 9,
-    TYCHO_READ_UNTIL_TIME = 1 << 10
+    TYCHO_READ_UNTIL_TIME = 1 << 10,
+    TYCHO_READ_STORED = 1 << 11 /* events and types as they are stored, whatever hooks do to them */
 };
 
 enum tycho_order {
@@ -721,15 +723,39 @@ TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
 ** the caller's thread, before any lock is taken; it may read the store and add to the batch. A
 ** status other than TYCHO_OK refuses the batch with it; the hook sets the sentence with
 ** tycho_set_error(). What it added is taken out again after the commit. The batch is committed on
-** the condition that the rules still have the version `rules`; when they have not, it is expanded
-** again. Set hooks right after opening, before the handle is shared. */
+** the condition that the rules still have the version `rules`; when they have not, or had not when
+** it was refused, it is expanded again. Set hooks right after opening, before the handle is shared.
+**
+** The others take part in reads while the store has scripts, unless those have TYCHO_READ_STORED,
+** and are set together or not at all. Queries in conditions of a batch are not looked at.
+**   hold     gives what is held for reading under rules of this version or later ones; NULL: they
+**            change nothing, and nothing is asked until the rules change
+**   release  ends that
+**   former   the names that a type of a query also has
+**   read     may give an event another type, content type, metadata and data, as views good until
+**            the cursor moves; a status other than TYCHO_OK is the answer for this event
+** Each is called in the thread of the reader, by any number of threads at once. `close` (may be
+** NULL) is called when the handle is closed. */
 typedef struct tycho_hooks {
     size_t size; /* sizeof(tycho_hooks) */
     void *context;
     int (*expand)(void *context, tycho_store *store, uint64_t rules, tycho_batch *batch);
+    int (*hold)(void *context, tycho_store *store, uint64_t rules, void **held);
+    void (*release)(void *context, void *held);
+    size_t (*former)(void *held, tycho_bytes type, const tycho_bytes **names);
+    int (*read)(void *held, tycho_cursor *cursor, tycho_event *event);
+    void (*close)(void *context);
 } tycho_hooks;
 TYCHO_API int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks);
 TYCHO_API void tycho_set_error(const char *sentence);
+
+/* The context of the handle's hooks where `expand` is this function; else NULL. */
+TYCHO_API void *tycho_store_hook_context(const tycho_store *store,
+                                         int (*expand)(void *context, tycho_store *store,
+                                                       uint64_t rules, tycho_batch *batch));
+
+/* Memory for what `read` gives, until the cursor moves; NULL when there is none. */
+TYCHO_API void *tycho_cursor_room(tycho_cursor *cursor, size_t size);
 
 /* An event that a batch appends, as a view; id and times are as they will be stored. */
 typedef struct tycho_appended {

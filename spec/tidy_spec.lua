@@ -262,6 +262,14 @@ describe("the layers", function()
     end)
   end)
 
+  it("let the sandbox of scripts know neither the engine nor the binding", function()
+    check_each(within(c_files, "bindings/lua/host/"), function(file, say)
+      for included in file.text:gmatch('#include "([^"]+)"') do
+        if not io.open("bindings/lua/host/" .. included) then say("includes %s", included) end
+      end
+    end)
+  end)
+
   it("let scripts know the Lua API alone", function()
     check_each(within(lua_files, "scripts/"), function(file, say)
       if file.path:find("^scripts/tycho/command/") and file.text:find("tycho%.core") then

@@ -1,8 +1,8 @@
-/* sandbox_hostile_test.c - scripts that try to break out of the sandbox, or to hang it: the cases of
-** spec/sandbox/hangs.lua and escapes.lua. A case is
+/* sandbox_hostile_test.c - scripts that try to break out of the sandbox, or to hang it: the cases
+** of spec/sandbox/hangs.lua and escapes.lua. A case is
 **
-**     --- [module] over budget | over memory | refused 'TEXT' | fails 'TEXT' | returns 'TEXT' [: why]
-**     lines of Lua, the body of a function; with `module` a whole module
+**     --- [module] over budget | over memory | refused 'TEXT' | fails 'TEXT' | returns 'TEXT' [:
+**     why] lines of Lua, the body of a function; with `module` a whole module
 **
 ** and each is run twice, in two sandboxes, with the same verdict at the same cost.
 */
@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <pthread.h>
 #include <time.h>
 
 #include "sandbox_script.h"
@@ -30,7 +31,7 @@ struct hostile_case {
 
 static struct hostile_case cases[CASES_MAX];
 static int case_count;
-static struct CMUnitTest tests[CASES_MAX];
+static struct CMUnitTest tests[CASES_MAX + 1];
 
 /* ---------------------------------------------------------------- reading the cases */
 
@@ -118,6 +119,29 @@ static void gives_the_verdict(void **state) {
     if (one->kind != TYCHO__SANDBOX_OVER_MEMORY) assert_int_equal(run_case(one), charged);
 }
 
+/* All of them once more, in a thread whose stack is as small as may be: deep recursion in Lua must
+** not need more. Sanitizers make frames several times as large. */
+static void *run_all(void *context) {
+    for (int i = 0; i < case_count; i++) run_case(&cases[i]);
+    return context;
+}
+
+static void gives_all_verdicts_in_a_small_stack(void **state) {
+#if defined(__SANITIZE_ADDRESS__)
+    size_t size = 8u * TYCHO__SANDBOX_STACK_MIN;
+#else
+    size_t size = TYCHO__SANDBOX_STACK_MIN;
+#endif
+    pthread_attr_t attributes;
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, size), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, run_all, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
+}
+
 /* `--times` tells how long each case takes instead. */
 static int tell_times(void) {
     for (int i = 0; i < case_count; i++) {
@@ -141,7 +165,9 @@ int main(int argc, char **argv) {
         tests[i].test_func = gives_the_verdict;
         tests[i].initial_state = &cases[i];
     }
-    size_t count = (size_t)case_count;
+    tests[case_count].name = "gives_all_verdicts_in_a_small_stack";
+    tests[case_count].test_func = gives_all_verdicts_in_a_small_stack;
+    size_t count = (size_t)case_count + 1;
     int failed = _cmocka_run_group_tests("hostile scripts", tests, count, NULL, NULL);
     for (int i = 0; i < case_count; i++) free(cases[i].source);
     return failed;

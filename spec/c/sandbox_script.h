@@ -89,4 +89,29 @@ static inline void drop(struct script *script) {
     tycho__sandbox_destroy(script->sandbox);
 }
 
+static inline void expect_result(const char *body, const char *result) {
+    struct script script;
+    enum tycho__sandbox_kind kind = load_body(&script, NULL, body);
+    if (kind == TYCHO__SANDBOX_OK) kind = run(&script);
+    if (kind != TYCHO__SANDBOX_OK) print_message("# %s\n", script.error->message);
+    assert_int_equal(kind, TYCHO__SANDBOX_OK);
+    assert_string_equal(script.result, result);
+    drop(&script);
+}
+
+static inline void expect_message(const struct script *script, const char *part) {
+    if (strstr(script->error->message, part) == NULL) {
+        print_message("# %s\n# is not in: %s\n", part, script->error->message);
+        fail();
+    }
+}
+
+static inline void expect_error(const char *body, enum tycho__sandbox_kind kind, const char *part) {
+    struct script script;
+    assert_int_equal(load_body(&script, NULL, body), TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), kind);
+    expect_message(&script, part);
+    drop(&script);
+}
+
 #endif

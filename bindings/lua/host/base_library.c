@@ -175,9 +175,15 @@ const char *tycho__host_tostring(lua_State *L, int index, size_t *size) {
     index = lua_absindex(L, index);
     luaL_checkstack(L, 4, "no room for a text");
     switch (lua_type(L, index)) {
-    case LUA_TSTRING: lua_pushvalue(L, index); break;
-    case LUA_TNIL: lua_pushliteral(L, "nil"); break;
-    case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false"); break;
+    case LUA_TSTRING:
+        lua_pushvalue(L, index);
+        break;
+    case LUA_TNIL:
+        lua_pushliteral(L, "nil");
+        break;
+    case LUA_TBOOLEAN:
+        lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false");
+        break;
     case LUA_TNUMBER:
         if (isnan(lua_tonumber(L, index))) {
             lua_pushliteral(L, "nan"); /* its sign depends on the processor */

@@ -29,8 +29,7 @@ static int resume(lua_State *L, lua_State *thread, int count) {
     const char *state = status_of(L, thread);
     tycho__host_charge(L, TYCHO__SANDBOX_RESUME * (size_t)sandbox->weight);
     if (*state != 's') { /* its hook must stay as it is, too */
-        lua_pushfstring(L, "cannot resume %s coroutine",
-                        *state == 'd' ? "dead" : "non-suspended");
+        lua_pushfstring(L, "cannot resume %s coroutine", *state == 'd' ? "dead" : "non-suspended");
         return -1;
     }
     if (!lua_checkstack(thread, count)) {
@@ -113,14 +112,10 @@ static int coroutine_running(lua_State *L) {
 
 void tycho__host_open_coroutine(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"create", coroutine_create},
-        {"isyieldable", coroutine_isyieldable},
-        {"resume", coroutine_resume},
-        {"running", coroutine_running},
-        {"status", coroutine_status},
-        {"wrap", coroutine_wrap},
-        {"yield", coroutine_yield},
-        {NULL, NULL},
+        {"create", coroutine_create}, {"isyieldable", coroutine_isyieldable},
+        {"resume", coroutine_resume}, {"running", coroutine_running},
+        {"status", coroutine_status}, {"wrap", coroutine_wrap},
+        {"yield", coroutine_yield},   {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }

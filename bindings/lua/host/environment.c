@@ -76,8 +76,7 @@ void tycho__host_check_writable(lua_State *L, int index) {
 /* ---------------------------------------------------------------- globals */
 
 static int refuse_global(lua_State *L) {
-    return luaL_error(L, "the global '%s' cannot be set: declare it with 'local'",
-                      shown_key(L, 2));
+    return luaL_error(L, "the global '%s' cannot be set: declare it with 'local'", shown_key(L, 2));
 }
 
 static int refuse_unknown(lua_State *L) {

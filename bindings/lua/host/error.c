@@ -35,11 +35,14 @@ static void copy_value(lua_State *L, int index, char *target, size_t capacity) {
             snprintf(target, capacity, "%.14g", lua_tonumber(L, index));
         }
         break;
-    case LUA_TNIL: snprintf(target, capacity, "nil"); break;
+    case LUA_TNIL:
+        snprintf(target, capacity, "nil");
+        break;
     case LUA_TBOOLEAN:
         snprintf(target, capacity, "%s", lua_toboolean(L, index) ? "true" : "false");
         break;
-    default: snprintf(target, capacity, "(a %s as error)", lua_typename(L, lua_type(L, index)));
+    default:
+        snprintf(target, capacity, "(a %s as error)", lua_typename(L, lua_type(L, index)));
     }
 }
 
@@ -49,6 +52,7 @@ void tycho__host_clear_error(struct tycho__sandbox *sandbox) {
     sandbox->error.message[0] = '\0';
     sandbox->error.traceback[0] = '\0';
     sandbox->is_bad = 0;
+    sandbox->is_host = 0;
     sandbox->traced = NULL;
 }
 
@@ -126,7 +130,11 @@ static void tell_fatal(struct tycho__sandbox *sandbox) {
         snprintf(error->message, room, "the script needs too much memory: %zu bytes %s",
                  sandbox->lack_size, sandbox->lack);
         break;
-    default: snprintf(error->message, room, "there is no memory left for the script");
+    case TYCHO__SANDBOX_OVER_TIME:
+        snprintf(error->message, room, "the script takes too long for its instructions");
+        break;
+    default:
+        snprintf(error->message, room, "there is no memory left for the script");
     }
 }
 

@@ -65,13 +65,17 @@ static void mix_value(lua_State *L, struct walk *walk) {
 /* Mixes the table at OBJECT. */
 static void mix_table(lua_State *L, struct walk *walk) {
     if (tycho__host_contents(L, OBJECT)) return;
-    if (lua_getmetatable(L, OBJECT)) mix_value(L, walk);
+    if (tycho__host_has_metatable(L, OBJECT)) mix_value(L, walk);
     lua_settop(L, OBJECT);
     lua_pushnil(L);
     while (lua_next(L, OBJECT) != 0) {
-        mix_value(L, walk);
+        if (lua_touserdata(L, -2) != &tycho__host_fixed) {
+            mix_value(L, walk);
+            lua_pushvalue(L, -2);
+            mix_value(L, walk);
+            lua_pop(L, 1);
+        }
         lua_pop(L, 1);
-        mix_value(L, walk);
     }
 }
 

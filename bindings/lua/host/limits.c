@@ -1,19 +1,22 @@
 /* limits.c - what a script may use: instructions (the count hook, and what library functions
-** charge) and memory (the allocator). See BUDGET and MEMORY in sandbox.h.
+** charge), memory (the allocator), and as a backstop time. See BUDGET, TIME, MEMORY in sandbox.h.
 **
-** Both are decided by counting alone. When a limit is met `fatal` is set, the hook is armed with
-** count 1, and an error is raised: whoever catches it meets the next error at once.
+** The first two are decided by counting alone. When a limit is met `fatal` is set, the hook is
+** armed with count 1, and an error is raised: whoever catches it meets the next error at once.
 */
 #include "state.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
-    EXTRA_ARGUMENTS = 256,   /* so many for each price of one instruction */
-    CHECKED_LEVELS = 4,      /* functions in which they are looked for */
-    COUNTED_STRING = 256,    /* shorter ones may exist already, which is not the same everywhere */
-    ALWAYS_ALLOWED = 64 << 10 /* bytes of a block that may be had when the budget is used up */
+    EXTRA_ARGUMENTS = 256, /* so many for each price of one instruction */
+    UNCLOCKED_MAX = 4000,  /* instructions between two looks at the clock */
+    TIME_PRICE = 5000,     /* ns that an instruction may take, 500 times what it needs */
+    CHECKED_LEVELS = 4,    /* functions in which they are looked for */
+    COUNTED_STRING = 256,  /* shorter ones may exist already, which is not the same everywhere */
+    RESERVE = 64 << 10     /* bytes that may be had above the limit for telling of the error */
 };
 
 /* ---------------------------------------------------------------- instructions */
@@ -27,14 +30,39 @@ int tycho__host_raise_fatal(lua_State *L) {
     return lua_error(L);
 }
 
-void tycho__host_exhaust(lua_State *L) {
+static void stop(lua_State *L, enum tycho__sandbox_kind kind) {
     struct tycho__sandbox *sandbox = tycho__host(L);
     if (sandbox->fatal == TYCHO__SANDBOX_OK) {
-        sandbox->fatal = TYCHO__SANDBOX_OVER_BUDGET;
+        sandbox->fatal = kind;
         tycho__host_trace(sandbox, L);
     }
     tycho__host_raise_fatal(L);
 }
+
+void tycho__host_exhaust(lua_State *L) {
+    stop(L, TYCHO__SANDBOX_OVER_BUDGET);
+}
+
+/* ---------------------------------------------------------------- time */
+
+static int64_t time_max(const struct tycho__sandbox *sandbox) {
+    if (sandbox->options.time_max_ms != 0) return sandbox->options.time_max_ms * 1000000;
+    return TIME_PRICE * (sandbox->budget > 1000000 ? sandbox->budget : 1000000);
+}
+
+/* Looks at the clock now and then. The first look starts it, so that short calls need none. */
+static int is_over_time(struct tycho__sandbox *sandbox, int slice) {
+    struct timespec clock;
+    sandbox->unclocked += slice;
+    if (sandbox->unclocked < UNCLOCKED_MAX) return 0;
+    sandbox->unclocked = 0;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &clock) != 0) return 0;
+    int64_t now = (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec;
+    if (sandbox->clock_start == 0) sandbox->clock_start = now;
+    return now - sandbox->clock_start > time_max(sandbox);
+}
+
+/* ---------------------------------------------------------------- the hook */
 
 /* One instruction may copy all extra arguments of its function: what that makes of one. */
 static int64_t argument_weight(lua_State *L) {
@@ -59,6 +87,7 @@ void tycho__host_count(lua_State *L, lua_Debug *record) {
     if (sandbox->fatal != TYCHO__SANDBOX_OK) tycho__host_raise_fatal(L);
     sandbox->left -= slice * (sandbox->weight + argument_weight(L));
     if (sandbox->left < 0) tycho__host_exhaust(L);
+    if (is_over_time(sandbox, slice)) stop(L, TYCHO__SANDBOX_OVER_TIME);
 }
 
 void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget) {
@@ -66,6 +95,8 @@ void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget) {
     sandbox->left = budget;
     sandbox->slice = budget < TYCHO__SANDBOX_SLICE ? (int)budget + 1 : TYCHO__SANDBOX_SLICE;
     sandbox->weight = sandbox->module_weight;
+    sandbox->clock_start = 0;
+    sandbox->unclocked = 0;
     sandbox->churn = 0;
     sandbox->emergencies = 0;
     sandbox->running = sandbox->L;
@@ -92,9 +123,10 @@ static int refuse(struct tycho__sandbox *sandbox, const char *lack, size_t size)
 static int may_grow(struct tycho__sandbox *sandbox, size_t extra, size_t size) {
     const struct tycho__sandbox_options *limits = &sandbox->options;
     if (sandbox->fatal != TYCHO__SANDBOX_OK) {
-        int is_refused = sandbox->is_retry || size > ALWAYS_ALLOWED;
+        int is_allowed = !sandbox->is_retry && size <= RESERVE &&
+                         sandbox->held + extra <= limits->memory_max + RESERVE;
         sandbox->is_retry = 0;
-        return !is_refused;
+        return is_allowed;
     }
     if (size > limits->allocation_max) return refuse(sandbox, "in one block", size);
     if (size > limits->churn_max - sandbox->churn) {
@@ -112,17 +144,25 @@ static int may_grow(struct tycho__sandbox *sandbox, size_t extra, size_t size) {
     return 0;
 }
 
+static void weigh(struct tycho__sandbox *sandbox, size_t size) {
+    int64_t weight = 1 + (int64_t)(size / TYCHO__SANDBOX_HEAVY);
+    if (weight > sandbox->weight) sandbox->weight = weight;
+}
+
+void tycho__sandbox_weigh(lua_State *L, size_t size) {
+    weigh(tycho__host(L), size);
+}
+
 /* Charges for a new string, and makes instructions dearer for a large one; 0: it is refused. */
 static int may_have_string(struct tycho__sandbox *sandbox, size_t size) {
     const size_t overhead = 32; /* at most, of a string's header and end */
-    int64_t weight = 1 + (int64_t)(size / TYCHO__SANDBOX_HEAVY);
     if (size <= COUNTED_STRING) return 1;
     if (size > sandbox->options.string_max + overhead) {
         return refuse(sandbox, "in one string", size);
     }
-    sandbox->left -= (int64_t)(size / TYCHO__SANDBOX_BYTES);
-    if (weight > sandbox->weight) sandbox->weight = weight;
-    if (sandbox->left >= 0 || size <= ALWAYS_ALLOWED) return 1;
+    if (!sandbox->is_host) sandbox->left -= (int64_t)(size / TYCHO__SANDBOX_BYTES);
+    weigh(sandbox, size);
+    if (sandbox->left >= 0 || size <= RESERVE) return 1;
     sandbox->fatal = TYCHO__SANDBOX_OVER_BUDGET;
     sandbox->is_retry = 1;
     tycho__host_trace(sandbox, sandbox->running);

@@ -105,7 +105,8 @@ static int math_type(lua_State *L) {
 }
 
 static int math_ult(lua_State *L) {
-    lua_pushboolean(L, (lua_Unsigned)luaL_checkinteger(L, 1) < (lua_Unsigned)luaL_checkinteger(L, 2));
+    lua_pushboolean(L,
+                    (lua_Unsigned)luaL_checkinteger(L, 1) < (lua_Unsigned)luaL_checkinteger(L, 2));
     return 1;
 }
 
@@ -146,18 +147,10 @@ static int math_random(lua_State *L) {
 
 void tycho__host_open_math(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"abs", math_abs},
-        {"ceil", math_ceil},
-        {"floor", math_floor},
-        {"fmod", math_fmod},
-        {"max", math_max},
-        {"min", math_min},
-        {"random", math_random},
-        {"sqrt", math_sqrt},
-        {"tointeger", math_tointeger},
-        {"type", math_type},
-        {"ult", math_ult},
-        {NULL, NULL},
+        {"abs", math_abs},       {"ceil", math_ceil}, {"floor", math_floor},
+        {"fmod", math_fmod},     {"max", math_max},   {"min", math_min},
+        {"random", math_random}, {"sqrt", math_sqrt}, {"tointeger", math_tointeger},
+        {"type", math_type},     {"ult", math_ult},   {NULL, NULL},
     };
     luaL_newlib(L, functions);
     lua_pushnumber(L, HUGE_VAL);

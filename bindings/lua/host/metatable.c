@@ -19,12 +19,13 @@
 enum { HEIGHT_MAX = 16 };
 
 /* Keys of the registry and of hidden metatables: the addresses of these. */
-static const char metamethods = 0, original = 0, chain_height = 0, is_fixed = 0;
+static const char metamethods = 0, original = 0, chain_height = 0;
+const char tycho__host_fixed = 0;
 
 static const char *const allowed[] = {
-    "__add", "__band", "__bnot", "__bor", "__bxor", "__call", "__div", "__eq", "__idiv",
-    "__index", "__le", "__len", "__lt", "__mod", "__mul", "__newindex", "__shl", "__shr",
-    "__sub", "__tostring", "__unm", NULL,
+    "__add",  "__band",  "__bnot", "__bor",      "__bxor", "__call", "__div", "__eq",
+    "__idiv", "__index", "__le",   "__len",      "__lt",   "__mod",  "__mul", "__newindex",
+    "__shl",  "__shr",   "__sub",  "__tostring", "__unm",  NULL,
 };
 
 /* Pushes the hidden metatable of the table at `index`: 1; pushes nothing when it has none. A
@@ -53,7 +54,7 @@ static int fix(lua_State *L, int index) {
     if (lua_rawgetp(L, -1, &chain_height) != LUA_TNIL) {
         height = (int)lua_tointeger(L, -1);
         lua_pushboolean(L, 1);
-        lua_rawsetp(L, -3, &is_fixed);
+        lua_rawsetp(L, -3, &tycho__host_fixed);
     }
     lua_pop(L, 2);
     return height;
@@ -112,12 +113,20 @@ static int copy_metamethods(lua_State *L) {
     return height;
 }
 
+int tycho__host_has_metatable(lua_State *L, int index) {
+    if (!lua_getmetatable(L, index)) return 0;
+    int is_host = lua_rawgetp(L, -1, &chain_height) == LUA_TNIL;
+    int is_script = lua_rawgetp(L, -2, &original) != LUA_TNIL;
+    lua_pop(L, is_host || is_script ? 2 : 3);
+    return is_host || is_script;
+}
+
 int tycho__host_setmetatable(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
     lua_settop(L, 2);
     if (push_hidden(L, 1)) {
-        if (lua_rawgetp(L, -1, &is_fixed) != LUA_TNIL) {
+        if (lua_rawgetp(L, -1, &tycho__host_fixed) != LUA_TNIL) {
             return luaL_error(L, "setmetatable: this table serves as the __index of another "
                                  "already: give it its own metatable first");
         }

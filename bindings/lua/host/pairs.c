@@ -77,7 +77,9 @@ static void set_entry(lua_State *L, int key, struct entry *entry) {
         entry->rank = RANK_STRING;
         entry->text = lua_tolstring(L, key, &entry->size);
         return;
-    case LUA_TBOOLEAN: entry->rank = lua_toboolean(L, key) ? RANK_TRUE : RANK_FALSE; return;
+    case LUA_TBOOLEAN:
+        entry->rank = lua_toboolean(L, key) ? RANK_TRUE : RANK_FALSE;
+        return;
     default:
         luaL_error(L, "pairs: a key is a %s, and keys of that type have no order",
                    luaL_typename(L, key));

@@ -14,17 +14,41 @@ int tycho__pattern_is_in_class(int character, int letter) {
     int c = character, is_lower = is_between(c, 'a', 'z'), is_upper = is_between(c, 'A', 'Z');
     int is_digit = is_between(c, '0', '9'), is_in;
     switch (letter | 0x20) {
-    case 'a': is_in = is_lower || is_upper; break;
-    case 'c': is_in = c < 0x20 || c == 0x7f; break;
-    case 'd': is_in = is_digit; break;
-    case 'g': is_in = is_between(c, 0x21, 0x7e); break;
-    case 'l': is_in = is_lower; break;
-    case 'p': is_in = is_between(c, 0x21, 0x7e) && !is_lower && !is_upper && !is_digit; break;
-    case 's': is_in = c == ' ' || is_between(c, '\t', '\r'); break;
-    case 'u': is_in = is_upper; break;
-    case 'w': is_in = is_lower || is_upper || is_digit; break;
-    case 'x': is_in = is_digit || is_between(c | 0x20, 'a', 'f'); break;
-    default: return c == letter;
+    case 'a':
+        is_in = is_lower || is_upper;
+        break;
+    case 'c':
+        is_in = c < 0x20 || c == 0x7f;
+        break;
+    case 'd':
+        is_in = is_digit;
+        break;
+    case 'g':
+        is_in = is_between(c, 0x21, 0x7e);
+        break;
+    case 'l':
+        is_in = is_lower;
+        break;
+    case 'p':
+        is_in = is_between(c, 0x21, 0x7e) && !is_lower && !is_upper && !is_digit;
+        break;
+    case 's':
+        is_in = c == ' ' || is_between(c, '\t', '\r');
+        break;
+    case 'u':
+        is_in = is_upper;
+        break;
+    case 'w':
+        is_in = is_lower || is_upper || is_digit;
+        break;
+    case 'x':
+        is_in = is_digit || is_between(c | 0x20, 'a', 'f');
+        break;
+    case 'z':
+        is_in = c == 0;
+        break; /* not in the manual any more */
+    default:
+        return c == letter;
     }
     return is_between(letter, 'A', 'Z') ? !is_in : is_in;
 }
@@ -68,7 +92,7 @@ static int is_in_set(struct tycho__pattern *pattern, int c, const char *set, con
     if (!is_positive) at++;
     if (!step(pattern, (size_t)(last - set) / 4)) return 0;
     while (at < last) {
-        if (*at == '%' && at + 1 < last) {
+        if (*at == '%') {
             if (tycho__pattern_is_in_class(c, (unsigned char)at[1])) return is_positive;
             at += 2;
         } else if (last - at > 2 && at[1] == '-') {
@@ -88,18 +112,22 @@ static int is_match(struct tycho__pattern *pattern, const char *at, const char *
     if (at >= pattern->subject_end || !step(pattern, 1)) return 0;
     int c = (unsigned char)*at;
     switch (*item) {
-    case '.': return 1;
-    case '%': return tycho__pattern_is_in_class(c, (unsigned char)item[1]);
-    case '[': return is_in_set(pattern, c, item, end - 1);
-    default: return c == (unsigned char)*item;
+    case '.':
+        return 1;
+    case '%':
+        return tycho__pattern_is_in_class(c, (unsigned char)item[1]);
+    case '[':
+        return is_in_set(pattern, c, item, end - 1);
+    default:
+        return c == (unsigned char)*item;
     }
 }
 
 /* ---------------------------------------------------------------- frames and captures */
 
 /* A new frame on top, or NULL: too many. */
-static struct tycho__pattern_frame *push(struct tycho__pattern *pattern, int kind,
-                                         const char *next, const char *current) {
+static struct tycho__pattern_frame *push(struct tycho__pattern *pattern, int kind, const char *next,
+                                         const char *current) {
     if (pattern->frame_count == TYCHO__PATTERN_FRAMES_MAX) {
         fail(pattern, "pattern too complex");
         return NULL;
@@ -141,8 +169,7 @@ static int close_capture(struct tycho__pattern *pattern, const char *at) {
 ** Each returns where the subject goes on, or NULL. */
 
 /* %bxy at `item`. */
-static const char *match_balance(struct tycho__pattern *pattern, const char *at,
-                                 const char *item) {
+static const char *match_balance(struct tycho__pattern *pattern, const char *at, const char *item) {
     if (pattern->text_end - item < 4) {
         return fail(pattern, "malformed pattern (missing arguments to '%b')");
     }
@@ -187,8 +214,7 @@ static const char *match_capture(struct tycho__pattern *pattern, const char *at,
 
 /* Takes one item at *item, with the subject at `at`: where the subject goes on, and *item then is
 ** the next item; or NULL. */
-static const char *take_single(struct tycho__pattern *pattern, const char *at,
-                               const char **item) {
+static const char *take_single(struct tycho__pattern *pattern, const char *at, const char **item) {
     const char *single = *item, *end = item_end(pattern, single);
     if (end == NULL || !step(pattern, 1 + (size_t)(end - single) / 4)) return NULL;
     int repetition = end < pattern->text_end ? *end : '\0';
@@ -222,8 +248,7 @@ static const char *take_single(struct tycho__pattern *pattern, const char *at,
     }
 }
 
-static const char *take_escape(struct tycho__pattern *pattern, const char *at,
-                               const char **item) {
+static const char *take_escape(struct tycho__pattern *pattern, const char *at, const char **item) {
     const char *start = *item, *end = pattern->text_end;
     int letter = start + 1 < end ? (unsigned char)start[1] : 0;
     if (letter == 'b') {
@@ -261,8 +286,10 @@ static const char *take(struct tycho__pattern *pattern, const char *at, const ch
         if (start + 1 != pattern->text_end) return take_single(pattern, at, item);
         *item = start + 1;
         return at == pattern->subject_end ? at : NULL;
-    case '%': return take_escape(pattern, at, item);
-    default: return take_single(pattern, at, item);
+    case '%':
+        return take_escape(pattern, at, item);
+    default:
+        return take_single(pattern, at, item);
     }
 }
 
@@ -273,9 +300,15 @@ static const char *take_back(struct tycho__pattern *pattern, const char **item) 
         struct tycho__pattern_frame *frame = &pattern->frames[pattern->frame_count - 1];
         *item = frame->next;
         switch (frame->kind) {
-        case OPEN: pattern->capture_count--; break;
-        case CLOSE: pattern->captures[frame->capture].size = TYCHO__PATTERN_OPEN; break;
-        case OPTIONAL: pattern->frame_count--; return frame->current;
+        case OPEN:
+            pattern->capture_count--;
+            break;
+        case CLOSE:
+            pattern->captures[frame->capture].size = TYCHO__PATTERN_OPEN;
+            break;
+        case OPTIONAL:
+            pattern->frame_count--;
+            return frame->current;
         case GREEDY:
             if (frame->current > frame->low) return --frame->current;
             break;
@@ -289,7 +322,9 @@ static const char *take_back(struct tycho__pattern *pattern, const char **item) 
     return NULL;
 }
 
-void tycho__pattern_begin(struct tycho__pattern *pattern, uint64_t steps_max) {
+void tycho__pattern_begin(struct tycho__pattern *pattern, struct tycho__pattern_frame *frames,
+                          uint64_t steps_max) {
+    pattern->frames = frames;
     pattern->steps = 0;
     pattern->steps_max = steps_max;
     pattern->is_exhausted = 0;

@@ -36,8 +36,8 @@ struct tycho__pattern_frame {
 struct tycho__pattern {
     const char *subject, *subject_end;
     const char *text, *text_end; /* of the pattern, behind its anchor */
-    uint64_t steps;      /* taken so far, in all matches */
-    uint64_t steps_max;  /* then the match ends with `is_exhausted` */
+    uint64_t steps;              /* taken so far, in all matches */
+    uint64_t steps_max;          /* then the match ends with `is_exhausted` */
     int is_exhausted;
     const char *fault; /* what is wrong with the pattern: a sentence, or NULL */
     int capture_count;
@@ -46,15 +46,17 @@ struct tycho__pattern {
         ptrdiff_t size;
     } captures[TYCHO__PATTERN_CAPTURES_MAX];
     int frame_count;
-    struct tycho__pattern_frame frames[TYCHO__PATTERN_FRAMES_MAX];
+    struct tycho__pattern_frame *frames;
 };
 
 /* 1 when the character is in the class of this letter ('a', 'd', ...; upper case: is not). ASCII
 ** alone, whatever the locale. */
 int tycho__pattern_is_in_class(int character, int letter);
 
-/* Sets all but subject and text, which the caller does. */
-void tycho__pattern_begin(struct tycho__pattern *pattern, uint64_t steps_max);
+/* Sets all but subject and text, which the caller does. `frames` are TYCHO__PATTERN_FRAMES_MAX,
+** used within each match alone. */
+void tycho__pattern_begin(struct tycho__pattern *pattern, struct tycho__pattern_frame *frames,
+                          uint64_t steps_max);
 
 /* Matches at `at` in the subject. Returns where the match ends, or NULL: none, or exhausted, or a
 ** fault. */

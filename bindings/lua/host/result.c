@@ -56,7 +56,9 @@ static void check_value(struct walk *walk) {
         luaL_checkstack(L, LUA_MINSTACK, "no room for results");
         lua_pushnil(L);
         return;
-    case LUA_TSTRING: walk->size += lua_rawlen(L, -1); break;
+    case LUA_TSTRING:
+        walk->size += lua_rawlen(L, -1);
+        break;
     case LUA_TNUMBER:
         if (!isfinite(lua_tonumber(L, -1))) {
             refuse_at(walk, key, isnan(lua_tonumber(L, -1)) ? "is NaN" : "is infinite");
@@ -64,7 +66,8 @@ static void check_value(struct walk *walk) {
         break;
     case LUA_TNIL:
     case LUA_TBOOLEAN:
-    case LUA_TLIGHTUSERDATA: break;
+    case LUA_TLIGHTUSERDATA:
+        break;
     default:
         lua_pushfstring(L, "is a %s", luaL_typename(L, -1));
         refuse_at(walk, key, lua_tostring(L, -1));

@@ -112,8 +112,7 @@ void tycho__sandbox_destroy(struct tycho__sandbox *sandbox) {
     free(sandbox);
 }
 
-const struct tycho__sandbox_error *
-tycho__sandbox_last_error(const struct tycho__sandbox *sandbox) {
+const struct tycho__sandbox_error *tycho__sandbox_last_error(const struct tycho__sandbox *sandbox) {
     return &sandbox->error;
 }
 
@@ -173,6 +172,7 @@ enum tycho__sandbox_kind tycho__sandbox_load(struct tycho__sandbox *sandbox, con
     error->version = version;
     int status = enter(sandbox, sandbox->options.budget, compile_only, &text);
     if (status != LUA_OK) return tycho__host_conclude(sandbox, status, TYCHO__SANDBOX_REFUSED);
+    sandbox->module_weight = sandbox->weight; /* of its constants */
     status = enter(sandbox, sandbox->options.budget, run_chunk, NULL);
     if (status == LUA_OK) {
         sandbox->is_loaded = 1;
@@ -185,16 +185,20 @@ enum tycho__sandbox_kind tycho__sandbox_load(struct tycho__sandbox *sandbox, con
 
 static int run_call(lua_State *L) {
     const struct tycho__sandbox_call *call = lua_touserdata(L, 1);
-    int first = 2, count;
+    struct tycho__sandbox *sandbox = tycho__host(L);
+    int first = 2, count = 0;
     if (call->function != 0) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, call->function);
-        count = call->push != NULL ? call->push(L, call->context) : 0;
+        sandbox->is_host = 1;
+        if (call->push != NULL) count = call->push(L, call->context);
+        sandbox->is_host = 0;
         lua_call(L, count, LUA_MULTRET);
     } else {
         lua_rawgetp(L, LUA_REGISTRYINDEX, &tycho__host_module);
     }
     if (call->read == NULL) return 0;
     luaL_checkstack(L, LUA_MINSTACK, "no room for results");
+    sandbox->is_host = 1;
     call->read(L, first, call->context);
     return 0;
 }

@@ -8,7 +8,7 @@
 ** module. Bytecode is refused, and so is the operator `^`, whose last bit differs between
 ** machines (source.c). The host looks at the module and keeps its functions under numbers.
 **
-** WHAT IT SEES. The names of spec/c/golden/sandbox_environment.txt and no others (environment.c).
+** WHAT IT SEES. The names of spec/c/sandbox_environment.txt and no others (environment.c).
 ** Libraries, the string metatable and the environment are read-only; reading or writing a global
 ** that does not exist is an error that names it. Different from stock Lua:
 **   - pairs() goes in the order of the keys: numbers, strings by their bytes, false, true; other
@@ -29,15 +29,22 @@
 ** are charged for what they touch, strings of over 256 bytes for their size, and once a string has
 ** 8 KiB or more, each instruction counts once more for every 8 KiB of the largest string, since
 ** one instruction may compare all of it. So the verdict is the same on every machine that has the
-** same Lua, and no clock is looked at. Compiling is not counted: source.c bounds what it costs.
+** same Lua. Compiling is not counted: source.c bounds what it costs. Nor
+** is what callbacks of the host do; but large strings that they push make instructions dearer, too.
+**
+** TIME. Some things that one instruction may take long for cannot be counted: a table whose integer
+** keys all collide makes each look-up a walk over 100,000 keys. So there is a far backstop, the one
+** verdict that looks at a clock: OVER_TIME, when the thread has used `time_max_ms` of processor
+** time within a call. By default that is 500 times what so many instructions need: no script meets
+** it that was not written for it. Another machine need not give the same verdict.
 **
 ** MEMORY. Limits for what the state holds, for one block, and for all that one call allocates (a
 ** table that is kept full by deleting and inserting is rebuilt again and again). These verdicts may
 ** differ by how Lua sizes tables from which keys were deleted. A collection of everything
 ** that the limit forces upon Lua may happen TYCHO__SANDBOX_EMERGENCIES times a call.
 **
-** FATAL. After OVER_BUDGET, OVER_MEMORY or NO_MEMORY the state is not used again: every call answers
-** DISCARDED, and the host destroys the sandbox and makes another one.
+** FATAL. After OVER_BUDGET, OVER_MEMORY, OVER_TIME or NO_MEMORY the state is not used again: every
+** call answers DISCARDED, and the host destroys the sandbox and makes another one.
 **
 ** STATE. A handler must be a pure function, but a module can keep state in locals and tables.
 ** tycho__sandbox_check_state() tells whether it did: the host asks after each event of a dry run,
@@ -75,11 +82,12 @@ struct tycho__sandbox_options {
     int64_t budget;        /* instructions of a call: 1,000,000 */
     size_t memory_max;     /* bytes held by the state: 16 MiB */
     size_t allocation_max; /* bytes of one block: 4 MiB */
-    size_t string_max;     /* bytes of one string: 1 MiB */
+    size_t string_max;     /* bytes of one string, the host's included: 1 MiB */
     size_t churn_max;      /* bytes allocated in one call: 16 times memory_max */
-    int result_depth;      /* tables within each other in a checked value: 64 */
-    size_t result_items;   /* values in it: 100,000 */
-    size_t result_size;    /* bytes of all its strings: 4 MiB */
+    int64_t time_max_ms; /* of processor time in one call: 5 for 1,000 instructions, 5 s at least */
+    int result_depth;    /* tables within each other in a checked value: 64 */
+    size_t result_items; /* values in it: 100,000 */
+    size_t result_size;  /* bytes of all its strings: 4 MiB */
     /* Called with the environment's table of globals on top of the stack, which it may add to
     ** (frozen tables and C functions; see helpers). May be NULL; may raise. */
     void (*open)(lua_State *L, void *context);
@@ -93,8 +101,9 @@ enum tycho__sandbox_kind {
     TYCHO__SANDBOX_REFUSED,     /* the source does not compile */
     TYCHO__SANDBOX_FAILED,      /* the script raised an error */
     TYCHO__SANDBOX_BAD_RESULT,  /* what it returned is not what the host takes; no module */
-    TYCHO__SANDBOX_OVER_BUDGET, /* fatal, and the three below too */
+    TYCHO__SANDBOX_OVER_BUDGET, /* fatal, and the three behind it too */
     TYCHO__SANDBOX_OVER_MEMORY,
+    TYCHO__SANDBOX_OVER_TIME,
     TYCHO__SANDBOX_NO_MEMORY, /* the machine has none: says nothing about the script */
     TYCHO__SANDBOX_DISCARDED  /* it had a fatal error before */
 };
@@ -113,7 +122,8 @@ struct tycho__sandbox_error {
 
 struct tycho__sandbox;
 
-/* NULL when there is not enough memory, or when `open` raised. Costs about 20 microseconds and 25 KB. */
+/* NULL when there is not enough memory, or when `open` raised. Costs about 12 microseconds and
+** 25 KB. */
 struct tycho__sandbox *tycho__sandbox_create(const struct tycho__sandbox_options *options);
 /* Runs no code of the script. NULL is accepted. */
 void tycho__sandbox_destroy(struct tycho__sandbox *sandbox);
@@ -134,8 +144,8 @@ int64_t tycho__sandbox_charged(const struct tycho__sandbox *sandbox);
 /* ---------------------------------------------------------------- calling */
 
 struct tycho__sandbox_call {
-    int function;    /* from tycho__sandbox_keep(); 0: none is called, read() gets the module */
-    int64_t budget;  /* 0: that of the options */
+    int function;   /* from tycho__sandbox_keep(); 0: none is called, read() gets the module */
+    int64_t budget; /* 0: that of the options */
     const uint64_t *seed; /* of math.random; NULL: the script may not use it */
     /* Pushes the arguments and returns how many (up to 16). NULL: none. */
     int (*push)(lua_State *L, void *context);
@@ -174,12 +184,17 @@ void tycho__sandbox_freeze(lua_State *L);
 /* Charges the running call `count` instructions: for library functions of the host. May raise. */
 void tycho__sandbox_charge(lua_State *L, size_t count);
 
+/* Says that a string of this size, which was made before this call, is now within reach of the
+** script: for callbacks that push tables and strings which they keep. See BUDGET. */
+void tycho__sandbox_weigh(lua_State *L, size_t size);
+
 /* ---------------------------------------------------------------- views */
 
 enum { TYCHO__SANDBOX_VIEW_FIELDS = 24 };
 
 /* What the script sees of an object of the host: fields that are fetched when they are read.
-** `names` ends with NULL. get() pushes one value; a table is kept until the view moves on. */
+** `names` ends with NULL. get() pushes one value, and may raise; it is called once for a table or
+** long string, which is kept until the view moves on, and for each read of anything else. */
 struct tycho__sandbox_view_type {
     const char *name; /* "event", for messages */
     const char *const *names;

@@ -3,9 +3,9 @@
 ** The operator `^`: pow() is not exact, and its last bit differs between versions of the C library
 ** and between processors; there is no other way to take the operator out of the language.
 **
-** More than JUMPS_MAX of the words and, or, elseif, break, goto, and of labels: the compiler follows
-** the list of jumps to one place for each jump that it adds. A source of 256 KiB that is nothing but
-** "a or a or a ..." keeps it busy for ten seconds; with this limit, for a tenth of one.
+** More than JUMPS_MAX of the words and, or, elseif, break, goto, and of labels: the compiler
+** follows the list of jumps to one place for each jump that it adds. A source of 256 KiB that is
+** nothing but "a or a or a ..." keeps it busy for ten seconds; with this limit, for a tenth of one.
 **
 ** Walks over the text as Lua's lexer does: comments and strings hide what is in them.
 */
@@ -85,11 +85,15 @@ int tycho__host_check_source(lua_State *L, const char *name, const char *source,
     int line = 1;
     for (; source < at; source++) line += *source == '\n';
     if (jumps > JUMPS_MAX) {
-        lua_pushfstring(L, "%s:%d: there are more than %d of and, or, elseif, break, goto and "
-                           "labels up to here", name, line, JUMPS_MAX);
+        lua_pushfstring(L,
+                        "%s:%d: there are more than %d of and, or, elseif, break, goto and "
+                        "labels up to here",
+                        name, line, JUMPS_MAX);
     } else {
-        lua_pushfstring(L, "%s:%d: there is no operator '^' for scripts: its last bit differs "
-                           "between machines; multiply instead", name, line);
+        lua_pushfstring(L,
+                        "%s:%d: there is no operator '^' for scripts: its last bit differs "
+                        "between machines; multiply instead",
+                        name, line);
     }
     return 1;
 }

@@ -16,6 +16,7 @@
 
 #include <lauxlib.h>
 
+#include "pattern.h"
 #include "sandbox.h"
 
 enum {
@@ -41,17 +42,20 @@ struct tycho__sandbox {
 
     int64_t budget; /* of this call */
     int64_t left;
-    int slice;     /* of the main thread */
-    int is_bad;    /* the error that is being raised is BAD_RESULT */
+    int slice;  /* of the main thread */
+    int is_bad; /* the error that is being raised is BAD_RESULT */
     int is_loaded;
+    int is_host; /* a callback of the host runs: the script is not charged for its strings */
     enum tycho__sandbox_kind fatal;
     int64_t weight;        /* what one instruction costs: see BUDGET in sandbox.h */
+    int64_t clock_start;   /* processor time at the first look of this call, in ns; 0: none yet */
+    int unclocked;         /* instructions since the last look */
     int64_t module_weight; /* due to strings that the module has */
 
     size_t held;
     size_t churn; /* allocated in this call */
     int emergencies;
-    int is_retry; /* Lua has collected everything and asks again */
+    int is_retry;     /* Lua has collected everything and asks again */
     const char *lack; /* which memory limit was met */
     size_t lack_size;
 
@@ -60,12 +64,13 @@ struct tycho__sandbox {
     uint64_t state; /* fingerprint of the module */
     int view_count;
     struct tycho__host_view *views[TYCHO__SANDBOX_VIEWS_MAX];
+    struct tycho__pattern_frame frames[TYCHO__PATTERN_FRAMES_MAX]; /* of the running match */
     lua_State *traced; /* the last thread whose stack is in the traceback */
     struct tycho__sandbox_error error;
 };
 
 /* Keys of the registry: the addresses of these. */
-extern const char tycho__host_module, tycho__host_message, tycho__host_frozen;
+extern const char tycho__host_module, tycho__host_message, tycho__host_frozen, tycho__host_fixed;
 
 static inline struct tycho__sandbox *tycho__host(lua_State *L) {
     return *(struct tycho__sandbox **)lua_getextraspace(L);
@@ -146,6 +151,9 @@ uint64_t tycho__host_fingerprint(lua_State *L);
 /* What is wrong with the source that the compiler would take, pushed as a message: 1; else 0. */
 int tycho__host_check_source(lua_State *L, const char *name, const char *source, size_t size);
 void tycho__host_open_metatables(lua_State *L);
+/* Pushes the metatable of the table at `index` that script or host have given it: 1; or nothing: 0.
+** What only serves as an __index has none, but for a mark. */
+int tycho__host_has_metatable(lua_State *L, int index);
 int tycho__host_setmetatable(lua_State *L);
 int tycho__host_getmetatable(lua_State *L);
 int tycho__host_pairs(lua_State *L);

@@ -1,5 +1,6 @@
-/* string_format.c - string.format of scripts: %c %d %i %e %E %f %g %G %o %s %x %X %%, with flags and
-** up to two digits of width and of precision. Neither addresses nor what depends on the machine.
+/* string_format.c - string.format of scripts: %c %d %i %e %E %f %g %G %o %s %x %X %%, with flags
+** and up to two digits of width and of precision. Neither addresses nor what depends on the
+** machine.
 */
 #include "state.h"
 
@@ -59,8 +60,7 @@ static void check_flags(lua_State *L, const struct spec *spec) {
     luaL_error(L, "format: there is no '%%%c' for scripts", spec->letter);
 }
 
-static void put_integer(lua_State *L, int index, struct spec *spec,
-                        struct tycho__host_text *text) {
+static void put_integer(lua_State *L, int index, struct spec *spec, struct tycho__host_text *text) {
     lua_Integer value = luaL_checkinteger(L, index);
     char *place = tycho__host_text_reserve(text, NUMBER_MAX);
     memcpy(spec->text + spec->size, "ll", 2);
@@ -98,8 +98,20 @@ static void put_argument(lua_State *L, int index, struct spec *spec,
     char letter;
     check_flags(L, spec);
     switch (spec->letter) {
-    case 'd': case 'i': case 'o': case 'x': case 'X': put_integer(L, index, spec, text); return;
-    case 'e': case 'E': case 'f': case 'g': case 'G': put_float(L, index, spec, text); return;
+    case 'd':
+    case 'i':
+    case 'o':
+    case 'x':
+    case 'X':
+        put_integer(L, index, spec, text);
+        return;
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'g':
+    case 'G':
+        put_float(L, index, spec, text);
+        return;
     case 'c':
         letter = (char)(unsigned char)luaL_checkinteger(L, index);
         put_string(&letter, 1, spec, text);

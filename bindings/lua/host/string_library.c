@@ -1,6 +1,6 @@
 /* string_library.c - the string functions of scripts, but for patterns (string_patterns.c) and
-** format (string_format.c). Letters are those of ASCII, whatever the locale. What a function touches
-** is charged before it is touched.
+** format (string_format.c). Letters are those of ASCII, whatever the locale. What a function
+** touches is charged before it is touched.
 */
 #include "state.h"
 
@@ -44,7 +44,7 @@ static int string_byte(lua_State *L) {
     const char *text = luaL_checklstring(L, 1, &size);
     lua_Integer first = luaL_optinteger(L, 2, 1);
     size_t start = tycho__host_start(first, size);
-    size_t end = tycho__host_end(luaL_optinteger(L, 3, (lua_Integer)start), size);
+    size_t end = tycho__host_end(luaL_optinteger(L, 3, first), size);
     if (start > end) return 0;
     if (end - start >= TYCHO__SANDBOX_RETURNS_MAX) {
         return luaL_error(L, "byte: more than %d results", TYCHO__SANDBOX_RETURNS_MAX);

@@ -1,7 +1,6 @@
-/* string_patterns.c - find, match, gmatch and gsub of scripts, on the matcher of pattern.c. Its steps
-** are charged; when the budget does not suffice the match ends, and with it the call.
+/* string_patterns.c - find, match, gmatch and gsub of scripts, on the matcher of pattern.c. Its
+** steps are charged; when the budget does not suffice the match ends, and with it the call.
 */
-#include "pattern.h"
 #include "state.h"
 
 #include <string.h>
@@ -14,8 +13,10 @@ enum { PATTERN_MAX = 16 << 10 }; /* bytes of a pattern */
 ** may use. */
 static void begin(lua_State *L, struct tycho__pattern *pattern, int subject, int text) {
     size_t size;
-    int64_t left = tycho__host(L)->left;
-    tycho__pattern_begin(pattern, left > 0 ? (uint64_t)left * TYCHO__SANDBOX_STEPS : 0);
+    struct tycho__sandbox *sandbox = tycho__host(L);
+    int64_t left = sandbox->left;
+    tycho__pattern_begin(pattern, sandbox->frames,
+                         left > 0 ? (uint64_t)left * TYCHO__SANDBOX_STEPS : 0);
     pattern->subject = lua_tolstring(L, subject, &size);
     pattern->subject_end = pattern->subject + size;
     pattern->text = lua_tolstring(L, text, &size);
@@ -160,8 +161,8 @@ static int next_of_gmatch(lua_State *L) {
     begin(L, &pattern, lua_upvalueindex(1), lua_upvalueindex(2));
     lua_Integer at = lua_tointeger(L, lua_upvalueindex(3));
     lua_Integer last = lua_tointeger(L, lua_upvalueindex(4));
-    const char *found = search_next(&pattern, pattern.subject + at,
-                                    last < 0 ? NULL : pattern.subject + last, &end);
+    const char *found =
+        search_next(&pattern, pattern.subject + at, last < 0 ? NULL : pattern.subject + last, &end);
     settle(L, &pattern);
     if (found == NULL) return 0;
     lua_pushinteger(L, end - pattern.subject);
@@ -289,8 +290,9 @@ int tycho__host_gsub(lua_State *L) {
     luaL_checkstring(L, 1);
     luaL_checkstring(L, 2);
     job.kind = lua_type(L, 3);
-    luaL_argexpected(L, job.kind == LUA_TNUMBER || job.kind == LUA_TSTRING ||
-                            job.kind == LUA_TTABLE || job.kind == LUA_TFUNCTION,
+    luaL_argexpected(L,
+                     job.kind == LUA_TNUMBER || job.kind == LUA_TSTRING || job.kind == LUA_TTABLE ||
+                         job.kind == LUA_TFUNCTION,
                      3, "string/function/table");
     lua_Integer most = luaL_optinteger(L, 4, LUA_MAXINTEGER);
     lua_settop(L, 3);

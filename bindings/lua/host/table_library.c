@@ -196,14 +196,10 @@ static int table_sort(lua_State *L) {
 
 void tycho__host_open_table(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"concat", table_concat},
-        {"insert", table_insert},
-        {"move", table_move},
-        {"pack", table_pack},
-        {"remove", table_remove},
-        {"sort", table_sort},
-        {"unpack", table_unpack},
-        {NULL, NULL},
+        {"concat", table_concat}, {"insert", table_insert},
+        {"move", table_move},     {"pack", table_pack},
+        {"remove", table_remove}, {"sort", table_sort},
+        {"unpack", table_unpack}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
 }

@@ -51,15 +51,22 @@ static int utf8_char(lua_State *L) {
     return 1;
 }
 
+/* Argument `index`: a position, from the end when it is negative; 0 when it is before the text. */
+static lua_Integer check_position(lua_State *L, int index, lua_Integer otherwise,
+                                  lua_Integer size) {
+    lua_Integer position = luaL_optinteger(L, index, otherwise);
+    if (position >= 0) return position;
+    return position < -size ? 0 : size + position + 1;
+}
+
 static int utf8_codepoint(lua_State *L) {
     size_t size, step;
     const char *text = luaL_checklstring(L, 1, &size);
-    lua_Integer first = luaL_optinteger(L, 2, 1);
-    size_t start = tycho__host_start(first, size);
-    lua_Integer last = luaL_optinteger(L, 3, (lua_Integer)start);
-    size_t end = tycho__host_end(last, size);
-    luaL_argcheck(L, first != 0 && first >= -(lua_Integer)size, 2, "out of bounds");
-    luaL_argcheck(L, last <= (lua_Integer)size, 3, "out of bounds");
+    lua_Integer start = check_position(L, 2, 1, (lua_Integer)size);
+    lua_Integer end = check_position(L, 3, start, (lua_Integer)size);
+    luaL_argcheck(L, start >= 1, 2, "out of bounds");
+    luaL_argcheck(L, end <= (lua_Integer)size, 3, "out of bounds");
+    if (start > end) return 0;
     luaL_checkstack(L, TYCHO__SANDBOX_RETURNS_MAX, "codepoint: too many results");
     int count = 0;
     for (const char *at = text + start - 1; at < text + end; at += step) {
@@ -77,12 +84,11 @@ static int utf8_codepoint(lua_State *L) {
 static int utf8_len(lua_State *L) {
     size_t size, step;
     const char *text = luaL_checklstring(L, 1, &size);
-    lua_Integer first = luaL_optinteger(L, 2, 1);
-    size_t start = tycho__host_start(first, size);
-    size_t end = tycho__host_end(luaL_optinteger(L, 3, -1), size);
-    luaL_argcheck(L, start <= size + 1, 2, "initial position out of bounds");
-    lua_Integer count = 0;
-    if (end >= start) tycho__host_charge(L, (end - start + 1) / 4);
+    lua_Integer start = check_position(L, 2, 1, (lua_Integer)size);
+    lua_Integer end = check_position(L, 3, -1, (lua_Integer)size), count = 0;
+    luaL_argcheck(L, start >= 1 && start <= (lua_Integer)size + 1, 2, "out of bounds");
+    luaL_argcheck(L, end <= (lua_Integer)size, 3, "out of bounds");
+    if (end >= start) tycho__host_charge(L, (size_t)(end - start + 1) / 4);
     for (const char *at = text + start - 1; at < text + end; at += step, count++) {
         if (decode(at, text + size, &step) < 0) {
             lua_pushnil(L);
@@ -111,8 +117,7 @@ static int utf8_offset(lua_State *L) {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
     lua_Integer size = (lua_Integer)length, count = luaL_checkinteger(L, 2);
-    lua_Integer first = luaL_optinteger(L, 3, count > 0 ? 1 : size + 1);
-    lua_Integer at = first >= 0 ? first - 1 : first >= -size ? size + first : -1;
+    lua_Integer at = check_position(L, 3, count >= 0 ? 1 : size + 1, size) - 1;
     luaL_argcheck(L, at >= 0 && at <= size, 3, "position out of bounds");
     tycho__host_charge(L, length / 4);
     if (count == 0) {
@@ -159,12 +164,8 @@ static int utf8_codes(lua_State *L) {
 
 void tycho__host_open_utf8(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"char", utf8_char},
-        {"codepoint", utf8_codepoint},
-        {"codes", utf8_codes},
-        {"len", utf8_len},
-        {"offset", utf8_offset},
-        {NULL, NULL},
+        {"char", utf8_char}, {"codepoint", utf8_codepoint}, {"codes", utf8_codes},
+        {"len", utf8_len},   {"offset", utf8_offset},       {NULL, NULL},
     };
     luaL_newlib(L, functions);
     lua_pushlstring(L, "[\0-\x7F\xC2-\xFD][\x80-\xBF]*", 14);

@@ -1,12 +1,23 @@
 /* view.c - what a script sees of an object of the host: one userdata for each type of object, which
 ** is made once, shows another object in each call, and nothing between calls.
 **
-** Upvalue of __index: the numbers of the fields by name, from 1. A value that is a table is kept in
-** the user value of that number, so that it is decoded once.
+** Upvalue of __index: the numbers of the fields by name, from 1. A value that is a table, or a
+** string that is not short, is kept in the user value of that number, so that it is made once.
 */
 #include "state.h"
 
 #include <assert.h>
+
+enum { SHORT_STRING = 40 };
+
+/* Pushes the value of a field, which the script is not charged for. */
+static void get_field(lua_State *L, const struct tycho__host_view *view, int field) {
+    struct tycho__sandbox *sandbox = tycho__host(L);
+    sandbox->is_host = 1;
+    view->type->get(L, view->object, field);
+    sandbox->is_host = 0;
+    if (lua_type(L, -1) == LUA_TSTRING) tycho__sandbox_weigh(L, lua_rawlen(L, -1));
+}
 
 static int view_index(lua_State *L) {
     struct tycho__host_view *view = lua_touserdata(L, 1);
@@ -25,8 +36,9 @@ static int view_index(lua_State *L) {
         lua_getiuservalue(L, 1, field);
         return 1;
     }
-    view->type->get(L, view->object, field - 1);
-    if (lua_istable(L, -1)) {
+    get_field(L, view, field - 1);
+    if (lua_istable(L, -1) ||
+        (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > SHORT_STRING)) {
         lua_pushvalue(L, -1);
         lua_setiuservalue(L, 1, field);
         view->kept |= 1u << field;

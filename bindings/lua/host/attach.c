@@ -1,0 +1,361 @@
+/* attach.c - the script host of a store: its rules, and the hooks that run them.
+**
+** One host for each store and process, shared by all handles on it; a process that forks leaves it
+** behind and makes its own. A host has the rules that were needed last. Who needs others loads them:
+**
+**     NONE --(a batch or a read under rules)--> version 7 --(one under other rules)--> version 9
+**
+** Rules never come back once they were changed, so who is asked for rules that are not the present
+** ones lets the engine find out: the batch is refused as stale and expanded again.
+*/
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rules.h"
+
+struct host {
+    struct host *next;
+    dev_t device; /* of the store's directory */
+    ino_t inode;
+    pid_t process;
+    size_t handles;
+    pthread_mutex_t mutex; /* guards `rules`; held while they are loaded */
+    struct tycho__rules *rules; /* or NULL */
+};
+
+static pthread_mutex_t hosts_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct host *hosts;
+
+/* ---------------------------------------------------------------- life */
+
+static void forget_in_child(void) {
+    pthread_mutex_init(&hosts_mutex, NULL);
+    hosts = NULL;
+}
+
+static void watch_forks(void) {
+    pthread_atfork(NULL, NULL, forget_in_child);
+}
+
+static struct host *create_host(const struct stat *place) {
+    struct host *host = calloc(1, sizeof *host);
+    if (host == NULL) return NULL;
+    pthread_mutex_init(&host->mutex, NULL);
+    host->device = place->st_dev;
+    host->inode = place->st_ino;
+    host->process = getpid();
+    host->next = hosts;
+    hosts = host;
+    return host;
+}
+
+static struct host *get_host(const struct stat *place) {
+    pthread_mutex_lock(&hosts_mutex);
+    struct host *host = hosts;
+    while (host != NULL && (host->device != place->st_dev || host->inode != place->st_ino)) {
+        host = host->next;
+    }
+    if (host == NULL) host = create_host(place);
+    if (host != NULL) host->handles++;
+    pthread_mutex_unlock(&hosts_mutex);
+    return host;
+}
+
+/* A handle was closed. That of a parent process is left as it is. */
+static void close_host(void *context) {
+    struct host *host = context, **link = &hosts;
+    if (host->process != getpid()) return;
+    pthread_mutex_lock(&hosts_mutex);
+    bool is_last = --host->handles == 0;
+    while (is_last && *link != host) link = &(*link)->next;
+    if (is_last) *link = host->next;
+    pthread_mutex_unlock(&hosts_mutex);
+    if (!is_last) return;
+    tycho__rules_release(host->rules);
+    pthread_mutex_destroy(&host->mutex);
+    free(host);
+}
+
+/* ---------------------------------------------------------------- rules */
+
+/* Loads the present rules unless the host has them. Version 0 is that of all stores without scripts,
+** so that it says nothing about their history. */
+static int load_rules(struct host *host, tycho_store *store) {
+    struct tycho__rules *loaded = NULL;
+    uint64_t present = 0;
+    int status = tycho_rules_version(store, &present);
+    bool is_loaded = host->rules != NULL && host->rules->version == present && present != 0;
+    if (status != TYCHO_OK || is_loaded) return status;
+    status = tycho__rules_load(store, host->rules, &loaded);
+    if (status != TYCHO_OK) return status;
+    tycho__rules_release(host->rules);
+    host->rules = loaded;
+    return TYCHO_OK;
+}
+
+/* The rules of this version, held; NULL with TYCHO_OK when they are not the present ones. */
+static int get_rules(struct host *host, tycho_store *store, uint64_t version,
+                     struct tycho__rules **out) {
+    int status = TYCHO_OK;
+    pthread_mutex_lock(&host->mutex);
+    bool is_loaded = host->rules != NULL && host->rules->version == version && version != 0;
+    if (!is_loaded) status = load_rules(host, store);
+    *out = status == TYCHO_OK && host->rules->version == version ? host->rules : NULL;
+    if (*out != NULL) tycho__rules_hold(*out);
+    pthread_mutex_unlock(&host->mutex);
+    return status;
+}
+
+/* ---------------------------------------------------------------- appended events */
+
+/* What a script needs for the time of one batch. */
+struct part {
+    struct tycho__runner *runner; /* borrowed, or NULL */
+    char link[TYCHO_NAME_MAX];    /* of a ready-made linker */
+};
+
+struct expansion {
+    const struct tycho__rules *rules;
+    struct part *parts; /* one a definition */
+    const struct tycho__concern *concern; /* of the event before */
+    struct tycho_buffer links;
+};
+
+static int borrow(struct expansion *x, size_t index) {
+    struct part *part = &x->parts[index];
+    if (part->runner != NULL) return TYCHO_OK;
+    return tycho__runner_borrow(x->rules->definitions[index], &part->runner);
+}
+
+static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_t index) {
+    int status = borrow(x, index);
+    if (status == TYCHO_OK) status = tycho__run_event_type(x->parts[index].runner, shown);
+    if (status != TYCHO_OK) return status;
+    shown->more_tags = tycho__names_list(&x->parts[index].runner->names);
+    shown->more_tag_count = x->parts[index].runner->names.count;
+    return TYCHO_OK;
+}
+
+static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index) {
+    const struct tycho__definition *definition = x->rules->definitions[index];
+    if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
+    if (definition->by != TYCHO__BY_FUNCTION) {
+        tycho_bytes link;
+        int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
+        if (status == TYCHO_OK && link.size > 0) {
+            tycho__payload_put(&x->links, &link, sizeof link);
+        }
+        return status;
+    }
+    int status = borrow(x, index);
+    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
+    if (status != TYCHO_OK) return status;
+    const struct tycho__names *names = &x->parts[index].runner->names;
+    tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
+    return TYCHO_OK;
+}
+
+static const struct tycho__concern *find_concern(struct expansion *x, tycho_bytes type) {
+    if (x->concern == NULL || !tycho__same(x->concern->type, type)) {
+        x->concern = tycho__rules_find(x->rules, type);
+    }
+    return x->concern;
+}
+
+static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
+    struct expansion *x = context;
+    if (tycho__same(appended->stream, tycho__scripts_stream())) return TYCHO_OK;
+    if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
+    const struct tycho__concern *concern = find_concern(x, appended->event.type);
+    struct tycho__shown shown = {.event = &appended->event,
+                                 .data = appended->event.data,
+                                 .stream = appended->stream,
+                                 .tags = appended->tags,
+                                 .tag_count = appended->event.tag_count};
+    int status = TYCHO_OK;
+    if (concern->renamed >= 0) {
+        return tycho__script_reject(x->rules->definitions[concern->renamed], &appended->event, "",
+                                    0, "the type has this name now: publish it under that");
+    }
+    tycho__payload_clear(&x->links);
+    if (concern->event_type >= 0) status = run_event_type(x, &shown, (size_t)concern->event_type);
+    for (size_t i = 0; i < concern->linker_count && status == TYCHO_OK; i++) {
+        status = run_linker(x, &shown, concern->linkers[i]);
+    }
+    if (status != TYCHO_OK) return status;
+    if (x->links.failed != 0) {
+        return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for links");
+    }
+    additions->tags = shown.more_tags;
+    additions->tag_count = shown.more_tag_count;
+    additions->links = (const tycho_bytes *)(const void *)x->links.data;
+    additions->link_count = x->links.size / sizeof(tycho_bytes);
+    return TYCHO_OK;
+}
+
+static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
+    struct expansion x = {.rules = rules};
+    x.parts = calloc(rules->count + 1, sizeof *x.parts);
+    if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
+    int status = tycho_batch_expand(batch, visit, &x);
+    for (size_t i = 0; i < rules->count; i++) {
+        if (x.parts[i].runner == NULL) continue;
+        if (status == TYCHO_OK) {
+            status = tycho__runner_return(x.parts[i].runner);
+        } else {
+            tycho__runner_drop(x.parts[i].runner);
+        }
+    }
+    tycho__payload_free(&x.links);
+    free(x.parts);
+    return status;
+}
+
+static int expand(void *context, tycho_store *store, uint64_t version, tycho_batch *batch) {
+    struct tycho__rules *rules;
+    if (version == 0) return TYCHO_OK;
+    int status = get_rules(context, store, version, &rules);
+    if (status != TYCHO_OK || rules == NULL) return status;
+    bool is_idle = rules->count == 0 && rules->failure == NULL;
+    if (!is_idle) status = expand_under(rules, batch);
+    tycho__rules_release(rules);
+    return status;
+}
+
+/* ---------------------------------------------------------------- events that are read */
+
+static int hold(void *context, tycho_store *store, uint64_t version, void **held) {
+    struct tycho__rules *rules = NULL;
+    int status = get_rules(context, store, version, &rules);
+    *held = NULL;
+    if (status == TYCHO_OK && rules == NULL) status = tycho__store_rules(store, &rules);
+    if (status != TYCHO_OK) return status;
+    if (rules->failure != NULL) {
+        status = tycho__failure_raise(rules->failure);
+    } else if (rules->changes_reads) {
+        *held = rules;
+        return TYCHO_OK;
+    }
+    tycho__rules_release(rules);
+    return status;
+}
+
+static void release(void *context, void *held) {
+    (void)context;
+    tycho__rules_release(held);
+}
+
+static size_t former(void *held, tycho_bytes type, const tycho_bytes **names) {
+    const struct tycho__rules *rules = held;
+    const struct tycho__concern *concern = tycho__rules_find(rules, type);
+    if (concern->event_type < 0) return 0;
+    const tycho_script_about *about = &rules->definitions[concern->event_type]->about;
+    *names = about->former_names;
+    return about->former_name_count;
+}
+
+static int upcast(const struct tycho__rules *rules, struct tycho__definition *definition,
+                  tycho_cursor *cursor, tycho_event *event) {
+    struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
+    struct tycho__runner *runner;
+    int64_t from = tycho__rules_version_at(rules, definition, event->type, event->position);
+    if (from >= definition->about.version) return TYCHO_OK;
+    int status = tycho__runner_borrow(definition, &runner);
+    if (status != TYCHO_OK) return status;
+    status = tycho__run_upcast(runner, &shown, from);
+    if (status != TYCHO_OK) {
+        tycho__runner_drop(runner);
+        return status;
+    }
+    void *room = tycho_cursor_room(cursor, shown.data.size);
+    if (room == NULL) {
+        status = tycho__script_fail(TYCHO_NO_MEMORY, "no memory for an event");
+    } else if (shown.data.size > 0) {
+        memcpy(room, shown.data.data, shown.data.size);
+        event->data = tycho__text_of(room, shown.data.size);
+    }
+    int returned = tycho__runner_return(runner);
+    return status != TYCHO_OK ? status : returned;
+}
+
+static int read_event(void *held, tycho_cursor *cursor, tycho_event *event) {
+    struct tycho__rules *rules = held;
+    const struct tycho__concern *concern = tycho__rules_find(rules, event->type);
+    int index = concern->renamed >= 0 ? concern->renamed : concern->event_type;
+    if (index < 0) return TYCHO_OK;
+    struct tycho__definition *definition = rules->definitions[index];
+    if (definition->about.version > 1) {
+        int status = upcast(rules, definition, cursor, event);
+        if (status != TYCHO_OK) return status;
+    }
+    if (concern->renamed >= 0) event->type = definition->about.name;
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- public */
+
+int tycho_scripts_attach(tycho_store *store) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct stat place;
+    uint64_t head;
+    int status = tycho_head(store, &head);
+    if (status != TYCHO_OK) return status;
+    if (tycho_store_hook_context(store, expand) != NULL) return TYCHO_OK;
+    if (stat(tycho_store_path(store), &place) != 0) {
+        return tycho__script_fail(TYCHO_IO, "the directory of the store is gone: %s",
+                                  tycho_store_path(store));
+    }
+    pthread_once(&once, watch_forks);
+    struct host *host = get_host(&place);
+    if (host == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for scripts");
+    const tycho_hooks hooks = {.size = sizeof hooks,
+                               .context = host,
+                               .expand = expand,
+                               .hold = hold,
+                               .release = release,
+                               .former = former,
+                               .read = read_event,
+                               .close = close_host};
+    status = tycho_store_set_hooks(store, &hooks);
+    if (status != TYCHO_OK) close_host(host);
+    return status;
+}
+
+int tycho__store_rules(tycho_store *store, struct tycho__rules **rules) {
+    struct host *host = tycho_store_hook_context(store, expand);
+    *rules = NULL;
+    if (host == NULL) {
+        return tycho__script_fail(TYCHO_MISUSE, "no script host is attached to the store");
+    }
+    int status = TYCHO_OK;
+    while (status == TYCHO_OK && *rules == NULL) {
+        uint64_t version;
+        status = tycho_rules_version(store, &version);
+        if (status == TYCHO_OK) status = get_rules(host, store, version, rules);
+    }
+    return status;
+}
+
+int tycho_script_open(tycho_store *store, int kind, tycho_bytes name, tycho_script **script) {
+    struct tycho__rules *rules;
+    if (script == NULL) return tycho__script_fail(TYCHO_MISUSE, "no place to put the script");
+    *script = NULL;
+    int status = tycho__store_rules(store, &rules), index = -1;
+    if (status != TYCHO_OK) return status;
+    for (size_t i = 0; i < rules->count && index < 0; i++) {
+        const tycho_script_about *about = &rules->definitions[i]->about;
+        if ((int)about->kind == kind && tycho__same(about->name, name)) index = (int)i;
+    }
+    if (index >= 0) {
+        tycho__definition_hold(rules->definitions[index]);
+        status = tycho__script_create(rules->definitions[index], script);
+    } else {
+        status = tycho__script_fail(TYCHO_NOT_FOUND, "there is no %s \"%.*s\"",
+                                    tycho_script_kind_name(kind), (int)name.size,
+                                    (const char *)name.data);
+    }
+    tycho__rules_release(rules);
+    return status;
+}

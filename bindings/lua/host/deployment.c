@@ -1,0 +1,292 @@
+/* deployment.c - what is deployed and what shall be: a plan, and the batch that carries it out. See
+** section 4 of tycho_scripts.h for what it writes.
+*/
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules.h"
+
+struct entry {
+    tycho_change change;
+    struct tycho__definition *definition; /* of the new script, or of the one to remove; or NULL */
+    char name[TYCHO_NAME_MAX + 1];        /* where there is no definition: the label */
+    char message[512];
+};
+
+struct tycho_deployment {
+    struct tycho__rules *rules;
+    struct entry **entries;
+    size_t count;
+};
+
+static int no_memory(void) {
+    return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a deployment");
+}
+
+int tycho_deployment_open(tycho_store *store, tycho_deployment **out) {
+    if (out == NULL) return tycho__script_fail(TYCHO_MISUSE, "no place to put the deployment");
+    *out = NULL;
+    tycho_deployment *deployment = calloc(1, sizeof *deployment);
+    if (deployment == NULL) return no_memory();
+    int status = tycho__store_rules(store, &deployment->rules);
+    if (status == TYCHO_OK) {
+        *out = deployment;
+    } else {
+        free(deployment);
+    }
+    return status;
+}
+
+void tycho_deployment_close(tycho_deployment *deployment) {
+    if (deployment == NULL) return;
+    for (size_t i = 0; i < deployment->count; i++) {
+        tycho__definition_release(deployment->entries[i]->definition);
+        free(deployment->entries[i]);
+    }
+    tycho__rules_release(deployment->rules);
+    free(deployment->entries);
+    free(deployment);
+}
+
+static struct entry *add_entry(tycho_deployment *deployment) {
+    struct entry **grown =
+        realloc(deployment->entries, (deployment->count + 1) * sizeof *deployment->entries);
+    if (grown == NULL) return NULL;
+    deployment->entries = grown;
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (entry != NULL) grown[deployment->count++] = entry;
+    return entry;
+}
+
+static void refuse(struct entry *entry, int64_t line, const char *message) {
+    snprintf(entry->message, sizeof entry->message, "%s", message);
+    entry->change.change = TYCHO_CHANGE_REFUSED;
+    entry->change.line = line;
+}
+
+/* ---------------------------------------------------------------- planning */
+
+/* The deployed script with this key; NULL: there is none. */
+static const struct tycho__definition *find_deployed(const tycho_deployment *deployment,
+                                                     tycho_bytes key) {
+    int index = tycho__rules_index(deployment->rules, key);
+    return index < 0 ? NULL : deployment->rules->definitions[index];
+}
+
+static bool has_two(const tycho_deployment *deployment, const struct entry *entry) {
+    for (size_t i = 0; i < deployment->count; i++) {
+        const struct entry *other = deployment->entries[i];
+        if (other == entry || other->definition == NULL) continue;
+        if (tycho__same(other->definition->about.key, entry->definition->about.key)) return true;
+    }
+    return false;
+}
+
+/* The highest version under which events of the type were written, or could be. */
+static int64_t highest_version(const tycho_deployment *deployment, tycho_bytes name) {
+    int64_t highest = 0;
+    for (size_t i = 0; i < deployment->rules->boundary_count; i++) {
+        const struct tycho__boundary *boundary = &deployment->rules->boundaries[i];
+        if (tycho__same(boundary->name, name) && boundary->version > highest) {
+            highest = boundary->version;
+        }
+    }
+    return highest;
+}
+
+/* Whether an event type with this name, or former name, is deployed and stays. */
+static bool has_name(const tycho_deployment *deployment, const struct tycho__definition *own,
+                     tycho_bytes name) {
+    const struct tycho__concern *concern = tycho__rules_find(deployment->rules, name);
+    int index = concern->event_type >= 0 ? concern->event_type : concern->renamed;
+    if (index < 0) return false;
+    const struct tycho__definition *other = deployment->rules->definitions[index];
+    if (tycho__same(other->about.key, own->about.key)) return false;
+    for (size_t i = 0; i < deployment->count; i++) {
+        const tycho_change *change = &deployment->entries[i]->change;
+        bool is_gone = change->change == TYCHO_CHANGE_REMOVED &&
+                       change->kind == other->about.kind &&
+                       tycho__same(change->name, other->about.name);
+        if (is_gone) return false;
+    }
+    return true;
+}
+
+static void check_names(const tycho_deployment *deployment, struct entry *entry) {
+    const struct tycho__definition *own = entry->definition;
+    for (size_t i = 0; i < own->about.former_name_count; i++) {
+        if (!has_name(deployment, own, own->about.former_names[i])) continue;
+        refuse(entry, 0, "a former name is that of another deployed event type: remove that in the "
+                         "same deployment");
+    }
+    if (own->about.kind == TYCHO_EVENT_TYPE && has_name(deployment, own, own->about.name)) {
+        refuse(entry, 0, "the name is a former name of another deployed event type");
+    }
+}
+
+static void check_version(const tycho_deployment *deployment, struct entry *entry,
+                          bool is_rollback) {
+    char message[200];
+    const tycho_change *change = &entry->change;
+    int64_t highest = change->old_version;
+    if (change->old_version == change->version) {
+        snprintf(message, sizeof message, "the source has changed and the version is still %lld",
+                 (long long)change->version);
+        refuse(entry, 0, message);
+        return;
+    }
+    if (change->kind == TYCHO_EVENT_TYPE) highest = highest_version(deployment, change->name);
+    if (change->version >= highest) return;
+    if (is_rollback && change->kind != TYCHO_EVENT_TYPE) return;
+    snprintf(message, sizeof message, "version %lld is below version %lld, which was deployed",
+             (long long)change->version, (long long)highest);
+    refuse(entry, 0, message);
+}
+
+static void compare(const tycho_deployment *deployment, struct entry *entry, bool is_rollback) {
+    const tycho_script_about *about = &entry->definition->about;
+    const struct tycho__definition *old = find_deployed(deployment, about->key);
+    tycho_change *change = &entry->change;
+    change->kind = about->kind;
+    change->name = about->name;
+    change->version = about->version;
+    change->source = about->source;
+    change->change = old == NULL ? TYCHO_CHANGE_NEW : TYCHO_CHANGE_CHANGED;
+    if (old != NULL) {
+        change->old_version = old->about.version;
+        change->old_source = old->about.source;
+    }
+    if (old != NULL && tycho__same(old->about.source, about->source)) {
+        change->change = TYCHO_CHANGE_UNCHANGED;
+    } else {
+        check_version(deployment, entry, is_rollback);
+        if (change->change != TYCHO_CHANGE_REFUSED) check_names(deployment, entry);
+    }
+    if (has_two(deployment, entry)) refuse(entry, 0, "two scripts of the plan have this name");
+    if (!tycho__utf8_check(about->source.data, about->source.size)) {
+        refuse(entry, 0, "the source is not UTF-8");
+    }
+}
+
+int tycho_deployment_put(tycho_deployment *deployment, tycho_bytes label, tycho_bytes source,
+                         int is_rollback) {
+    if (deployment == NULL || (source.data == NULL && source.size > 0)) {
+        return tycho__script_fail(TYCHO_MISUSE, "the deployment or the source is NULL");
+    }
+    struct entry *entry = add_entry(deployment);
+    if (entry == NULL) return no_memory();
+    if (label.size == 0) label = tycho__text_of("script", 6);
+    if (label.size > TYCHO_NAME_MAX) label.size = TYCHO_NAME_MAX;
+    int status = tycho__definition_compile(label, source, &entry->definition);
+    if (status == TYCHO_OK) {
+        compare(deployment, entry, is_rollback != 0);
+        return TYCHO_OK;
+    }
+    if (status != TYCHO_REJECTED) {
+        deployment->count--;
+        free(entry);
+        return status;
+    }
+    memcpy(entry->name, label.data, label.size);
+    entry->change.name = tycho__text_of(entry->name, label.size);
+    refuse(entry, tycho_scripts_error()->line, tycho_scripts_error()->message);
+    return TYCHO_OK;
+}
+
+int tycho_deployment_remove(tycho_deployment *deployment, int kind, tycho_bytes name) {
+    if (deployment == NULL || name.size > TYCHO_NAME_MAX) {
+        return tycho__script_fail(TYCHO_MISUSE, "the deployment is NULL or the name too long");
+    }
+    char key[TYCHO_NAME_MAX + 32];
+    int size = snprintf(key, sizeof key, "%s/%.*s", tycho_script_kind_name(kind), (int)name.size,
+                        (const char *)name.data);
+    int index = tycho__rules_index(deployment->rules, tycho__text_of(key, (size_t)size));
+    struct entry *entry = add_entry(deployment);
+    if (entry == NULL) return no_memory();
+    if (name.size > 0) memcpy(entry->name, name.data, name.size);
+    entry->change.kind = (uint32_t)kind;
+    entry->change.name = tycho__text_of(entry->name, name.size);
+    if (index < 0) {
+        refuse(entry, 0, "there is no such script");
+        return TYCHO_OK;
+    }
+    entry->definition = deployment->rules->definitions[index];
+    tycho__definition_hold(entry->definition);
+    entry->change.change = TYCHO_CHANGE_REMOVED;
+    entry->change.version = entry->change.old_version = entry->definition->about.version;
+    entry->change.old_source = entry->definition->about.source;
+    if (has_two(deployment, entry)) refuse(entry, 0, "the plan has another line for this script");
+    return TYCHO_OK;
+}
+
+size_t tycho_deployment_count(const tycho_deployment *deployment) {
+    return deployment->count;
+}
+
+void tycho_deployment_get(const tycho_deployment *deployment, size_t index, tycho_change *change) {
+    const struct entry *entry = deployment->entries[index];
+    *change = entry->change;
+    change->message = tycho__text_of(entry->message, strlen(entry->message));
+}
+
+/* ---------------------------------------------------------------- writing */
+
+static void put_text(struct tycho_buffer *to, const char *key, tycho_bytes value) {
+    tycho__msgpack_put_string(to, key, strlen(key));
+    tycho__msgpack_put_string(to, value.data, value.size);
+}
+
+/* What is written of a script; the row also says when. */
+static void encode(struct tycho_buffer *to, const tycho_script_about *about, int64_t deployed_at) {
+    const char *kind = tycho_script_kind_name((int)about->kind);
+    tycho__payload_clear(to);
+    tycho__msgpack_put_map(to, deployed_at != 0 ? 6 : 5);
+    if (deployed_at != 0) {
+        tycho__msgpack_put_string(to, "deployed_at", 11);
+        tycho__msgpack_put_integer(to, deployed_at);
+    }
+    put_text(to, "hash", about->hash);
+    put_text(to, "kind", tycho__text_of(kind, strlen(kind)));
+    put_text(to, "name", about->name);
+    put_text(to, "source", about->source);
+    tycho__msgpack_put_string(to, "version", 7);
+    tycho__msgpack_put_integer(to, about->version);
+}
+
+static int write_entry(const struct entry *entry, struct tycho_buffer *buffer, tycho_batch *batch,
+                       int64_t expected) {
+    const tycho_script_about *about = &entry->definition->about;
+    bool is_removed = entry->change.change == TYCHO_CHANGE_REMOVED;
+    tycho_bytes row = tycho__text_of(NULL, 0);
+    encode(buffer, about, tycho_now());
+    if (!is_removed) row = tycho__text_of(buffer->data, buffer->size);
+    if (buffer->failed != 0) return no_memory();
+    int status = tycho_batch_deploy(batch, about->key, row);
+    if (status != TYCHO_OK) return status;
+    encode(buffer, about, 0);
+    if (buffer->failed != 0) return no_memory();
+    const char *type = is_removed ? "ScriptRemoved" : "ScriptDeployed";
+    const tycho_new_event event = {.type = tycho__text_of(type, strlen(type)),
+                                   .data = tycho__text_of(buffer->data, buffer->size)};
+    return tycho_batch_append(batch, tycho__scripts_stream(), expected, &event, 1, TYCHO_RAW);
+}
+
+int tycho_deployment_write(tycho_deployment *deployment, tycho_batch *batch) {
+    struct tycho_buffer buffer = {NULL, 0, 0, 0};
+    int64_t expected = deployment->rules->history; /* -1 is TYCHO_EXPECT_NONE, too */
+    int status = TYCHO_OK;
+    for (size_t i = 0; i < deployment->count; i++) {
+        const struct entry *entry = deployment->entries[i];
+        if (entry->change.change != TYCHO_CHANGE_REFUSED) continue;
+        return tycho__script_fail(TYCHO_REJECTED, "%.*s: %s", (int)entry->change.name.size,
+                                  (const char *)entry->change.name.data, entry->message);
+    }
+    for (size_t i = 0; i < deployment->count && status == TYCHO_OK; i++) {
+        const struct entry *entry = deployment->entries[i];
+        if (entry->change.change == TYCHO_CHANGE_UNCHANGED) continue;
+        status = write_entry(entry, &buffer, batch, expected);
+    }
+    tycho__payload_free(&buffer);
+    return status;
+}

@@ -1,0 +1,145 @@
+/* failure.c - why something was refused: the sentence for tycho_error(), and the facts of
+** tycho_scripts_error(), of this thread.
+*/
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script.h"
+
+enum { ID_SHOWN = TYCHO_ID_MAX, KEY_SHOWN = 400 };
+
+struct tycho__failure {
+    tycho_scripts_failure facts; /* whose texts are the ones below */
+    bool is_set;
+    char script[TYCHO_NAME_MAX + 16];
+    char path[TYCHO__SCHEMA_PATH];
+    char message[512];
+    char traceback[2048];
+    char event_id[ID_SHOWN + 1];
+    char event_type[TYCHO_NAME_MAX + 1];
+    char key[KEY_SHOWN + 1];
+};
+
+static _Thread_local struct tycho__failure last;
+
+const tycho_scripts_failure *tycho_scripts_error(void) {
+    struct tycho__failure *failure = &last;
+    if (!failure->is_set) return NULL;
+    failure->facts.script = failure->script;
+    failure->facts.path = failure->path;
+    failure->facts.message = failure->message;
+    failure->facts.traceback = failure->traceback;
+    failure->facts.event_id = failure->event_id;
+    failure->facts.event_type = failure->event_type;
+    failure->facts.key = failure->key;
+    return &failure->facts;
+}
+
+int tycho__script_fail(int status, const char *format, ...) {
+    char sentence[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    last.is_set = false;
+    tycho_set_error(sentence);
+    return status;
+}
+
+static void put(char *to, size_t room, tycho_bytes text) {
+    size_t size = text.size < room ? text.size : room - 1;
+    if (size > 0) memcpy(to, text.data, size);
+    to[size] = '\0';
+}
+
+static void begin(tycho_bytes script, int64_t version, const tycho_event *event) {
+    memset(&last, 0, sizeof last);
+    last.is_set = true;
+    put(last.script, sizeof last.script, script);
+    last.facts.version = version;
+    if (event == NULL) return;
+    put(last.event_id, sizeof last.event_id, event->id);
+    put(last.event_type, sizeof last.event_type, event->type);
+    last.facts.position = event->position;
+}
+
+/* Makes the sentence. */
+static int reject(void) {
+    char sentence[512];
+    int used = snprintf(sentence, sizeof sentence, "%.120s", last.script);
+    size_t room = sizeof sentence;
+#define ADD(...)                                                                                   \
+    if ((size_t)used < room) {                                                                     \
+        used += snprintf(sentence + used, room - (size_t)used, __VA_ARGS__);                       \
+    }
+    if (last.facts.version > 0) ADD(" version %lld", (long long)last.facts.version)
+    if (last.facts.line > 0) ADD(", line %lld", (long long)last.facts.line)
+    ADD(": %.200s", last.message)
+    if (last.event_id[0] != '\0') ADD(" (event %s of type %.60s", last.event_id, last.event_type)
+    if (last.event_id[0] != '\0' && last.facts.position > 0) {
+        ADD(" at position %llu", (unsigned long long)last.facts.position)
+    }
+    if (last.event_id[0] != '\0') ADD(")")
+    if (last.key[0] != '\0') ADD(" (key %.60s)", last.key)
+#undef ADD
+    for (char *at = sentence; *at != '\0'; at++) {
+        if (*at == '\n') *at = ' ';
+    }
+    tycho_set_error(sentence);
+    return TYCHO_REJECTED;
+}
+
+int tycho__script_reject(const struct tycho__definition *definition, const tycho_event *event,
+                         const char *path, int64_t line, const char *message) {
+    begin(definition->about.key, definition->about.version, event);
+    last.facts.line = line;
+    snprintf(last.path, sizeof last.path, "%s", path);
+    snprintf(last.message, sizeof last.message, "%s", message);
+    return reject();
+}
+
+static int take_error(const struct tycho__sandbox_error *error) {
+    snprintf(last.message, sizeof last.message, "%s", error->message);
+    snprintf(last.traceback, sizeof last.traceback, "%s", error->traceback);
+    if (error->line > 0) last.facts.line = error->line;
+    last.facts.is_over_limit = error->kind == TYCHO__SANDBOX_OVER_BUDGET ||
+                               error->kind == TYCHO__SANDBOX_OVER_MEMORY ||
+                               error->kind == TYCHO__SANDBOX_OVER_TIME;
+    return reject();
+}
+
+int tycho__script_reject_run(const struct tycho__runner *runner, const tycho_event *event,
+                             tycho_bytes key) {
+    const struct tycho__sandbox_error *error = tycho__sandbox_last_error(runner->sandbox);
+    const tycho_script_about *about = &runner->definition->about;
+    if (error->kind == TYCHO__SANDBOX_NO_MEMORY) {
+        return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run %.*s", (int)about->key.size,
+                                  (const char *)about->key.data);
+    }
+    begin(about->key, about->version, event);
+    put(last.key, sizeof last.key, key);
+    return take_error(error);
+}
+
+int tycho__script_reject_source(tycho_bytes label, const struct tycho__sandbox_error *error,
+                                int64_t line) {
+    if (error->kind == TYCHO__SANDBOX_NO_MEMORY) {
+        return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to compile %.*s", (int)label.size,
+                                  (const char *)label.data);
+    }
+    begin(label, 0, NULL);
+    last.facts.line = line;
+    return take_error(error);
+}
+
+struct tycho__failure *tycho__failure_copy(void) {
+    struct tycho__failure *copy = malloc(sizeof *copy);
+    if (copy != NULL) *copy = last;
+    return copy;
+}
+
+int tycho__failure_raise(const struct tycho__failure *failure) {
+    last = *failure;
+    return reject();
+}

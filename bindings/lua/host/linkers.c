@@ -1,0 +1,133 @@
+/* linkers.c - what linkers need no sandbox for: which events they read, and the ready-made ones. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "script.h"
+
+/* The name of a stream up to its first "-". */
+static tycho_bytes category_of(tycho_bytes stream) {
+    const char *dash = stream.size > 0 ? memchr(stream.data, '-', stream.size) : NULL;
+    if (dash != NULL) stream.size = (size_t)(dash - (const char *)stream.data);
+    return stream;
+}
+
+/* The home stream; empty when it is not known. */
+static tycho_bytes stream_of(const struct tycho__shown *shown) {
+    tycho_bytes stream = shown->stream;
+    if (shown->cursor != NULL && tycho_cursor_stream(shown->cursor, &stream) != TYCHO_OK) {
+        stream.size = 0;
+    }
+    return stream;
+}
+
+static bool has_tag(const struct tycho__shown *shown, tycho_bytes wanted) {
+    size_t given = shown->cursor == NULL ? shown->tag_count : 0;
+    for (uint32_t i = 0; shown->cursor != NULL && i < shown->event->tag_count; i++) {
+        tycho_bytes tag;
+        int status = tycho_cursor_tag(shown->cursor, i, &tag);
+        if (status == TYCHO_OK && tycho__same(tag, wanted)) return true;
+    }
+    for (size_t i = 0; i < given; i++) {
+        if (tycho__same(shown->tags[i], wanted)) return true;
+    }
+    for (size_t i = 0; i < shown->more_tag_count; i++) {
+        if (tycho__same(shown->more_tags[i], wanted)) return true;
+    }
+    return false;
+}
+
+bool tycho__linker_reads(const struct tycho__definition *definition,
+                         const struct tycho__shown *shown) {
+    const tycho_script_about *about = &definition->about;
+    if (about->category.size > 0 && !tycho__same(category_of(stream_of(shown)), about->category)) {
+        return false;
+    }
+    for (size_t i = 0; i < about->tag_count; i++) {
+        if (!has_tag(shown, about->tags[i])) return false;
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------- ready-made */
+
+/* The text of a scalar in `room`; -1 when it is none. */
+static int text_of_token(const struct tycho__msgpack_token *token, char room[32],
+                         tycho_bytes *text) {
+    int size = 0;
+    switch (token->kind) {
+    case TYCHO__MSGPACK_STRING:
+        *text = tycho__text_of(token->data, token->size);
+        return 0;
+    case TYCHO__MSGPACK_NIL: *text = tycho__text_of(NULL, 0); return 0;
+    case TYCHO__MSGPACK_INTEGER: size = snprintf(room, 32, "%" PRId64, token->integer); break;
+    case TYCHO__MSGPACK_UNSIGNED: size = snprintf(room, 32, "%" PRIu64, token->count); break;
+    case TYCHO__MSGPACK_BOOLEAN:
+        size = snprintf(room, 32, "%s", token->boolean ? "true" : "false");
+        break;
+    default: return -1;
+    }
+    *text = tycho__text_of(room, (size_t)size);
+    return 0;
+}
+
+/* The value of a key of the metadata, as text; empty when there is none. NULL, or what is wrong. */
+static const char *find_metadata(tycho_bytes metadata, tycho_bytes key, char room[32],
+                                 tycho_bytes *text) {
+    static const char damaged[] = "the metadata is not a MessagePack map";
+    struct tycho__msgpack_reader reader = {metadata.data, metadata.size, 0};
+    struct tycho__msgpack_token map, name, value;
+    *text = tycho__text_of(NULL, 0);
+    if (metadata.size == 0) return NULL;
+    if (tycho__msgpack_next(&reader, &map) != TYCHO__MSGPACK_OK) return damaged;
+    if (map.kind != TYCHO__MSGPACK_MAP) return damaged;
+    for (uint64_t i = 0; i < map.count; i++) {
+        if (tycho__msgpack_next(&reader, &name) != TYCHO__MSGPACK_OK) return damaged;
+        if (name.kind != TYCHO__MSGPACK_STRING) return damaged;
+        struct tycho__msgpack_reader at = reader;
+        if (tycho__msgpack_skip(&reader) != TYCHO__MSGPACK_OK) return damaged;
+        if (!tycho__same(tycho__text_of(name.data, name.size), key)) continue;
+        if (tycho__msgpack_next(&at, &value) != TYCHO__MSGPACK_OK) return damaged;
+        if (text_of_token(&value, room, text) != 0) {
+            return "the value in the metadata is neither text nor an integer nor a boolean";
+        }
+    }
+    return NULL;
+}
+
+static const char *find_value(const struct tycho__definition *definition,
+                              const struct tycho__shown *shown, char room[32],
+                              tycho_bytes *value) {
+    const tycho_event *event = shown->event;
+    switch (definition->by) {
+    case TYCHO__BY_TYPE: *value = event->type; return NULL;
+    case TYCHO__BY_CORRELATION: *value = event->correlation_id; return NULL;
+    case TYCHO__BY_CAUSATION: *value = event->causation_id; return NULL;
+    case TYCHO__BY_CATEGORY: *value = category_of(stream_of(shown)); return NULL;
+    default: return find_metadata(event->metadata, definition->metadata_key, room, value);
+    }
+}
+
+int tycho__linker_name(const struct tycho__definition *definition,
+                       const struct tycho__shown *shown, char name[TYCHO_NAME_MAX],
+                       tycho_bytes *link) {
+    char room[32], message[160];
+    tycho_bytes value, prefix = definition->about.prefix;
+    *link = tycho__text_of(name, 0);
+    const char *fault = find_value(definition, shown, room, &value);
+    if (fault != NULL) return tycho__script_reject(definition, shown->event, "", 0, fault);
+    if (value.size == 0) return TYCHO_OK;
+    if (definition->by != TYCHO__BY_TYPE) fault = tycho__name_fault(value.data, value.size);
+    if (fault == NULL && prefix.size + value.size > TYCHO_NAME_MAX) {
+        fault = "is too long behind the prefix";
+    }
+    if (fault != NULL) {
+        snprintf(message, sizeof message, "no stream can be named for the event: what follows %.60s %s",
+                 (const char *)prefix.data, fault);
+        return tycho__script_reject(definition, shown->event, "", 0, message);
+    }
+    memcpy(name, prefix.data, prefix.size);
+    memcpy(name + prefix.size, value.data, value.size);
+    link->size = prefix.size + value.size;
+    return TYCHO_OK;
+}

@@ -1,0 +1,375 @@
+/* rules.c - loading the rules of a store; see rules.h.
+**
+** The rows and the history are read between two looks at the version, which must be the same: then
+** all was read under that version, since each deployment changes it.
+*/
+#include "rules.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { SCRIPTS_MAX = 10000 };
+
+/* What is gathered while loading. */
+struct loading {
+    tycho_store *store;
+    const struct tycho__rules *previous;
+    struct tycho__rules *rules;
+    size_t definition_room, boundary_room;
+};
+
+static int no_memory(void) {
+    return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for the rules of the store");
+}
+
+/* Zeroed memory that lives as long as the rules; NULL when there is none. */
+static void *keep(struct tycho__rules *rules, size_t size) {
+    struct tycho__block *block = calloc(1, sizeof *block + size);
+    if (block == NULL) return NULL;
+    block->next = rules->blocks;
+    rules->blocks = block;
+    return block->memory;
+}
+
+/* ---------------------------------------------------------------- life */
+
+void tycho__rules_hold(struct tycho__rules *rules) {
+    atomic_fetch_add(&rules->users, 1);
+}
+
+void tycho__rules_release(struct tycho__rules *rules) {
+    if (rules == NULL || atomic_fetch_sub(&rules->users, 1) > 1) return;
+    for (size_t i = 0; i < rules->count; i++) tycho__definition_release(rules->definitions[i]);
+    while (rules->blocks != NULL) {
+        struct tycho__block *block = rules->blocks;
+        rules->blocks = block->next;
+        free(block);
+    }
+    free(rules->definitions);
+    free(rules->boundaries);
+    free(rules->failure);
+    free(rules);
+}
+
+/* ---------------------------------------------------------------- what a deployment wrote */
+
+static void take_field(struct tycho__deployed *deployed, tycho_bytes key,
+                       const struct tycho__msgpack_token *value) {
+    bool is_text = value->kind == TYCHO__MSGPACK_STRING;
+    bool is_integer = value->kind == TYCHO__MSGPACK_INTEGER;
+    if (is_text && tycho__same(key, tycho__text_of("kind", 4))) {
+        deployed->kind = tycho__text_of(value->data, value->size);
+    } else if (is_text && tycho__same(key, tycho__text_of("name", 4))) {
+        deployed->name = tycho__text_of(value->data, value->size);
+    } else if (is_text && tycho__same(key, tycho__text_of("source", 6))) {
+        deployed->source = tycho__text_of(value->data, value->size);
+    } else if (is_integer && tycho__same(key, tycho__text_of("version", 7))) {
+        deployed->version = value->integer;
+    } else if (is_integer && tycho__same(key, tycho__text_of("deployed_at", 11))) {
+        deployed->deployed_at = value->integer;
+    }
+}
+
+int tycho__deployed_parse(tycho_bytes data, struct tycho__deployed *deployed) {
+    struct tycho__msgpack_reader reader = {data.data, data.size, 0};
+    struct tycho__msgpack_token map, key, value;
+    memset(deployed, 0, sizeof *deployed);
+    int status = tycho__msgpack_next(&reader, &map);
+    if (status == TYCHO__MSGPACK_OK && map.kind != TYCHO__MSGPACK_MAP) {
+        status = TYCHO__MSGPACK_INVALID;
+    }
+    for (uint64_t i = 0; status == TYCHO__MSGPACK_OK && i < map.count; i++) {
+        status = tycho__msgpack_next(&reader, &key);
+        struct tycho__msgpack_reader at = reader;
+        if (status == TYCHO__MSGPACK_OK) status = tycho__msgpack_skip(&reader);
+        if (status == TYCHO__MSGPACK_OK) status = tycho__msgpack_next(&at, &value);
+        if (status == TYCHO__MSGPACK_OK && key.kind == TYCHO__MSGPACK_STRING) {
+            take_field(deployed, tycho__text_of(key.data, key.size), &value);
+        }
+    }
+    if (status == TYCHO__MSGPACK_OK && deployed->name.size > 0 && deployed->version > 0) {
+        return TYCHO_OK;
+    }
+    return tycho__script_fail(TYCHO_CORRUPT, "what a deployment wrote is damaged");
+}
+
+/* ---------------------------------------------------------------- definitions */
+
+/* The definition of the same source, from the rules before. */
+static struct tycho__definition *find_same(const struct tycho__rules *previous, tycho_bytes key,
+                                           const struct tycho__deployed *deployed) {
+    int index = previous != NULL ? tycho__rules_index(previous, key) : -1;
+    if (index < 0) return NULL;
+    struct tycho__definition *definition = previous->definitions[index];
+    if (!tycho__same(definition->about.source, deployed->source)) return NULL;
+    if (definition->about.deployed_at != deployed->deployed_at) return NULL;
+    tycho__definition_hold(definition);
+    return definition;
+}
+
+static int add_definition(struct loading *loading, struct tycho__definition *definition) {
+    struct tycho__rules *rules = loading->rules;
+    if (rules->count == loading->definition_room) {
+        size_t room = rules->count == 0 ? 16 : rules->count * 2;
+        void *grown = realloc(rules->definitions, room * sizeof *rules->definitions);
+        if (grown == NULL || room > SCRIPTS_MAX * 2) {
+            if (grown != NULL) rules->definitions = grown;
+            tycho__definition_release(definition);
+            return no_memory();
+        }
+        rules->definitions = grown;
+        loading->definition_room = room;
+    }
+    rules->definitions[rules->count++] = definition;
+    return TYCHO_OK;
+}
+
+/* A script that cannot be compiled is remembered: the rules say so to whom it concerns. */
+static int take_row(struct loading *loading, const tycho_item *row) {
+    struct tycho__deployed deployed;
+    int status = tycho__deployed_parse(row->value, &deployed);
+    if (status != TYCHO_OK) deployed.source = tycho__text_of("", 0);
+    struct tycho__definition *definition = find_same(loading->previous, row->name, &deployed);
+    if (definition != NULL) return add_definition(loading, definition);
+    status = tycho__definition_compile(row->name, deployed.source, &definition);
+    if (status == TYCHO_OK && !tycho__same(definition->about.key, row->name)) {
+        status = tycho__script_reject(definition, NULL, "", 0,
+                                      "the script is deployed under another name");
+        tycho__definition_release(definition);
+    }
+    if (status == TYCHO_OK) {
+        definition->about.deployed_at = deployed.deployed_at;
+        return add_definition(loading, definition);
+    }
+    if (status != TYCHO_REJECTED) return status;
+    if (loading->rules->failure == NULL) loading->rules->failure = tycho__failure_copy();
+    return loading->rules->failure != NULL ? TYCHO_OK : no_memory();
+}
+
+static int take_rows(struct loading *loading) {
+    const tycho_list_options options = {.size = sizeof options,
+                                        .list = TYCHO_LIST_ROWS,
+                                        .subject = tycho__text_of(TYCHO_SCRIPTS,
+                                                                  sizeof TYCHO_SCRIPTS - 1)};
+    tycho_listing *listing;
+    tycho_item row;
+    int status = tycho_listing_open(loading->store, &options, &listing);
+    if (status != TYCHO_OK) return status;
+    while ((status = tycho_listing_next(listing, &row)) == TYCHO_OK) {
+        status = take_row(loading, &row);
+        if (status != TYCHO_OK) break;
+    }
+    tycho_listing_close(listing);
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+/* ---------------------------------------------------------------- the history */
+
+static int add_boundary(struct loading *loading, const struct tycho__deployed *deployed,
+                        uint64_t position) {
+    struct tycho__rules *rules = loading->rules;
+    if (rules->boundary_count == loading->boundary_room) {
+        size_t room = rules->boundary_count == 0 ? 16 : rules->boundary_count * 2;
+        void *grown = realloc(rules->boundaries, room * sizeof *rules->boundaries);
+        if (grown == NULL) return no_memory();
+        rules->boundaries = grown;
+        loading->boundary_room = room;
+    }
+    char *name = keep(rules, deployed->name.size);
+    if (name == NULL) return no_memory();
+    memcpy(name, deployed->name.data, deployed->name.size);
+    struct tycho__boundary *boundary = &rules->boundaries[rules->boundary_count++];
+    boundary->position = position;
+    boundary->version = deployed->version;
+    boundary->name = tycho__text_of(name, deployed->name.size);
+    return TYCHO_OK;
+}
+
+static int take_history_event(struct loading *loading, const tycho_event *event) {
+    struct tycho__deployed deployed;
+    if (!tycho__same(event->type, tycho__text_of("ScriptDeployed", 14))) return TYCHO_OK;
+    int status = tycho__deployed_parse(event->data, &deployed);
+    if (status != TYCHO_OK) return status;
+    const char *kind = tycho_script_kind_name(TYCHO_EVENT_TYPE);
+    if (!tycho__same(deployed.kind, tycho__text_of(kind, strlen(kind)))) return TYCHO_OK;
+    return add_boundary(loading, &deployed, event->position);
+}
+
+static int take_history(struct loading *loading) {
+    const tycho_read read = {.size = sizeof read,
+                             .stream = tycho__scripts_stream(),
+                             .flags = TYCHO_READ_RAW | TYCHO_READ_STORED};
+    tycho_cursor *cursor;
+    tycho_event event;
+    int status = tycho_cursor_open(loading->store, &read, &cursor);
+    if (status != TYCHO_OK) return status;
+    while ((status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
+        status = take_history_event(loading, &event);
+        if (status != TYCHO_OK) break;
+    }
+    tycho_cursor_close(cursor);
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+int64_t tycho__rules_version_at(const struct tycho__rules *rules,
+                                const struct tycho__definition *definition, tycho_bytes type,
+                                uint64_t position) {
+    int64_t version = 1;
+    for (size_t i = 0; i < rules->boundary_count; i++) {
+        const struct tycho__boundary *boundary = &rules->boundaries[i];
+        if (boundary->position >= position) break;
+        if (tycho__same(boundary->name, definition->about.name) ||
+            tycho__same(boundary->name, type)) {
+            version = boundary->version;
+        }
+    }
+    return version;
+}
+
+/* ---------------------------------------------------------------- by type */
+
+static uint32_t *find_slot(const struct tycho__rules *rules, tycho_bytes type) {
+    size_t at = (size_t)XXH3_64bits(type.data, type.size) & (rules->slot_count - 1);
+    while (rules->slots[at] != 0) {
+        if (tycho__same(rules->concerns[rules->slots[at] - 1].type, type)) break;
+        at = (at + 1) & (rules->slot_count - 1);
+    }
+    return &rules->slots[at];
+}
+
+const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
+                                               tycho_bytes type) {
+    uint32_t found = *find_slot(rules, type);
+    return found == 0 ? &rules->others : &rules->concerns[found - 1];
+}
+
+int tycho__rules_index(const struct tycho__rules *rules, tycho_bytes key) {
+    for (size_t i = 0; i < rules->count; i++) {
+        if (tycho__same(rules->definitions[i]->about.key, key)) return (int)i;
+    }
+    return -1;
+}
+
+static struct tycho__concern *get_concern(struct tycho__rules *rules, tycho_bytes type) {
+    uint32_t *slot = find_slot(rules, type);
+    if (*slot == 0) {
+        struct tycho__concern *made = &rules->concerns[rules->concern_count++];
+        made->type = type;
+        made->event_type = made->renamed = -1;
+        *slot = (uint32_t)rules->concern_count;
+    }
+    return &rules->concerns[*slot - 1];
+}
+
+/* Two event types may not both have a name. */
+static int take_former(struct tycho__rules *rules, size_t index) {
+    const tycho_script_about *about = &rules->definitions[index]->about;
+    for (size_t i = 0; i < about->former_name_count; i++) {
+        struct tycho__concern *concern = get_concern(rules, about->former_names[i]);
+        if (concern->event_type < 0 && concern->renamed < 0) {
+            concern->renamed = (int)index;
+            continue;
+        }
+        tycho__script_reject(rules->definitions[index], NULL, "", 0,
+                             "a former name is the name of another deployed event type");
+        if (rules->failure == NULL) rules->failure = tycho__failure_copy();
+        if (rules->failure == NULL) return no_memory();
+    }
+    return TYCHO_OK;
+}
+
+static bool names_type(const tycho_script_about *about, tycho_bytes type) {
+    for (size_t i = 0; i < about->type_count; i++) {
+        if (tycho__same(about->types[i], type)) return true;
+    }
+    return about->type_count == 0;
+}
+
+static int gather_linkers(struct tycho__rules *rules, struct tycho__concern *concern) {
+    concern->linkers = keep(rules, (rules->count + 1) * sizeof *concern->linkers);
+    if (concern->linkers == NULL) return no_memory();
+    for (size_t i = 0; i < rules->count; i++) {
+        const tycho_script_about *about = &rules->definitions[i]->about;
+        bool is_it = about->kind != TYCHO_EVENT_TYPE &&
+                     (concern->type.size > 0 ? names_type(about, concern->type)
+                                             : about->type_count == 0);
+        if (is_it) concern->linkers[concern->linker_count++] = (uint16_t)i;
+    }
+    return TYCHO_OK;
+}
+
+static size_t count_names(const struct tycho__rules *rules) {
+    size_t names = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const tycho_script_about *about = &rules->definitions[i]->about;
+        names += about->type_count + about->former_name_count;
+    }
+    return names;
+}
+
+static int make_concerns(struct tycho__rules *rules) {
+    size_t names = count_names(rules), slots = 16;
+    while (slots < names * 2 + 1) slots *= 2;
+    rules->slot_count = slots;
+    rules->slots = keep(rules, slots * sizeof *rules->slots);
+    rules->concerns = keep(rules, (names + 1) * sizeof *rules->concerns);
+    if (rules->slots == NULL || rules->concerns == NULL) return no_memory();
+    rules->others.event_type = rules->others.renamed = -1;
+    for (size_t i = 0; i < rules->count; i++) {
+        const tycho_script_about *about = &rules->definitions[i]->about;
+        bool is_type = about->kind == TYCHO_EVENT_TYPE;
+        for (size_t k = 0; k < about->type_count; k++) {
+            struct tycho__concern *concern = get_concern(rules, about->types[k]);
+            if (is_type) concern->event_type = (int)i;
+        }
+        if (is_type && (about->version > 1 || about->former_name_count > 0)) {
+            rules->changes_reads = true;
+        }
+    }
+    int status = TYCHO_OK;
+    for (size_t i = 0; i < rules->count && status == TYCHO_OK; i++) status = take_former(rules, i);
+    if (status == TYCHO_OK) status = gather_linkers(rules, &rules->others);
+    for (size_t i = 0; i < rules->concern_count && status == TYCHO_OK; i++) {
+        status = gather_linkers(rules, &rules->concerns[i]);
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------- loading */
+
+static int load_once(struct loading *loading, bool *is_torn) {
+    uint64_t after = 0;
+    struct tycho__rules *rules = loading->rules;
+    int status = tycho_rules_version(loading->store, &rules->version);
+    if (status == TYCHO_OK && rules->version != 0) status = take_rows(loading);
+    if (status == TYCHO_OK) status = take_history(loading);
+    if (status == TYCHO_OK) {
+        status = tycho_stream_version(loading->store, tycho__scripts_stream(), TYCHO_RAW,
+                                      &rules->history);
+    }
+    if (status == TYCHO_OK) status = tycho_rules_version(loading->store, &after);
+    *is_torn = status == TYCHO_OK && after != rules->version;
+    return status == TYCHO_OK && !*is_torn ? make_concerns(rules) : status;
+}
+
+int tycho__rules_load(tycho_store *store, const struct tycho__rules *previous,
+                      struct tycho__rules **out) {
+    for (;;) {
+        bool is_torn = false;
+        struct loading loading = {.store = store, .previous = previous};
+        loading.rules = calloc(1, sizeof *loading.rules);
+        if (loading.rules == NULL) return no_memory();
+        atomic_init(&loading.rules->users, 1);
+        int status = load_once(&loading, &is_torn);
+        if (status == TYCHO_OK && !is_torn) {
+            *out = loading.rules;
+            return TYCHO_OK;
+        }
+        tycho__rules_release(loading.rules);
+        if (status != TYCHO_OK) return status;
+    }
+}

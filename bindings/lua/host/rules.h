@@ -1,0 +1,81 @@
+/* rules.h - all scripts of one version of a store's rules, ready to be asked by type.
+**
+** Compiled once per process and version, and shared by all handles and threads; never changed. A
+** definition whose source is the same under two versions is the same object.
+*/
+#ifndef TYCHO_RULES_H
+#define TYCHO_RULES_H
+
+#include "script.h"
+
+/* What concerns events of one type; indices into `definitions`. */
+struct tycho__concern {
+    tycho_bytes type;
+    int event_type; /* -1: none */
+    int renamed;    /* the event type that has this as a former name; -1: none */
+    uint16_t *linkers; /* and read models */
+    size_t linker_count;
+};
+
+/* Which version an event type had from a position on. */
+struct tycho__boundary {
+    uint64_t position; /* of the deployment */
+    int64_t version;
+    tycho_bytes name;
+};
+
+struct tycho__rules {
+    atomic_uint users;
+    uint64_t version;
+    struct tycho__definition **definitions; /* by their keys */
+    size_t count;
+    struct tycho__concern *concerns;
+    size_t concern_count;
+    uint32_t *slots; /* open addressing: index in `concerns` + 1 */
+    size_t slot_count;
+    struct tycho__concern others; /* types that no script names */
+    struct tycho__boundary *boundaries; /* by position */
+    size_t boundary_count;
+    int64_t history;    /* the last revision of "$scripts" */
+    bool changes_reads; /* has former names, or versions above 1 */
+    struct tycho__failure *failure; /* why a script cannot be compiled; NULL: all can */
+    struct tycho__block *blocks;    /* memory of all the above */
+};
+
+/* The rules as of now; `previous` (may be NULL) lends definitions that are the same. */
+int tycho__rules_load(tycho_store *store, const struct tycho__rules *previous,
+                      struct tycho__rules **rules);
+void tycho__rules_hold(struct tycho__rules *rules);
+void tycho__rules_release(struct tycho__rules *rules);
+
+const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
+                                               tycho_bytes type);
+
+/* The index of a script; -1: it is not deployed. */
+int tycho__rules_index(const struct tycho__rules *rules, tycho_bytes key);
+
+/* The version under which an event of the stored type was written at the position. */
+int64_t tycho__rules_version_at(const struct tycho__rules *rules,
+                                const struct tycho__definition *definition, tycho_bytes type,
+                                uint64_t position);
+
+/* What a row of TYCHO_SCRIPTS, or the data of an event of "$scripts", says. */
+struct tycho__deployed {
+    tycho_bytes kind, name, source;
+    int64_t version, deployed_at;
+};
+/* TYCHO_CORRUPT when it is not what a deployment writes. */
+int tycho__deployed_parse(tycho_bytes data, struct tycho__deployed *deployed);
+
+/* The name of the stream that has the history. */
+static inline tycho_bytes tycho__scripts_stream(void) {
+    return tycho__text_of("$scripts", 8);
+}
+
+/* The rules of an attached store as of now, held. MISUSE when it is not attached. */
+int tycho__store_rules(tycho_store *store, struct tycho__rules **rules);
+
+/* Makes the caller's use of the definition the script's. */
+int tycho__script_create(struct tycho__definition *definition, tycho_script **script);
+
+#endif

@@ -1,0 +1,303 @@
+/* script.c - scripts: compiled, shared, lent with a sandbox, and opened by hosts. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "rules.h"
+#include "script.h"
+
+const char *tycho_script_kind_name(int kind) {
+    switch (kind) {
+    case TYCHO_EVENT_TYPE: return "event_type";
+    case TYCHO_LINKER: return "linker";
+    case TYCHO_READ_MODEL: return "read_model";
+    default: return "";
+    }
+}
+
+/* ---------------------------------------------------------------- life */
+
+static void destroy_runner(struct tycho__runner *runner) {
+    if (runner == NULL) return;
+    tycho__sandbox_destroy(runner->sandbox);
+    tycho__payload_free(&runner->names.text);
+    tycho__payload_free(&runner->names.list);
+    tycho__payload_free(&runner->data);
+    free(runner->upcasts);
+    free(runner->handlers);
+    free(runner);
+}
+
+void tycho__definition_hold(struct tycho__definition *definition) {
+    atomic_fetch_add(&definition->users, 1);
+}
+
+void tycho__definition_release(struct tycho__definition *definition) {
+    if (definition == NULL || atomic_fetch_sub(&definition->users, 1) > 1) return;
+    while (definition->idle != NULL) {
+        struct tycho__runner *runner = definition->idle;
+        definition->idle = runner->next;
+        destroy_runner(runner);
+    }
+    while (definition->blocks != NULL) {
+        struct tycho__block *block = definition->blocks;
+        definition->blocks = block->next;
+        free(block);
+    }
+    pthread_mutex_destroy(&definition->mutex);
+    free(definition);
+}
+
+/* ---------------------------------------------------------------- compiling */
+
+static struct tycho__runner *create_runner(struct tycho__definition *definition) {
+    const struct tycho__sandbox_options options = {.open = tycho__script_open_environment};
+    struct tycho__runner *runner = calloc(1, sizeof *runner);
+    if (runner == NULL) return NULL;
+    runner->definition = definition;
+    runner->sandbox = tycho__sandbox_create(&options);
+    if (runner->sandbox != NULL) return runner;
+    free(runner);
+    return NULL;
+}
+
+/* Loads the script and reads what it declares. */
+static int load(struct tycho__runner *runner, tycho_bytes label, int64_t version) {
+    char name[TYCHO__SANDBOX_NAME_MAX + 1];
+    tycho_bytes source = runner->definition->about.source;
+    struct tycho__reading reading = {.definition = runner->definition, .runner = runner};
+    struct tycho__sandbox_call call = {.read = tycho__definition_read, .context = &reading};
+    snprintf(name, sizeof name, "%.*s", (int)(label.size < sizeof name ? label.size : 0),
+             (const char *)label.data);
+    enum tycho__sandbox_kind kind =
+        tycho__sandbox_load(runner->sandbox, name, version, source.data, source.size);
+    if (kind == TYCHO__SANDBOX_OK) kind = tycho__sandbox_call(runner->sandbox, &call);
+    if (kind == TYCHO__SANDBOX_OK) return TYCHO_OK;
+    return tycho__script_reject_source(
+        label, tycho__sandbox_last_error(runner->sandbox), reading.line);
+}
+
+static int no_memory(void) {
+    return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a script");
+}
+
+/* A definition with the source in it and nothing else. */
+static struct tycho__definition *create_definition(tycho_bytes source) {
+    struct tycho__definition *definition = calloc(1, sizeof *definition);
+    if (definition == NULL) return NULL;
+    struct tycho__block *block = malloc(sizeof *block + source.size + 17);
+    if (block == NULL) {
+        free(definition);
+        return NULL;
+    }
+    char *copy = (char *)block->memory, *hash = copy + source.size;
+    if (source.size > 0) memcpy(copy, source.data, source.size);
+    snprintf(hash, 17, "%016llx", (unsigned long long)XXH3_64bits(copy, source.size));
+    block->next = NULL;
+    definition->blocks = block;
+    definition->about.source = tycho__text_of(copy, source.size);
+    definition->about.hash = tycho__text_of(hash, 16);
+    atomic_init(&definition->users, 1);
+    pthread_mutex_init(&definition->mutex, NULL);
+    return definition;
+}
+
+/* Compiles the source; the runner is idle, or given when it is asked for. */
+static int compile(tycho_bytes label, tycho_bytes source, struct tycho__definition **out) {
+    *out = NULL;
+    struct tycho__definition *definition = create_definition(source);
+    if (definition == NULL) return no_memory();
+    definition->idle = create_runner(definition);
+    definition->idle_count = 1;
+    int status = definition->idle == NULL ? no_memory() : load(definition->idle, label, 0);
+    if (status == TYCHO_OK) {
+        *out = definition;
+    } else {
+        tycho__definition_release(definition);
+    }
+    return status;
+}
+
+int tycho__definition_compile(tycho_bytes label, tycho_bytes source,
+                              struct tycho__definition **definition) {
+    return compile(label, source, definition);
+}
+
+/* ---------------------------------------------------------------- lending */
+
+/* A further runner: the script is compiled again, and its definition, which is the same, dropped. */
+static int make_runner(struct tycho__definition *definition, struct tycho__runner **out) {
+    struct tycho__definition *again;
+    int status = compile(definition->about.key, definition->about.source, &again);
+    if (status != TYCHO_OK) return status;
+    *out = again->idle;
+    again->idle = NULL;
+    (*out)->definition = definition;
+    tycho__definition_release(again);
+    return TYCHO_OK;
+}
+
+int tycho__runner_borrow(struct tycho__definition *definition, struct tycho__runner **out) {
+    pthread_mutex_lock(&definition->mutex);
+    struct tycho__runner *runner = definition->idle;
+    if (runner != NULL) {
+        definition->idle = runner->next;
+        definition->idle_count--;
+    }
+    pthread_mutex_unlock(&definition->mutex);
+    *out = runner;
+    return runner != NULL ? TYCHO_OK : make_runner(definition, out);
+}
+
+static void give_back(struct tycho__runner *runner, bool is_kept) {
+    struct tycho__definition *definition = runner->definition;
+    pthread_mutex_lock(&definition->mutex);
+    if (is_kept) is_kept = definition->idle_count < TYCHO__IDLE_MAX;
+    if (is_kept) {
+        runner->next = definition->idle;
+        definition->idle = runner;
+        definition->idle_count++;
+    }
+    pthread_mutex_unlock(&definition->mutex);
+    if (!is_kept) destroy_runner(runner);
+}
+
+int tycho__runner_return(struct tycho__runner *runner) {
+    int status = TYCHO_OK;
+    enum tycho__sandbox_kind kind = tycho__sandbox_check_state(runner->sandbox);
+    if (kind != TYCHO__SANDBOX_OK && kind != TYCHO__SANDBOX_DISCARDED) {
+        status = tycho__script_reject_run(runner, NULL, tycho__text_of(NULL, 0));
+    }
+    give_back(runner, kind == TYCHO__SANDBOX_OK);
+    return status;
+}
+
+void tycho__runner_drop(struct tycho__runner *runner) {
+    if (runner == NULL) return;
+    give_back(runner, tycho__sandbox_check_state(runner->sandbox) == TYCHO__SANDBOX_OK);
+}
+
+/* ---------------------------------------------------------------- for hosts */
+
+int tycho__script_create(struct tycho__definition *definition, tycho_script **out) {
+    tycho_script *script = calloc(1, sizeof *script);
+    if (script == NULL) {
+        tycho__definition_release(definition);
+        return no_memory();
+    }
+    script->definition = definition;
+    *out = script;
+    return TYCHO_OK;
+}
+
+int tycho_script_compile(tycho_bytes name, tycho_bytes source, tycho_script **script) {
+    struct tycho__definition *definition;
+    if (script == NULL) return tycho__script_fail(TYCHO_MISUSE, "no place to put the script");
+    *script = NULL;
+    if (source.data == NULL && source.size > 0) {
+        return tycho__script_fail(TYCHO_MISUSE, "the source is NULL");
+    }
+    if (name.size == 0) name = tycho__text_of("script", 6);
+    if (name.size > TYCHO_NAME_MAX) name.size = TYCHO_NAME_MAX;
+    int status = compile(name, source, &definition);
+    return status == TYCHO_OK ? tycho__script_create(definition, script) : status;
+}
+
+void tycho_script_close(tycho_script *script) {
+    if (script == NULL) return;
+    tycho__runner_drop(script->runner);
+    tycho__definition_release(script->definition);
+    free(script);
+}
+
+void tycho_script_about_get(const tycho_script *script, tycho_script_about *about) {
+    *about = script->definition->about;
+}
+
+/* The runner of the script, borrowed when it is first needed and after a fatal error. */
+static int get_runner(tycho_script *script) {
+    if (script->runner != NULL) {
+        const struct tycho__sandbox_error *error =
+            tycho__sandbox_last_error(script->runner->sandbox);
+        if (error->kind < TYCHO__SANDBOX_OVER_BUDGET) return TYCHO_OK;
+        tycho__runner_drop(script->runner);
+        script->runner = NULL;
+    }
+    return tycho__runner_borrow(script->definition, &script->runner);
+}
+
+/* Begins to show a stored event. */
+static struct tycho__shown show(tycho_cursor *cursor, const tycho_event *event) {
+    struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
+    return shown;
+}
+
+/* Whether the script reads events of this type. */
+static bool reads_type(const struct tycho__definition *definition, tycho_bytes type) {
+    const tycho_script_about *about = &definition->about;
+    for (size_t i = 0; i < about->type_count; i++) {
+        if (tycho__same(about->types[i], type)) return true;
+    }
+    return about->type_count == 0;
+}
+
+/* Runs the script for one event. */
+static int expand(tycho_script *script, const struct tycho__shown *shown,
+                  tycho_additions *additions) {
+    const struct tycho__definition *definition = script->definition;
+    memset(additions, 0, sizeof *additions);
+    if (!reads_type(definition, shown->event->type)) return TYCHO_OK;
+    if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
+    if (definition->by != TYCHO__BY_FUNCTION) {
+        int status = tycho__linker_name(definition, shown, script->link, &script->link_bytes);
+        additions->links = &script->link_bytes;
+        additions->link_count = script->link_bytes.size > 0 ? 1 : 0;
+        return status;
+    }
+    int status = get_runner(script);
+    if (status != TYCHO_OK) return status;
+    struct tycho__names *names = &script->runner->names;
+    if (definition->about.kind == TYCHO_EVENT_TYPE) {
+        status = tycho__run_event_type(script->runner, shown);
+        additions->tags = tycho__names_list(names);
+        additions->tag_count = names->count;
+    } else {
+        status = tycho__run_names(script->runner, shown);
+        additions->links = tycho__names_list(names);
+        additions->link_count = names->count;
+    }
+    return status;
+}
+
+int tycho_script_expand(tycho_script *script, const tycho_appended *appended,
+                        tycho_additions *additions) {
+    struct tycho__shown shown = {.event = &appended->event,
+                                 .data = appended->event.data,
+                                 .stream = appended->stream,
+                                 .tags = appended->tags,
+                                 .tag_count = appended->event.tag_count};
+    return expand(script, &shown, additions);
+}
+
+int tycho_script_expand_stored(tycho_script *script, tycho_cursor *cursor,
+                               const tycho_event *event, tycho_additions *additions) {
+    struct tycho__shown shown = show(cursor, event);
+    return expand(script, &shown, additions);
+}
+
+int tycho_script_upcast(tycho_script *script, tycho_cursor *cursor, const tycho_event *event,
+                        int64_t from, tycho_bytes *data) {
+    const tycho_script_about *about = &script->definition->about;
+    struct tycho__shown shown = show(cursor, event);
+    if (about->kind != TYCHO_EVENT_TYPE || from < 1 || from > about->version) {
+        return tycho__script_fail(TYCHO_MISUSE, "%.*s has no version %lld", (int)about->key.size,
+                                  (const char *)about->key.data, (long long)from);
+    }
+    int status = get_runner(script);
+    if (status == TYCHO_OK) status = tycho__run_upcast(script->runner, &shown, from);
+    *data = shown.data;
+    return status;
+}

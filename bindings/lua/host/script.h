@@ -1,0 +1,205 @@
+/* script.h - scripts as the files of the script host see them, and nobody else.
+**
+**     definition    what a script declares; never changes; shared by all that count as its users
+**     runner        one sandbox that has run the script, and the numbers of its functions; used by
+**                   one thread at a time, kept with its definition while nobody needs it
+**     tycho_script  a definition and a runner, for hosts that run a script by hand
+**
+** Rules (rules.h) are the definitions of one version of a store's rules.
+*/
+#ifndef TYCHO_SCRIPT_H
+#define TYCHO_SCRIPT_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../../msgpack/msgpack.h"
+#include "sandbox.h"
+#include "schema.h"
+#include "tycho_scripts.h"
+
+enum {
+    TYCHO__FUNCTIONS_MAX = 8,   /* enum tycho__function */
+    TYCHO__UPCASTS_MAX = 1000,  /* versions of an event type */
+    TYCHO__IDLE_MAX = 8         /* runners of a definition that wait */
+};
+
+enum tycho__function {
+    TYCHO__CHECK,
+    TYCHO__TAGS,
+    TYCHO__TO,
+    TYCHO__KEYS,
+    TYCHO__INIT,
+    TYCHO__HISTORY,
+    TYCHO__OTHERWISE /* the handler "_" */
+};
+
+enum tycho__by {
+    TYCHO__BY_FUNCTION,
+    TYCHO__BY_TYPE,
+    TYCHO__BY_CORRELATION,
+    TYCHO__BY_CAUSATION,
+    TYCHO__BY_CATEGORY,
+    TYCHO__BY_METADATA
+};
+
+struct tycho__runner;
+
+/* Memory of a definition. */
+struct tycho__block {
+    struct tycho__block *next;
+    max_align_t memory[];
+};
+
+struct tycho__definition {
+    atomic_uint users;
+    tycho_script_about about;
+    int64_t line; /* of the constructor */
+    struct tycho__block *blocks;
+    struct tycho__schema *schema; /* or NULL */
+    enum tycho__by by;
+    tycho_bytes metadata_key;
+    bool has_function[TYCHO__FUNCTIONS_MAX];
+    pthread_mutex_t mutex;
+    struct tycho__runner *idle;
+    int idle_count;
+};
+
+/* Names that a function gave; the views are made when all are there. */
+struct tycho__names {
+    struct tycho_buffer text;
+    struct tycho_buffer list; /* tycho_bytes, whose data is an offset until then */
+    size_t count;
+};
+
+struct tycho__runner {
+    struct tycho__definition *definition; /* no user by itself: the borrower is one */
+    struct tycho__sandbox *sandbox;
+    struct tycho__runner *next;
+    int functions[TYCHO__FUNCTIONS_MAX];
+    int *upcasts;  /* from version i + 1 */
+    int *handlers; /* by the index of the type */
+    struct tycho__names names;
+    struct tycho_buffer data; /* MessagePack of a result */
+};
+
+struct tycho_script {
+    struct tycho__definition *definition;
+    struct tycho__runner *runner;
+    char link[TYCHO_NAME_MAX]; /* of a ready-made linker */
+    tycho_bytes link_bytes;
+};
+
+/* An event as a script sees it. */
+struct tycho__shown {
+    const tycho_event *event;
+    tycho_bytes data; /* that of the event, or as it was upcast so far */
+    tycho_cursor *cursor; /* asked for stream and tags; NULL: they are below */
+    tycho_bytes stream;
+    const tycho_bytes *tags;
+    size_t tag_count;
+    const tycho_bytes *more_tags; /* that scripts gave */
+    size_t more_tag_count;
+};
+
+/* ---------------------------------------------------------------- failures (failure.c) */
+
+/* A failure that is no script's: sets the sentence and returns the status. */
+int tycho__script_fail(int status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* REJECTED by what C found: `path` may be empty, `event` NULL, `line` 0. */
+int tycho__script_reject(const struct tycho__definition *definition, const tycho_event *event,
+                         const char *path, int64_t line, const char *message);
+
+/* REJECTED by the sandbox, or NO_MEMORY when that is why. */
+int tycho__script_reject_run(const struct tycho__runner *runner, const tycho_event *event,
+                             tycho_bytes key);
+
+/* The same before there is a definition: `label` names the script. */
+int tycho__script_reject_source(tycho_bytes label, const struct tycho__sandbox_error *error,
+                                int64_t line);
+
+/* Keeps the failure of this thread, and makes a kept one that of this thread again. */
+struct tycho__failure;
+struct tycho__failure *tycho__failure_copy(void);
+int tycho__failure_raise(const struct tycho__failure *failure);
+
+/* ---------------------------------------------------------------- definitions (definition.c) */
+
+/* What constructors make (constructors.c). */
+void tycho__script_open_environment(lua_State *L, void *context);
+
+/* Reads the module, which is at `first`, into the definition and the runner's functions. Raises. */
+struct tycho__reading {
+    struct tycho__definition *definition;
+    struct tycho__runner *runner;
+    int64_t line; /* of what is refused */
+};
+void tycho__definition_read(lua_State *L, int first, void *reading);
+
+/* Raises what is wrong with a field, at its line, where that can be found. */
+int tycho__definition_refuse(lua_State *L, struct tycho__reading *reading, const char *field,
+                             const char *format, ...);
+
+/* Memory that lives as long as the definition, zeroed. Raises in Lua when there is none. */
+void *tycho__definition_keep(lua_State *L, struct tycho__definition *definition, size_t size);
+tycho_bytes tycho__definition_text(lua_State *L, struct tycho__definition *definition, int index);
+
+/* ---------------------------------------------------------------- runners (script.c) */
+
+/* Compiles; `label` is used in messages. The caller is the one user. REJECTED, NO_MEMORY. */
+int tycho__definition_compile(tycho_bytes label, tycho_bytes source,
+                              struct tycho__definition **definition);
+void tycho__definition_hold(struct tycho__definition *definition);
+void tycho__definition_release(struct tycho__definition *definition);
+
+int tycho__runner_borrow(struct tycho__definition *definition, struct tycho__runner **runner);
+/* Gives it back. REJECTED (with the facts) when the script kept a state; then it is not used again,
+** nor when it had a fatal error. */
+int tycho__runner_return(struct tycho__runner *runner);
+/* The same when something failed before, which stays what this thread's failure is. */
+void tycho__runner_drop(struct tycho__runner *runner);
+
+/* ---------------------------------------------------------------- running (run.c) */
+
+extern const struct tycho__sandbox_view_type tycho__event_view;
+
+/* Checks the event and gathers tags in runner->names. */
+int tycho__run_event_type(struct tycho__runner *runner, const struct tycho__shown *shown);
+/* Gathers the names of streams in runner->names: of `to`, or the instances of `keys`. */
+int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *shown);
+/* Brings `shown->data`, written under version `from`, to the version of the definition: a view into
+** runner->data. */
+int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from);
+const tycho_bytes *tycho__names_list(const struct tycho__names *names);
+/* Whether the names could be gathered. */
+int tycho__names_finish(struct tycho__names *names);
+void tycho__names_clear(struct tycho__names *names);
+/* Takes the results at `first` to the top: strings, lists of strings, nil; with integers where
+** `takes_integers`; each behind the prefix. Raises. */
+void tycho__names_take(lua_State *L, int first, struct tycho__names *names, tycho_bytes prefix,
+                       bool takes_integers);
+/* What is wrong with a name of a stream or tag; NULL: nothing. */
+const char *tycho__name_fault(const void *data, size_t size);
+
+/* ---------------------------------------------------------------- linkers (linkers.c) */
+
+/* Whether a linker reads the event: category and tags, not the type. */
+bool tycho__linker_reads(const struct tycho__definition *definition,
+                         const struct tycho__shown *shown);
+/* The stream into which a ready-made linker links the event, written to `name`; empty: none. */
+int tycho__linker_name(const struct tycho__definition *definition,
+                       const struct tycho__shown *shown, char name[TYCHO_NAME_MAX],
+                       tycho_bytes *link);
+
+/* ---------------------------------------------------------------- small ones */
+
+static inline bool tycho__same(tycho_bytes a, tycho_bytes b) {
+    return a.size == b.size && (a.size == 0 || __builtin_memcmp(a.data, b.data, a.size) == 0);
+}
+
+#endif

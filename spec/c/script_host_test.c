@@ -1,0 +1,570 @@
+/* script_host_test.c - deployed scripts at work: event types that check, tag and upcast, linkers,
+** read models' links, refusals with their facts, and rules that change under a writer.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store_values.h"
+
+#include "script_values.h"
+
+typedef struct fixture {
+    char path[DIRECTORY_SIZE];
+    tycho_store *store;
+} fixture;
+
+static int set_up(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    if (f == NULL || make_directory(f->path) != 0) return -1;
+    open_values();
+    f->store = open_attached(f->path);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    fixture *f = *state;
+    assert_clean(f->store);
+    tycho_store_close(f->store);
+    remove_directory(f->path);
+    close_values();
+    free(f);
+    return 0;
+}
+
+static void assert_refused(int status, const char *message) {
+    ASSERT_STATUS(status, TYCHO_REJECTED);
+    const tycho_scripts_failure *failure = tycho_scripts_error();
+    assert_non_null(failure);
+    if (strstr(failure->message, message) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", failure->message, message);
+    }
+}
+
+/* What a read gives: "TYPE DATA" for each event, joined by "; ". */
+static void assert_read(tycho_store *store, const char *type, uint32_t flags,
+                        const char *expected) {
+    char found[1000] = "";
+    const tycho_bytes types = text(type);
+    const tycho_query_item item = {.types = &types, .type_count = 1};
+    const tycho_query query = {&item, 1};
+    const tycho_read read = {
+        .size = sizeof read, .flags = flags, .query = type[0] == '\0' ? NULL : &query};
+    tycho_cursor *cursor;
+    tycho_event event;
+    int status;
+    ASSERT_STATUS(tycho_cursor_open(store, &read, &cursor), TYCHO_OK);
+    while ((status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
+        size_t used = strlen(found);
+        if (memmem(event.type.data, event.type.size, "Script", 6) != NULL) continue;
+        snprintf(found + used, sizeof found - used, "%s%.*s %s", used == 0 ? "" : "; ",
+                 (int)event.type.size, (const char *)event.type.data, unpacked(event.data));
+    }
+    ASSERT_STATUS(status, TYCHO_END);
+    tycho_cursor_close(cursor);
+    assert_string_equal(found, expected);
+}
+
+/* ---------------------------------------------------------------- event types */
+
+static const char order_type[] =
+    "return event_type { name = 'Order', version = 1,\n"
+    "  data = { customer = 'string', cents = 'integer' },\n"
+    "  check = function(data, event)\n"
+    "    if data.cents < 0 then return 'cents must not be negative' end\n"
+    "    if event.stream == nil then return 'an order needs a stream' end\n"
+    "  end,\n"
+    "  tags = function(data) return 'customer:' .. data.customer, { 'big', 'small' } end }";
+
+static void an_event_type_checks_and_tags(void **state) {
+    fixture *f = *state;
+    deploy(f->store, order_type);
+    append(f->store, "order-1", "Order", "{ customer = 'ann', cents = 5 }");
+    append(f->store, "order-1", "Other", "{ anything = 1 }");
+    assert_int_equal(count_of(f->store, "", "customer:ann"), 1);
+    assert_int_equal(count_of(f->store, "", "small"), 1);
+    assert_refused(try_append(f->store, "order-1", "Order", "{ customer = 'ann', cents = -5 }"),
+                   "cents must not be negative");
+    assert_refused(try_append(f->store, "order-1", "Order", "{ customer = 'ann' }"),
+                   "data.cents is missing");
+    assert_string_equal(tycho_scripts_error()->path, "data.cents");
+    assert_refused(try_append(f->store, "", "Order", "{ customer = 'ann', cents = 1 }"),
+                   "an order needs a stream");
+    assert_int_equal(count_of(f->store, "order-1", ""), 2);
+}
+
+static void a_refusal_has_its_facts(void **state) {
+    fixture *f = *state;
+    deploy(f->store, "return event_type { name = 'T', version = 3, upcast = {\n"
+                     "  [1] = function(d) return d end, [2] = function(d) return d end },\n"
+                     "  check = function(data)\n"
+                     "    local t = data.missing\n"
+                     "    return t.field\n"
+                     "  end }");
+    const tycho_new_event event = {.id = text("the-id"), .type = text("T"), .data = packed("{}")};
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0), TYCHO_OK);
+    assert_refused(tycho_commit(f->store, batch, NULL), "attempt to index a nil value");
+    const tycho_scripts_failure *failure = tycho_scripts_error();
+    assert_string_equal(failure->script, "event_type/T");
+    assert_string_equal(failure->event_id, "the-id");
+    assert_string_equal(failure->event_type, "T");
+    assert_int_equal(failure->version, 3);
+    assert_int_equal(failure->line, 5);
+    assert_non_null(strstr(failure->traceback, ":5: in "));
+    assert_non_null(strstr(tycho_error(), "event_type/T version 3, line 5: "));
+    assert_non_null(strstr(tycho_error(), "(event the-id of type T)"));
+    tycho_batch_destroy(batch);
+}
+
+static void old_events_are_upcast_when_they_are_read(void **state) {
+    fixture *f = *state;
+    append(f->store, "s", "price_set", "{ amount = 2 }");
+    deploy(f->store, "return event_type { name = 'PriceSet', version = 2,\n"
+                     "  former_names = { 'price_set' }, data = { cents = 'integer' },\n"
+                     "  upcast = { [1] = function(data) return { cents = data.amount * 100 } end }"
+                     "}");
+    append(f->store, "s", "PriceSet", "{ cents = 7 }");
+    assert_read(f->store, "PriceSet", 0, "PriceSet {\"cents\":200}; PriceSet {\"cents\":7}");
+    deploy(f->store, "return event_type { name = 'PriceSet', version = 3,\n"
+                     "  former_names = { 'price_set' },\n"
+                     "  upcast = { function(data) return { cents = data.amount * 100 } end,\n"
+                     "    function(data, event) data.currency = 'EUR'; data.of = event.stream\n"
+                     "      return data end } }");
+    append(f->store, "s", "PriceSet", "{ cents = 8, currency = 'USD' }");
+    assert_read(f->store, "PriceSet", 0,
+                "PriceSet {\"cents\":200,\"currency\":\"EUR\",\"of\":\"s\"}; "
+                "PriceSet {\"cents\":7,\"currency\":\"EUR\",\"of\":\"s\"}; "
+                "PriceSet {\"cents\":8,\"currency\":\"USD\"}");
+    assert_read(f->store, "", TYCHO_READ_STORED,
+                "price_set {\"amount\":2}; PriceSet {\"cents\":7}; "
+                "PriceSet {\"cents\":8,\"currency\":\"USD\"}");
+    assert_read(f->store, "PriceSet", TYCHO_READ_STORED,
+                "PriceSet {\"cents\":7}; PriceSet {\"cents\":8,\"currency\":\"USD\"}");
+    assert_read(f->store, "", TYCHO_READ_BACKWARD | TYCHO_READ_FIRST,
+                "PriceSet {\"cents\":8,\"currency\":\"USD\"}");
+    assert_refused(try_append(f->store, "s", "price_set", "{ amount = 3 }"),
+                   "the type has this name now");
+}
+
+static void an_upcaster_that_fails_is_told_with_the_position(void **state) {
+    fixture *f = *state;
+    tycho_cursor *cursor;
+    tycho_event event;
+    const tycho_read read = {.size = sizeof read, .stream = text("s")};
+    append(f->store, "s", "T", "{ n = 1 }");
+    append(f->store, "s", "U", "{}");
+    deploy(f->store, "return event_type { name = 'T', version = 2,\n"
+                     "upcast = { function(data) return data.n.m end } }");
+    ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
+    assert_refused(tycho_cursor_next(cursor, &event), "attempt to index a number value");
+    assert_int_equal(tycho_scripts_error()->position, 1);
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+    assert_int_equal(event.position, 2);
+    tycho_cursor_close(cursor);
+}
+
+static void followers_are_served_upcast_events(void **state) {
+    fixture *f = *state;
+    tycho_follower *follower;
+    tycho_event event;
+    const tycho_bytes type = text("T");
+    const tycho_query_item item = {.types = &type, .type_count = 1};
+    const tycho_query query = {&item, 1};
+    const tycho_read read = {.size = sizeof read, .query = &query};
+    append(f->store, "s", "t", "{ n = 1 }");
+    ASSERT_STATUS(tycho_follower_open(f->store, &read, &follower), TYCHO_OK);
+    ASSERT_STATUS(tycho_follower_next(follower, 0, &event), TYCHO_TIMEOUT);
+    deploy(f->store, "return event_type { name = 'T', version = 2, former_names = 't',\n"
+                     "upcast = { function(data) return { m = data.n } end } }");
+    tycho_follower_close(follower);
+    ASSERT_STATUS(tycho_follower_open(f->store, &read, &follower), TYCHO_OK);
+    ASSERT_STATUS(tycho_follower_next(follower, 0, &event), TYCHO_OK);
+    assert_string_equal(unpacked(event.data), "{\"m\":1}");
+    append(f->store, "s", "T", "{ m = 2 }");
+    ASSERT_STATUS(tycho_follower_next(follower, 0, &event), TYCHO_OK);
+    assert_string_equal(unpacked(event.data), "{\"m\":2}");
+    tycho_follower_close(follower);
+}
+
+/* ---------------------------------------------------------------- linkers */
+
+static void linkers_link_what_they_read(void **state) {
+    fixture *f = *state;
+    deploy(f->store, order_type);
+    deploy(f->store, "return linker { name = 'by_customer', version = 1, from = { types = "
+                     "{ 'Order' } }, to = function(event) return 'customer-' .. "
+                     "event.data.customer, { 'all', 'all' } end }");
+    deploy(f->store, "return linker { name = 'tagged', version = 1,\n"
+                     "  from = { category = 'order', tags = { 'big' } },\n"
+                     "  to = function(event) return #event.tags .. event.type end }");
+    append(f->store, "order-1", "Order", "{ customer = 'ann', cents = 5 }");
+    append(f->store, "order", "Order", "{ customer = 'ann', cents = 5 }");
+    append(f->store, "orders-1", "Order", "{ customer = 'bob', cents = 5 }");
+    append(f->store, "order-1", "Other", "{}");
+    assert_int_equal(count_of(f->store, "customer-ann", ""), 2);
+    assert_int_equal(count_of(f->store, "customer-bob", ""), 1);
+    assert_int_equal(count_of(f->store, "all", ""), 3);
+    assert_int_equal(count_of(f->store, "3Order", ""), 2);
+    undeploy(f->store, TYCHO_LINKER, "by_customer");
+    append(f->store, "order-2", "Order", "{ customer = 'ann', cents = 5 }");
+    assert_int_equal(count_of(f->store, "customer-ann", ""), 2);
+    assert_int_equal(count_of(f->store, "3Order", ""), 3);
+}
+
+static void ready_made_linkers_link_by_what_events_have(void **state) {
+    fixture *f = *state;
+    static const char *const sources[] = {
+        "return linker { name = 'a', version = 1, by = 'type' }",
+        "return linker { name = 'b', version = 1, by = 'correlation' }",
+        "return linker { name = 'c', version = 1, by = 'causation', prefix = 'cause-' }",
+        "return linker { name = 'd', version = 1, by = 'category' }",
+        "return linker { name = 'e', version = 1, by = 'metadata', key = 'tenant' }"};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) deploy(f->store, sources[i]);
+    const tycho_new_event events[] = {
+        {.type = text("A"), .correlation_id = text("c1"), .causation_id = text("c2"),
+         .metadata = packed("{ a = 1, tenant = 'x' }")},
+        {.type = text("B"), .metadata = packed("{ tenant = 7 }")},
+        {.type = text("B"), .metadata = packed("{ tenant = null }")}};
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(batch, text("cat-1"), TYCHO_EXPECT_ANY, events, 3, 0),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_OK);
+    assert_int_equal(count_of(f->store, "$by_type_A", ""), 1);
+    assert_int_equal(count_of(f->store, "$by_type_B", ""), 2);
+    assert_int_equal(count_of(f->store, "$by_correlation_id_c1", ""), 1);
+    assert_int_equal(count_of(f->store, "cause-c2", ""), 1);
+    assert_int_equal(count_of(f->store, "$by_category_cat", ""), 3);
+    assert_int_equal(count_of(f->store, "$by_tenant_x", ""), 1);
+    assert_int_equal(count_of(f->store, "$by_tenant_7", ""), 1);
+    tycho_batch_clear(batch);
+    const tycho_new_event wrong = {.type = text("A"), .metadata = packed("{ tenant = { 1 } }")};
+    ASSERT_STATUS(tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &wrong, 1, 0), TYCHO_OK);
+    assert_refused(tycho_commit(f->store, batch, NULL), "neither text nor an integer");
+    tycho_batch_destroy(batch);
+}
+
+static void a_read_model_links_into_the_streams_of_its_instances(void **state) {
+    fixture *f = *state;
+    deploy(f->store, "return read_model { name = 'Seats', version = 1, types = { 'Sold' },\n"
+                     "  keys = function(event) return event.data.match end,\n"
+                     "  init = function() return {} end,\n"
+                     "  on = { Sold = function(state, event) state.n = 1 end } }");
+    append(f->store, "s", "Sold", "{ match = 12 }");
+    append(f->store, "s", "Sold", "{ match = { 'a', 'b' } }");
+    append(f->store, "s", "Other", "{}");
+    assert_int_equal(count_of(f->store, "Seats$12", ""), 1);
+    assert_int_equal(count_of(f->store, "Seats$a", ""), 1);
+    assert_int_equal(count_of(f->store, "Seats$b", ""), 1);
+}
+
+/* ---------------------------------------------------------------- scripts that misbehave */
+
+static const struct {
+    const char *body, *message;
+} wrong_linkers[] = {
+    {"while true do end", "used up its 1000000 instructions"},
+    {"local s = 'x' while true do s = s .. s end", "memory"},
+    {"return 5", "a number was returned, where names are expected"},
+    {"return { {} }", "a table was returned, where names are expected"},
+    {"return 'a\\nb'", "has a control character"},
+    {"return ('x'):rep(256)", "has over 255 bytes"},
+    {"return ''", "is empty"},
+    {"return '\\xff'", "is not UTF-8"},
+    {"event.type = 'x'", "event is read-only"},
+    {"return event.no_such", "event has no field 'no_such'"},
+    {"return getmetatable(event.data.list).x", "attempt to index a boolean value"},
+    {"setmetatable(event.data.list, {})", ""},
+    {"seen = 1", "cannot be set"},
+    {"kept[#kept + 1] = 1; return 's'", "keeps something between two calls"},
+    {"error({ code = 1 })", "as error"},
+};
+
+static void a_script_that_fails_refuses_its_batch_only(void **state) {
+    fixture *f = *state;
+    for (size_t i = 0; i < sizeof wrong_linkers / sizeof *wrong_linkers; i++) {
+        char source[500];
+        snprintf(source, sizeof source,
+                 "local kept = {}\nreturn linker { name = 'wrong', version = %zu, "
+                 "from = { types = { 'T' } },\nto = function(event) if event.data.bad then %s end "
+                 "end, }",
+                 i + 1, wrong_linkers[i].body);
+        deploy(f->store, source);
+        assert_refused(try_append(f->store, "s", "T", "{ bad = true, list = { 1 } }"),
+                       wrong_linkers[i].message);
+        assert_string_equal(tycho_scripts_error()->script, "linker/wrong");
+        assert_int_equal(tycho_scripts_error()->is_over_limit, i < 2);
+        append(f->store, "s", "T", "{ good = 1 }");
+        append(f->store, "s", "U", "{ bad = true }");
+    }
+    uint64_t cases = sizeof wrong_linkers / sizeof *wrong_linkers;
+    assert_int_equal(count_of(f->store, "s", ""), 2 * cases);
+}
+
+static const struct {
+    const char *source, *message;
+    int line;
+} wrong_sources[] = {
+    {"return 5", "the script returns a number, not a table", 0},
+    {"return {}", "must return an event_type, a linker or a read_model", 0},
+    {"x = 1", "the global 'x' cannot be set", 1},
+    {"return event_type {", "expected", 1},
+    {"return event_type {\n name = 'T' }", "the field 'version' is missing", 1},
+    {"return event_type { version = 1 }", "the field 'name' is missing", 1},
+    {"return event_type { name = 'T', version = 0 }", "'version' must be an integer", 1},
+    {"return event_type { name = 'T', version = 1.0 }", "'version' must be an integer", 1},
+    {"return event_type { name = 'T',\n version = 1,\n chek = 1 }", "there is no field 'chek'", 3},
+    {"return event_type { name = 'T',\n version = 1,\n check = 1 }",
+     "the field 'check' is a number, must be a function", 3},
+    {"return event_type { name = 'T',\n version = 2 }", "version 2 needs 'upcast'", 2},
+    {"return event_type { name = 'T', version = 3,\n upcast = { function() end } }",
+     "upcast[2] is a nil: each version below 3 needs a function", 2},
+    {"return event_type { name = 'T', version = 1,\n upcast = { function() end } }",
+     "'upcast' has 1 functions, and version 1 has 0 before it", 2},
+    {"return event_type { name = 'T', version = 1, former_names = { 'T' } }",
+     "a former name is the name itself", 1},
+    {"return event_type { name = 'T', version = 1, open = true }", "'open' says nothing", 1},
+    {"return linker { name = 'l', version = 1 }", "a linker has either 'to' or 'by'", 1},
+    {"return linker { name = 'l', version = 1, by = 'type', to = print }", "'print'", 1},
+    {"return linker { name = 'l', version = 1, by = 'colour' }", "the field 'by' must be", 1},
+    {"return linker { name = 'l', version = 1, by = 'metadata' }", "needs a 'key'", 1},
+    {"return linker { name = 'l', version = 1,\n from = {\n typs = 'x' }, by = 'type' }",
+     "there is no field 'typs' in 'from'", 3},
+    {"return linker { name = 'l', version = 1, from = { types = {} }, by = 'type' }",
+     "'types' must be a list of 1 to 256 strings", 1},
+    {"return linker { name = 'l', version = 1, from = { category = 'a-b' }, by = 'type' }",
+     "a category is", 1},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end,\n on = {\n A = function() end,\n B = function() end } }",
+     "there is a handler for 'B', which is not among 'types'", 5},
+    {"return read_model { name = 'm', version = 1,\n types = { 'A', 'B' }, keys = function() end,"
+     " init = function() end, on = { A = function() end } }",
+     "there is no handler for 'B'", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,"
+     " init = function() end, on = { _ = function() end }, mode = 'now' }",
+     "'mode' must be \"on_demand\"", 1},
+};
+
+static void wrong_definitions_are_refused_with_their_line(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong_sources / sizeof *wrong_sources; i++) {
+        tycho_script *script;
+        assert_refused(tycho_script_compile(text("w.lua"), text(wrong_sources[i].source), &script),
+                       wrong_sources[i].message);
+        assert_null(script);
+        assert_int_equal(tycho_scripts_error()->line, wrong_sources[i].line);
+        assert_string_equal(tycho_scripts_error()->script, "w.lua");
+    }
+}
+
+/* ---------------------------------------------------------------- rules that change */
+
+static void rules_of_another_process_hold_for_the_next_batch(void **state) {
+    fixture *f = *state;
+    append(f->store, "s", "Order", "{ customer = 1 }");
+    pid_t child = fork();
+    if (child == 0) {
+        tycho_store *store;
+        bool is_done = open_store(f->path, TYCHO_EXISTING, &store) == TYCHO_OK &&
+                       tycho_scripts_attach(store) == TYCHO_OK &&
+                       try_deploy(store, order_type) == TYCHO_OK;
+        tycho_store_close(store);
+        _exit(is_done ? 0 : 1);
+    }
+    int result;
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    assert_refused(try_append(f->store, "s", "Order", "{ customer = 1 }"),
+                   "data.customer is 1, must be a string");
+    append(f->store, "s", "Order", "{ customer = 'ann', cents = 1 }");
+    assert_int_equal(count_of(f->store, "", "customer:ann"), 1);
+}
+
+static void a_refusal_under_rules_that_are_gone_is_no_answer(void **state) {
+    fixture *f = *state;
+    tycho_store *other = open_attached(f->path);
+    deploy(f->store, order_type);
+    assert_refused(try_append(f->store, "s", "Order", "{}"), "is missing");
+    pid_t child = fork();
+    if (child == 0) {
+        tycho_store *store;
+        bool is_open = open_store(f->path, TYCHO_EXISTING, &store) == TYCHO_OK &&
+                       tycho_scripts_attach(store) == TYCHO_OK;
+        if (is_open) undeploy(store, TYCHO_EVENT_TYPE, "Order");
+        tycho_store_close(store);
+        _exit(is_open ? 0 : 1);
+    }
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    append(f->store, "s", "Order", "{}");
+    tycho_store_close(other);
+}
+
+static void a_host_without_scripts_is_refused_and_may_read(void **state) {
+    fixture *f = *state;
+    tycho_store *plain;
+    append(f->store, "s", "price_set", "{ amount = 2 }");
+    deploy(f->store, "return event_type { name = 'PriceSet', version = 2,\n"
+                     "  former_names = 'price_set', upcast = { function() return {} end } }");
+    ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &plain), TYCHO_OK);
+    ASSERT_STATUS(try_append(plain, "s", "T", "{}"), TYCHO_DENIED);
+    assert_read(plain, "", 0, "price_set {\"amount\":2}");
+    ASSERT_STATUS(tycho_scripts_attach(plain), TYCHO_OK);
+    append(plain, "s", "T", "{}");
+    tycho_store_close(plain);
+}
+
+/* A row that no deployment wrote: the newer script of another library, say. */
+static void a_script_that_cannot_be_compiled_stops_all_but_its_removal(void **state) {
+    fixture *f = *state;
+    tycho_batch *batch;
+    tycho_cursor *cursor;
+    tycho_event event;
+    const tycho_read read = {.size = sizeof read, .stream = text("s")};
+    append(f->store, "s", "T", "{}");
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    tycho_bytes row = packed("{ kind = 'linker', name = 'new', version = 1, "
+                             "source = 'return projection {}' }");
+    ASSERT_STATUS(tycho_batch_deploy(batch, text("linker/new"), row), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_OK);
+    assert_refused(try_append(f->store, "s", "T", "{}"), "there is no global 'projection'");
+    ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
+    assert_refused(tycho_cursor_next(cursor, &event), "there is no global 'projection'");
+    assert_refused(tycho_cursor_next(cursor, &event), "there is no global 'projection'");
+    tycho_batch_clear(batch);
+    ASSERT_STATUS(tycho_batch_deploy(batch, text("linker/new"), text("")), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+    append(f->store, "s", "T", "{}");
+    tycho_cursor_close(cursor);
+    assert_read(f->store, "", 0, "T {}; T {}");
+}
+
+/* ---------------------------------------------------------------- deploying, and by hand */
+
+static void assert_plan(tycho_store *store, const char *source, int is_rollback, uint32_t change,
+                        const char *message) {
+    tycho_deployment *deployment;
+    tycho_change got;
+    ASSERT_STATUS(tycho_deployment_open(store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("a.lua"), text(source), is_rollback),
+                  TYCHO_OK);
+    assert_int_equal(tycho_deployment_count(deployment), 1);
+    tycho_deployment_get(deployment, 0, &got);
+    assert_int_equal(got.change, change);
+    assert_non_null(memmem(got.message.data, got.message.size + 1, message, strlen(message)));
+    tycho_deployment_close(deployment);
+}
+
+static void a_plan_says_what_is_new_changed_and_refused(void **state) {
+    fixture *f = *state;
+    const char *one = "return linker { name = 'l', version = 1, by = 'type' }";
+    const char *two = "return linker { name = 'l', version = 2, by = 'category' }";
+    assert_plan(f->store, one, 0, TYCHO_CHANGE_NEW, "");
+    deploy(f->store, one);
+    assert_plan(f->store, one, 0, TYCHO_CHANGE_UNCHANGED, "");
+    assert_plan(f->store, two, 0, TYCHO_CHANGE_CHANGED, "");
+    assert_plan(f->store, "return linker { name = 'l', version = 1, by = 'category' }", 0,
+                TYCHO_CHANGE_REFUSED, "the source has changed and the version is still 1");
+    deploy(f->store, two);
+    assert_plan(f->store, one, 0, TYCHO_CHANGE_REFUSED, "version 1 is below version 2");
+    assert_plan(f->store, one, 1, TYCHO_CHANGE_CHANGED, "");
+    assert_plan(f->store, "return linker {", 0, TYCHO_CHANGE_REFUSED, "expected");
+    deploy(f->store, "return event_type { name = 'T', version = 1, former_names = { 'old' } }");
+    assert_plan(f->store, "return event_type { name = 'old', version = 1 }", 0,
+                TYCHO_CHANGE_REFUSED, "a former name of another");
+    assert_plan(f->store, "return event_type { name = 'N', version = 1, former_names = 'T' }", 0,
+                TYCHO_CHANGE_REFUSED, "a former name is that of another");
+    ASSERT_STATUS(try_deploy(f->store, "return 1"), TYCHO_REJECTED);
+    assert_int_equal(count_of(f->store, "$scripts", ""), 3);
+}
+
+static void two_deployments_at_once_are_planned_anew(void **state) {
+    fixture *f = *state;
+    tycho_deployment *deployment;
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text(""), text(order_type), 0), TYCHO_OK);
+    deploy(f->store, "return linker { name = 'l', version = 1, by = 'type' }");
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_WRONG_EXPECTED_VERSION);
+    tycho_batch_destroy(batch);
+    tycho_deployment_close(deployment);
+}
+
+static void a_script_is_run_by_hand_for_stored_events(void **state) {
+    fixture *f = *state;
+    tycho_script *script;
+    tycho_script_about about;
+    tycho_cursor *cursor;
+    tycho_event event;
+    tycho_additions additions;
+    tycho_bytes data;
+    const tycho_read read = {.size = sizeof read, .stream = text("order-1")};
+    append(f->store, "order-1", "Order", "{ customer = 'ann', cents = 5 }");
+    append(f->store, "order-1", "Other", "{}");
+    const char *source = "return linker { name = 'c', version = 4, from = { types = 'Order', "
+                         "category = 'order' }, to = function(e) return e.stream .. e.position "
+                         "end }";
+    ASSERT_STATUS(tycho_script_compile(text("c"), text(source), &script), TYCHO_OK);
+    tycho_script_about_get(script, &about);
+    assert_bytes(about.key, text("linker/c"));
+    assert_int_equal(about.version, 4);
+    assert_int_equal(about.type_count, 1);
+    assert_bytes(about.category, text("order"));
+    ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+    ASSERT_STATUS(tycho_script_expand_stored(script, cursor, &event, &additions), TYCHO_OK);
+    assert_int_equal(additions.link_count, 1);
+    assert_bytes(additions.links[0], text("order-11"));
+    ASSERT_STATUS(tycho_script_upcast(script, cursor, &event, 1, &data), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+    ASSERT_STATUS(tycho_script_expand_stored(script, cursor, &event, &additions), TYCHO_OK);
+    assert_int_equal(additions.link_count, 0);
+    tycho_script_close(script);
+    ASSERT_STATUS(tycho_script_open(f->store, TYCHO_LINKER, text("c"), &script), TYCHO_NOT_FOUND);
+    deploy(f->store, source);
+    ASSERT_STATUS(tycho_script_open(f->store, TYCHO_LINKER, text("c"), &script), TYCHO_OK);
+    tycho_script_about_get(script, &about);
+    assert_true(about.deployed_at > 0);
+    assert_bytes(about.source, text(source));
+    tycho_script_close(script);
+    tycho_cursor_close(cursor);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(an_event_type_checks_and_tags),
+        TEST(a_refusal_has_its_facts),
+        TEST(old_events_are_upcast_when_they_are_read),
+        TEST(an_upcaster_that_fails_is_told_with_the_position),
+        TEST(followers_are_served_upcast_events),
+        TEST(linkers_link_what_they_read),
+        TEST(ready_made_linkers_link_by_what_events_have),
+        TEST(a_read_model_links_into_the_streams_of_its_instances),
+        TEST(a_script_that_fails_refuses_its_batch_only),
+        TEST(wrong_definitions_are_refused_with_their_line),
+        TEST(rules_of_another_process_hold_for_the_next_batch),
+        TEST(a_refusal_under_rules_that_are_gone_is_no_answer),
+        TEST(a_host_without_scripts_is_refused_and_may_read),
+        TEST(a_script_that_cannot_be_compiled_stops_all_but_its_removal),
+        TEST(a_plan_says_what_is_new_changed_and_refused),
+        TEST(two_deployments_at_once_are_planned_anew),
+        TEST(a_script_is_run_by_hand_for_stored_events),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
