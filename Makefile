@@ -211,8 +211,9 @@ $(BUILD)/libtycho_scripts.a: $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE)
 module = $(link) -shared -Wl,--version-script=bindings/lua/module.map \
   -Wl,-rpath,'$$ORIGIN/../..:$$ORIGIN/../../..'
 
-$(BUILD)/lua/tycho/core.so: $(LUA_OBJ) $(MSGPACK_OBJ) bindings/lua/module.map $(BUILD)/libtycho.so
-	$(module) $(LUA_OBJ) $(MSGPACK_OBJ) -L$(BUILD) -ltycho $(LDLIBS)
+$(BUILD)/lua/tycho/core.so: $(LUA_OBJ) $(MSGPACK_OBJ) bindings/lua/module.map \
+  $(BUILD)/libtycho_scripts.so
+	$(module) $(LUA_OBJ) $(MSGPACK_OBJ) -L$(BUILD) -ltycho_scripts -ltycho $(LDLIBS)
 
 $(BUILD)/lua/tycho/rpc.so: $(RPC_MODULE_OBJ) bindings/lua/module.map $(BUILD)/libtycho_rpc.so
 	$(module) $(RPC_MODULE_OBJ) -L$(BUILD) -ltycho_rpc -ltycho $(LDLIBS)

@@ -106,7 +106,8 @@ int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, ui
                             const tycho__event_view *event);
 int tycho__recent_put_link(tycho__txn *txn, const tycho__recent_item *item);
 
-/* Lets readers look again at what is added to: at the end of a batch. */
+/* Lets readers look again at what is added to: at the end of a batch, and before this thread reads
+** with another transaction, which would wait for ever. */
 void tycho__recent_let_go(tycho__txn *txn);
 
 /* For the beginning and the ends of a write transaction. */

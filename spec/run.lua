@@ -13,7 +13,7 @@
 local DIRECTORY = "build/check"
 local FUZZ_SECONDS = 10
 local LEAK_FREE = { contract = true, lua = true, property = true }
-local LINT = "clang's warnings, luacheck"
+local LINT = "warnings of clang and luacheck"
 local FAILURE_LINES = 60
 
 local SANITIZER_OPTIONS = "ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1"

@@ -314,6 +314,23 @@ static int batch_set_checkpoint(lua_State *L) {
     return done(L, self, tycho_batch_set_checkpoint(self->box.handle, name, position));
 }
 
+/* batch:deploy(deployment) adds a plan. */
+static int batch_deploy(lua_State *L) {
+    batch *self = tycho__lua_self_open(L);
+    tycho__lua_box *deployment = tycho__lua_box_check(L, 2, TYCHO__LUA_DEPLOYMENT);
+
+    return done(L, self, tycho_deployment_write(deployment->handle, self->box.handle));
+}
+
+/* batch:deploy_row(name, value) writes what is deployed, and nothing into the history. */
+static int batch_deploy_row(lua_State *L) {
+    batch *self = tycho__lua_self_open(L);
+    const tycho_bytes name = tycho__lua_bytes(L, 2, "name");
+    const tycho_bytes value = encode(L, self, 3, "value");
+
+    return done(L, self, tycho_batch_deploy(self->box.handle, name, value));
+}
+
 /* ---------------------------------------------------------------- the whole batch */
 
 static int batch_set_idempotent(lua_State *L) {
@@ -410,6 +427,8 @@ void tycho__lua_batch_register(lua_State *L) {
         {"put_row", batch_put_row},
         {"delete_row", batch_delete_row},
         {"set_checkpoint", batch_set_checkpoint},
+        {"deploy", batch_deploy},
+        {"deploy_row", batch_deploy_row},
         {"set_idempotent", batch_set_idempotent},
         {"is_empty", batch_is_empty},
         {"clear", batch_clear},

@@ -8,7 +8,7 @@
 **
 **     store --+-- snapshot --+-- cursor          batch (stands alone)
 **             |              +-- listing
-**             +-- cursor, follower, listing, verification, lock
+**             +-- cursor, follower, listing, verification, lock, script, deployment
 **
 **   - The empty box is created first and the engine fills it then, so that running out of memory
 **     in between leaves a harmless object.
@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "../../engine/tycho.h"
+#include "host/tycho_scripts.h"
 #include "codec.h"
 
 /* ---------------------------------------------------------------- errors (error.c) */
@@ -40,8 +41,11 @@
 /* Raises a string that starts with the line of the first caller outside of the library. */
 int tycho__lua_misuse(lua_State *L, const char *format, ...);
 
-/* Raises the tycho.Error of a status other than TYCHO_OK: the sentence is tycho_error(), the facts
-** are those of the receipt (may be NULL). */
+/* Pushes the tycho.Error of a status other than TYCHO_OK: the sentence is tycho_error(). The facts
+** of REJECTED are those of tycho_scripts_error(). */
+void tycho__lua_error_push(lua_State *L, int status);
+
+/* Raises it, with the facts of the receipt (may be NULL). */
 int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt);
 
 /* The same for a lock; a fact of TIMEOUT and BUSY is its owner. */
@@ -111,6 +115,8 @@ void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
 #define TYCHO__LUA_VERIFICATION "tycho.core.Verification"
 #define TYCHO__LUA_LOCK "tycho.core.Lock"
 #define TYCHO__LUA_BATCH "tycho.core.Batch"
+#define TYCHO__LUA_SCRIPT "tycho.core.Script"
+#define TYCHO__LUA_DEPLOYMENT "tycho.core.Deployment"
 #define TYCHO__LUA_EVENT "tycho.Event"
 
 void tycho__lua_store_register(lua_State *L);
@@ -120,6 +126,8 @@ void tycho__lua_follower_register(lua_State *L);
 void tycho__lua_listing_register(lua_State *L);
 void tycho__lua_verification_register(lua_State *L);
 void tycho__lua_lock_register(lua_State *L);
+void tycho__lua_script_register(lua_State *L);
+void tycho__lua_deployment_register(lua_State *L);
 void tycho__lua_batch_register(lua_State *L);
 void tycho__lua_event_register(lua_State *L);
 
@@ -132,6 +140,9 @@ int tycho__lua_store_listing(lua_State *L);
 int tycho__lua_store_verification(lua_State *L);
 int tycho__lua_store_lock(lua_State *L);
 int tycho__lua_store_locks(lua_State *L);
+int tycho__lua_store_script(lua_State *L);
+int tycho__lua_store_deployment(lua_State *L);
+int tycho__lua_script_compile(lua_State *L);
 int tycho__lua_batch_create(lua_State *L);
 
 /* Pushes {token, since, pid, thread, host}. */

@@ -84,8 +84,39 @@ static void push_error(lua_State *L, int status, const char *sentence) {
     luaL_setmetatable(L, TYCHO__LUA_ERROR);
 }
 
-int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt) {
+static void set_text(lua_State *L, const char *name, const char *text) {
+    if (text == NULL || text[0] == '\0') return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+/* Sets the facts of a refusal by a script; those that are not known stay absent. */
+static void set_failure(lua_State *L, const tycho_scripts_failure *failure) {
+    set_text(L, "script", failure->script);
+    set_text(L, "reason", failure->message);
+    set_text(L, "path", failure->path);
+    set_text(L, "traceback", failure->traceback);
+    set_text(L, "event_id", failure->event_id);
+    set_text(L, "event_type", failure->event_type);
+    set_text(L, "key", failure->key);
+    if (failure->version > 0) tycho__lua_set_integer(L, "version", failure->version);
+    if (failure->line > 0) tycho__lua_set_integer(L, "line", failure->line);
+    if (failure->position > 0) tycho__lua_set_integer(L, "position", (int64_t)failure->position);
+    if (failure->is_over_limit == 0) return;
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "is_over_limit");
+}
+
+void tycho__lua_error_push(lua_State *L, int status) {
+    const tycho_scripts_failure *failure =
+        status == TYCHO_REJECTED ? tycho_scripts_error() : NULL;
+
     push_error(L, status, tycho_error());
+    if (failure != NULL) set_failure(L, failure);
+}
+
+int tycho__lua_refuse(lua_State *L, int status, const tycho_receipt *receipt) {
+    tycho__lua_error_push(L, status);
     if (receipt != NULL) {
         if (status == TYCHO_WRONG_EXPECTED_VERSION || status == TYCHO_CONDITION_FAILED)
             tycho__lua_set_integer(L, "actual", receipt->actual);

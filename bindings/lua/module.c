@@ -2,7 +2,7 @@
 **
 **     uuid hash content_id now parse_time format_time                           public as they are
 **     null array is_array binary json msgpack                                   (codec.h)
-**     open batch                                                                boxes
+**     open batch script                                                         boxes
 **     misuse refusal own nearest                                                errors
 **     sleep                                                                     for pauses
 */
@@ -44,6 +44,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
         {"format_time", tycho__lua_time_format},
         {"open", tycho__lua_store_open},
         {"batch", tycho__lua_batch_create},
+        {"script", tycho__lua_script_compile},
         {"misuse", tycho__lua_error_misuse},
         {"refusal", tycho__lua_error_refusal},
         {"own", tycho__lua_error_own},
@@ -59,6 +60,8 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_snapshot_register(L);
     tycho__lua_verification_register(L);
     tycho__lua_lock_register(L);
+    tycho__lua_script_register(L);
+    tycho__lua_deployment_register(L);
     tycho__lua_batch_register(L);
     tycho__lua_store_register(L);
     luaL_newlib(L, functions);

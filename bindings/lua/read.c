@@ -2,7 +2,7 @@
 **
 ** The state is a plain table that scripts/tycho/specification.lua has checked; its strings are
 ** used where they are. Fields, all optional:
-**     stream, raw, backward, limit, from_id, to_id, from_position, to_position, from_revision,
+**     stream, raw, stored, backward, limit, from_id, to_id, from_position, to_position, from_revision,
 **     to_revision, from_time, until_time, order ("as_at", "as_of"), ids, resume, snapshot,
 **     query {{types = {...}, tags = {...}}, ...}
 */
@@ -121,6 +121,7 @@ void tycho__lua_read_fill(lua_State *L, int index, tycho__lua_read *read) {
     take_bytes(L, index, "resume", &to->resume);
     if (take_boolean(L, index, "backward")) to->flags |= TYCHO_READ_BACKWARD;
     if (take_boolean(L, index, "raw")) to->flags |= TYCHO_READ_RAW;
+    if (take_boolean(L, index, "stored")) to->flags |= TYCHO_READ_STORED;
     if (take_integer(L, index, "limit", &limit)) to->limit = (uint64_t)limit;
     if (take_bytes(L, index, "order", &order))
         to->order = strcmp(order.data, "as_at") == 0 ? TYCHO_AS_AT : TYCHO_AS_OF;

@@ -1,5 +1,6 @@
 /* store.c - the box of a store, and its look-ups of one value. Reads, listings, snapshots,
-** verifications and locks are in the files of their boxes; batches are committed by batch.c. */
+** verifications, locks and scripts are in the files of their boxes; batches are committed by
+** batch.c. Every store runs the scripts that are deployed into it. */
 #include "binding.h"
 
 static void store_close(tycho__lua_box *box) {
@@ -23,8 +24,9 @@ int tycho__lua_store_open(lua_State *L) {
 
     self->noun = "store";
     self->close = store_close;
-    const int status = tycho_store_open(path, &options, (tycho_store **)(void *)&handle);
+    int status = tycho_store_open(path, &options, (tycho_store **)(void *)&handle);
     self->handle = handle;
+    if (status == TYCHO_OK) status = tycho_scripts_attach(handle);
 
     if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     return 1;
@@ -182,6 +184,8 @@ void tycho__lua_store_register(lua_State *L) {
         {"verification", tycho__lua_store_verification},
         {"lock", tycho__lua_store_lock},
         {"locks", tycho__lua_store_locks},
+        {"script", tycho__lua_store_script},
+        {"deployment", tycho__lua_store_deployment},
         {NULL, NULL},
     };
     tycho__lua_class_register(L, TYCHO__LUA_STORE, methods);

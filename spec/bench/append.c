@@ -1,6 +1,7 @@
 /* append.c - durable batches of 1,000 events with all indexes, against LMDB with one table.
 **
-** Five logs take turns, SEGMENT batches each: LMDB alone and two mixes of streams at two sizes.
+** Six logs take turns, SEGMENT batches each: LMDB alone, two mixes of streams at two sizes, which
+** have ten times the streams in a store ten times as big, and one with as many as the small store.
 ** A segment is long enough that work which is put off and done later, all at once, falls into each.
 ** The stores grow by it. The time is that of building a batch and committing it; the events are
 ** made before.
@@ -10,7 +11,7 @@
 
 #include "bench.h"
 
-enum { SEGMENT = 270, LOGS = 4 };
+enum { SEGMENT = 270, LOGS = 5 };
 
 typedef struct log_bench {
     const char *name;
@@ -25,13 +26,16 @@ static log_bench logs[LOGS] = {
     {.name = "random streams, big store", .streams = MIX_RANDOM, .size = STORE_BIG},
     {.name = "recent streams, small store", .streams = MIX_RECENT, .size = STORE_SMALL},
     {.name = "recent streams, big store", .streams = MIX_RECENT, .size = STORE_BIG},
+    {.name = "same streams, big store", .streams = MIX_SAME, .size = STORE_BIG},
 };
 
 static void open_logs(const bench *run) {
     for (size_t i = 0; i < LOGS; i++) {
         log_bench *log = &logs[i];
-        uint64_t size = workload_size(run, log->size);
-        workload work = {.streams = log->streams, .size = size, .count = size, .random = 100 + i};
+        workload work = {.streams = log->streams,
+                         .size = workload_spread(run, log->streams, log->size),
+                         .count = workload_size(run, log->size),
+                         .random = 100 + i};
         log->work = work;
         log->store = workload_open(workload_store(run, log->streams, log->size), TYCHO_SYNC_FULL);
     }
@@ -80,6 +84,8 @@ static void report(void) {
     }
     report_ratio("random streams, big / small", logs[1].name, logs[0].name);
     report_at_least("random streams, big / small", 0.8);
+    report_ratio("same streams, big / small", logs[4].name, logs[0].name);
+    report_at_least("same streams, big / small", 0.8);
     report_ratio("recent streams, big / small", logs[3].name, logs[2].name);
     report_at_least("recent streams, big / small", 0.8);
 }

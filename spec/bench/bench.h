@@ -102,7 +102,8 @@ enum { BATCH = 1000, DATA_SIZE = 156, HOT_TAGS = 20, TAGS = 1000, TYPES = 8 };
 
 typedef enum mix {
     MIX_RANDOM, /* any stream of the store */
-    MIX_RECENT  /* one of the 100 short and 10 long streams opened last */
+    MIX_RECENT, /* one of the 100 short and 10 long streams opened last */
+    MIX_SAME    /* any of as many streams as the small store has */
 } mix;
 
 typedef struct workload {
@@ -130,6 +131,7 @@ typedef enum which { STORE_SMALL, STORE_BIG } which;
 const char *workload_store(const bench *run, mix streams, which size);
 tycho_store *workload_open(const char *path, uint32_t sync);
 uint64_t workload_size(const bench *run, which size);
+uint64_t workload_spread(const bench *run, mix streams, which size); /* events that set the streams */
 
 /* ---- raw.c: one table, integer keys, always appended; records of the same size */
 

@@ -2,7 +2,8 @@
 **
 ** Half of the events of a store go to streams of about 20 events ("cart-N"), half to streams of
 ** about 1,000 ("account-N"). MIX_RANDOM takes any of them, which dirties as many pages as can be;
-** MIX_RECENT one of those opened last, as orders and sessions do. The data is a MessagePack map
+** MIX_RECENT one of those opened last, as orders and sessions do; MIX_SAME any of those of the small
+** store, whatever the size of this one. The data is a MessagePack map
 ** {customer, amount, currency, note} of DATA_SIZE bytes.
 */
 #include <stdio.h>
@@ -26,7 +27,7 @@ tycho_bytes workload_text(const char *text) {
 static uint64_t pick_stream(workload *work, uint64_t length, uint64_t window) {
     uint64_t opened = work->count / 2 / length + 1; /* streams of this kind so far */
     uint64_t all = work->size / 2 / length + 1;
-    if (work->streams == MIX_RANDOM) return bench_random(&work->random) % all;
+    if (work->streams != MIX_RECENT) return bench_random(&work->random) % all;
     if (opened > window) return opened - 1 - bench_random(&work->random) % window;
     return bench_random(&work->random) % opened;
 }
@@ -87,8 +88,8 @@ tycho_store *workload_open(const char *path, uint32_t sync) {
     return store;
 }
 
-static void fill(const char *path, mix streams, uint64_t size) {
-    workload work = {.streams = streams, .size = size, .random = 1};
+static void fill(const char *path, mix streams, uint64_t size, uint64_t spread) {
+    workload work = {.streams = streams, .size = spread, .random = 1};
     tycho_store *store = workload_open(path, TYCHO_SYNC_NONE);
     tycho_batch *batch = NULL;
     prepared *events = malloc(sizeof *events);
@@ -104,14 +105,19 @@ static void fill(const char *path, mix streams, uint64_t size) {
     free(events);
 }
 
+uint64_t workload_spread(const bench *run, mix streams, which size) {
+    return workload_size(run, streams == MIX_SAME ? STORE_SMALL : size);
+}
+
 uint64_t workload_size(const bench *run, which size) {
     return size == STORE_BIG ? run->big : run->small;
 }
 
 const char *workload_store(const bench *run, mix streams, which size) {
-    static char paths[2][2][600];
-    static const char *const names[2][2] = {{"random-small", "random-big"},
-                                            {"recent-small", "recent-big"}};
+    static char paths[3][2][600];
+    static const char *const names[3][2] = {{"random-small", "random-big"},
+                                            {"recent-small", "recent-big"},
+                                            {"same-small", "same-big"}};
     char *path = paths[streams][size];
     char what[80];
     if (path[0] != '\0') return path;
@@ -120,7 +126,7 @@ const char *workload_store(const bench *run, mix streams, which size) {
              (unsigned long long)workload_size(run, size));
     bench_progress(what);
     double start = bench_seconds();
-    fill(path, streams, workload_size(run, size));
+    fill(path, streams, workload_size(run, size), workload_spread(run, streams, size));
     snprintf(what, sizeof what, "fill, unsynced, %s", names[streams][size]);
     const char *before = report_section("0. LIMITS OF THE MACHINE AND OF LMDB ALONE");
     report_value(what, "events/s", (double)workload_size(run, size) / (bench_seconds() - start));
