@@ -82,7 +82,8 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 ENGINE_OBJ := $(call object,$(ENGINE_SRC))
 MSGPACK_OBJ := $(call object,$(MSGPACK_SRC))
 LUA_OBJ := $(call object,$(LUA_SRC))
-HOST_OBJ := $(call object,$(HOST_SRC)) $(call object,$(sort $(wildcard bindings/lua/codec*.c)))
+HOST_OBJ := $(call object,$(HOST_SRC)) $(call object,$(sort $(wildcard bindings/lua/codec*.c)) \
+  bindings/lua/nearest.c)
 RPC_OBJ := $(call object,$(RPC_SRC))
 RPC_MODULE_OBJ := $(call object,$(RPC_MODULE_SRC))
 SPEC_HELP_OBJ := $(call object,$(SPEC_HELP_SRC))
@@ -173,10 +174,10 @@ $(BUILD)/libtycho.so: $(TYCHO_SO)
 $(BUILD)/libtycho.a: $(ENGINE_OBJ)
 	$(archive)
 
-$(RPC_SO): $(RPC_OBJ) $(MSGPACK_OBJ) bindings/rpc/libtycho_rpc.map $(BUILD)/libtycho.so
+$(RPC_SO): $(RPC_OBJ) $(MSGPACK_OBJ) bindings/rpc/libtycho_rpc.map $(BUILD)/libtycho_scripts.so
 	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) \
 	  -Wl,--version-script=bindings/rpc/libtycho_rpc.map -Wl,-rpath,'$$ORIGIN' \
-	  $(RPC_OBJ) $(MSGPACK_OBJ) -L$(BUILD) -ltycho $(RPC_LIBS) $(LDLIBS)
+	  $(RPC_OBJ) $(MSGPACK_OBJ) -L$(BUILD) -ltycho_scripts -ltycho $(RPC_LIBS) $(LDLIBS)
 
 $(BUILD)/libtycho_rpc.so: $(RPC_SO)
 	@ln -sf $(<F) $@
@@ -247,7 +248,7 @@ spec-programs: $(SPEC_PROGRAMS)
 thread-programs: $(filter %_threads_test,$(SPEC_PROGRAMS))
 fuzz-programs: $(FUZZ_PROGRAMS)
 
-STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho.a
+STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 
 # The script host for its own tests, which look inside.
 HOST := $(BUILD)/libtycho_host.a
@@ -273,18 +274,23 @@ $(BUILD)/spec/script_%: $(BUILD)/obj/spec/fault/script_%.o $(SPEC_HELP_OBJ) $(HO
 $(BUILD)/fuzz/sandbox%: $(BUILD)/obj/spec/fuzz/sandbox%.o $(HOST)
 	$(link) -fsanitize=fuzzer $< $(HOST) $(HOST_LIBS) $(LDLIBS)
 
+# What it has of the names of Lua's is exported, as that of a host with another Lua is.
+$(BUILD)/spec/inside_lua_test: $(BUILD)/obj/spec/c/inside_lua_test.o $(STATIC) \
+  $(BUILD)/libtycho_scripts.so
+	$(link) -rdynamic $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
+
 $(BUILD)/spec/%: $(BUILD)/obj/spec/c/%.o $(SPEC_HELP_OBJ) $(STATIC)
-	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 
 $(BUILD)/spec/%: $(BUILD)/obj/spec/fault/%.o $(SPEC_HELP_OBJ) $(STATIC)
-	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 
-$(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho.a
+$(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 	$(link) $^ $(ENGINE_LIBS) $(RPC_LIBS) \
 	  $$($(PKG_CONFIG) --silence-errors --libs sqlite3) -lm $(LDLIBS)
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/spec/fuzz/%.o $(STATIC)
-	$(link) -fsanitize=fuzzer $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(LDLIBS)
+	$(link) -fsanitize=fuzzer $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) -lm $(LDLIBS)
 
 .SECONDARY:
 

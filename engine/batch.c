@@ -113,7 +113,8 @@ static int write_step(tycho_batch *batch, const tycho__step *step, const element
 
 static int add_condition(tycho_batch *batch, const tycho__step *step, const elements *list) {
     if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
-    if (batch->condition_count == TYCHO_BATCH_STEPS_MAX) {
+    bool is_ours = step->kind == TYCHO__RULES_ARE; /* beyond what the caller may have */
+    if (batch->condition_count >= TYCHO_BATCH_STEPS_MAX && !is_ours) {
         return tycho__fail(TYCHO_TOO_LARGE, "a batch has at most %d conditions",
                            TYCHO_BATCH_STEPS_MAX);
     }
@@ -379,11 +380,9 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         if (status != TYCHO_OK) return status;
         if (!is_condition && step.kind == TYCHO__SET_ROUTE) batch->route_count++;
         if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
-        if (is_condition || step.kind != TYCHO__LINK_NEW) {
-            plain++;
-        } else {
-            batch->link_count += step.count;
-        }
+        bool is_link = !is_condition && step.kind == TYCHO__LINK_NEW;
+        if (is_link) batch->link_count += step.count;
+        if (!is_link && !(is_condition && step.kind == TYCHO__RULES_ARE)) plain++;
         if (plain > TYCHO_BATCH_STEPS_MAX) return too_many_steps();
         if (batch->link_count > TYCHO_BATCH_LINKS_MAX) {
             return tycho__fail(TYCHO_TOO_LARGE, "the batch has over %d links of hooks",
@@ -407,7 +406,7 @@ static int decode_batch(tycho_batch *batch, tycho__reader *reader) {
     if ((flags & ~(uint32_t)IDEMPOTENT) != 0) {
         return tycho__fail(TYCHO_NEWER_FORMAT, "the batch has unknown flags: 0x%x", flags);
     }
-    if (batch->condition_count > TYCHO_BATCH_STEPS_MAX ||
+    if (batch->condition_count > TYCHO_BATCH_STEPS_MAX + 1 || /* the rules of a host, too */
         batch->operation_count > TYCHO_BATCH_LINKS_MAX) {
         return too_many_steps();
     }

@@ -39,9 +39,10 @@ struct request {
     tycho_batch *batch;
     tycho_store *store;
     bool is_own; /* of the engine: flushed, and no rule is asked */
+    int refusal; /* of hooks, with `sentence`: the answer unless it is a replay */
     enum request_state state;
     int status;
-    char sentence[256]; /* of the failure: sentences belong to threads */
+    char sentence[512]; /* of the failure: sentences belong to threads */
     pthread_cond_t wake;
     struct request *next;
 };
@@ -79,12 +80,16 @@ void tycho__writer_counts(struct tycho__writer *writer, uint64_t *commits, uint6
 
 /* ---------------------------------------------------------------- the group */
 
-static void set_verdict(struct request *request, int status) {
-    request->status = status;
-    if (status == TYCHO_OK) return;
+/* Keeps the sentence of what has just failed. */
+static void set_sentence(struct request *request) {
     size_t size = strnlen(tycho_error(), sizeof request->sentence - 1);
     memcpy(request->sentence, tycho_error(), size);
     request->sentence[size] = '\0';
+}
+
+static void set_verdict(struct request *request, int status) {
+    request->status = status;
+    if (status != TYCHO_OK) set_sentence(request);
 }
 
 /* A refused batch leaves no results. */
@@ -134,7 +139,7 @@ static int check_space(struct tycho__writer *writer, tycho__env *env, struct req
         writer->space -= GROUP_SIZE;
         return TYCHO_OK;
     }
-    if (statvfs(env->path, &disk) != 0) {
+    if (fstatvfs(env->gate.directory_fd, &disk) != 0) {
         return tycho__fail(TYCHO_IO, "the disk of the store: %s", strerror(errno));
     }
     writer->space = (uint64_t)disk.f_bavail * disk.f_frsize;
@@ -160,6 +165,19 @@ static int check_rules(const tycho__txn *txn, const struct request *request) {
                        "link the script host, or only read");
 }
 
+/* Hooks judge by the rules of today what may have been committed under those of yesterday. */
+static int check_refusal(tycho__txn *txn, const struct request *request) {
+    tycho_batch *batch = request->batch;
+    if (request->refusal == TYCHO_OK) return TYCHO_OK;
+    int status = tycho__batch_begin_receipt(batch);
+    if (status == TYCHO_OK) status = tycho__replay(txn, batch);
+    if (status == TYCHO_NOT_FOUND) {
+        tycho_set_error(request->sentence);
+        status = request->refusal;
+    }
+    return status;
+}
+
 /* The locks that a batch demands are looked at here and not in apply, whose result depends on state
 ** and bytes alone. A replay is answered without. */
 static int check_locks(tycho__txn *txn, tycho_batch *batch) {
@@ -179,6 +197,7 @@ static int apply_group(tycho__txn *txn, struct request *group, uint64_t *applied
         bool was_changed = txn->is_changed;
         txn->is_changed = false;
         int status = check_rules(txn, request);
+        if (status == TYCHO_OK) status = check_refusal(txn, request);
         if (status == TYCHO_OK) status = check_locks(txn, request->batch);
         if (status == TYCHO_OK) status = tycho__apply(txn, request->batch);
         tycho__recent_let_go(txn);
@@ -307,9 +326,12 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     pthread_mutex_unlock(&writer->mutex);
 }
 
-static int submit(tycho_store *store, tycho_batch *batch, bool is_own) {
+/* `refusal` is that of hooks, which has just failed, or TYCHO_OK. */
+static int submit(tycho_store *store, tycho_batch *batch, bool is_own, int refusal) {
     struct tycho__writer *writer = store->env->writer;
-    struct request request = {.batch = batch, .store = store, .is_own = is_own, .state = QUEUED};
+    struct request request = {
+        .batch = batch, .store = store, .is_own = is_own, .refusal = refusal, .state = QUEUED};
+    if (refusal != TYCHO_OK) set_sentence(&request);
     if (pthread_cond_init(&request.wake, NULL) != 0) {
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a commit");
     }
@@ -402,7 +424,7 @@ static int check_commit(tycho_store *store, const tycho_batch *batch) {
 
 int tycho__commit_own(tycho_store *store, tycho_batch *batch) {
     int status = check_commit(store, batch);
-    return status == TYCHO_OK ? submit(store, batch, true) : status;
+    return status == TYCHO_OK ? submit(store, batch, true, TYCHO_OK) : status;
 }
 
 /* Expands the batch under the rules that were seen last, on the condition that they still hold.
@@ -418,12 +440,13 @@ static int submit_expanded(tycho_store *store, tycho_batch *batch, bool *is_stal
     if (status != TYCHO_OK) {
         uint64_t present = rules;
         *is_stale = tycho_rules_version(store, &present) == TYCHO_OK && present != rules;
-        return status;
+        bool may_be_replay = batch->is_idempotent && !*is_stale;
+        return may_be_replay ? submit(store, batch, false, status) : status;
     }
     uint32_t own = batch->condition_count;
     status = tycho__batch_expect_rules(batch, rules);
     if (status != TYCHO_OK) return status;
-    status = submit(store, batch, false);
+    status = submit(store, batch, false, TYCHO_OK);
     *is_stale = status == TYCHO_CONDITION_FAILED && batch->receipt.condition == (int32_t)own;
     if (*is_stale) atomic_store(&store->env->rules, (uint64_t)batch->receipt.actual);
     return status;
@@ -438,7 +461,7 @@ int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **r
     batch->receipt.operation = -1;
     batch->receipt.condition = -1;
     if (receipt != NULL) *receipt = &batch->receipt;
-    if (store->hooks.expand == NULL) return submit(store, batch, false);
+    if (store->hooks.expand == NULL) return submit(store, batch, false, TYCHO_OK);
     bool is_stale;
     do {
         status = submit_expanded(store, batch, &is_stale);

@@ -240,12 +240,25 @@ static int compare_event(tycho__txn *txn, const tycho__event_view *stored,
     return status;
 }
 
-/* TYCHO_OK when the stored event was appended to the stream of this name, or is in it since the
-** stream that it was appended to was renamed. TYCHO_NOT_FOUND. */
+/* TYCHO_OK when the name of the stream that the event was appended to leads to this one now. */
+static int leads_to(tycho__txn *txn, const tycho__event_view *stored, const tycho__name *name) {
+    tycho__list home;
+    tycho__name end;
+    if (stored->stream == 0) return TYCHO_NOT_FOUND;
+    int status = tycho__list_read(txn, TYCHO__STREAM, stored->stream, &home);
+    if (status == TYCHO_OK) status = tycho__resolve(txn, home.name, false, &end);
+    if (status != TYCHO_OK) return status;
+    bool is_there = tycho__equal(tycho__name_bytes(&end), tycho__name_bytes(name));
+    return is_there ? TYCHO_OK : TYCHO_NOT_FOUND;
+}
+
+/* TYCHO_OK when the stored event was appended to the stream of this name, or to one that was
+** renamed, merged or split since: its name leads here, or its events are here. TYCHO_NOT_FOUND. */
 static int is_in(tycho__txn *txn, const tycho__event_view *stored, const tycho__name *name) {
     tycho__list stream;
     tycho__entry entry;
     int status = is_named(txn, TYCHO__STREAM, stored->stream, tycho__name_bytes(name));
+    if (status == TYCHO_NOT_FOUND) status = leads_to(txn, stored, name);
     if (status != TYCHO_NOT_FOUND) return status;
     status = tycho__list_open(txn, TYCHO__STREAM, tycho__name_bytes(name), &stream);
     return status == TYCHO_OK ? tycho__entry_find(txn, &stream, stored, &entry) : status;

@@ -201,6 +201,15 @@ void tycho__gate_unlock_table(tycho__gate *gate) {
     unlock(gate, TABLE);
 }
 
+int tycho__gate_check_file(const tycho__gate *gate) {
+    struct stat file;
+    if (fstat(gate->locks_fd, &file) != 0) return tycho__gate_fail("locks");
+    if (file.st_nlink > 0) return TYCHO_OK;
+    return tycho__fail(TYCHO_IO, "the file \"locks\" of the store was removed, so that others are "
+                                 "not kept out: close all handles of the store in this process "
+                                 "and open it again");
+}
+
 int tycho__gate_try(const tycho__gate *gate, uint64_t byte) {
     assert(byte >= TYCHO__NAMED_BYTE);
     if (set_lock(gate, byte, F_WRLCK)) return TYCHO_OK;

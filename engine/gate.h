@@ -49,6 +49,8 @@ bool tycho__gate_try_enter(tycho__gate *gate);
 int tycho__gate_lock_table(tycho__gate *gate);
 void tycho__gate_unlock_table(tycho__gate *gate);
 
+/* That the file of the locks is still there, so that others are excluded by it. IO. */
+int tycho__gate_check_file(const tycho__gate *gate);
 /* The bytes of named locks. `try` answers TYCHO_BUSY without a sentence when another process has
 ** the byte, and TYCHO_OK, too, when this one has it. `is_taken` tells of other processes. */
 #define TYCHO__NAMED_BYTE ((uint64_t)16)

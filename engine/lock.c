@@ -205,7 +205,8 @@ static int try_once(tycho_lock *lock) {
     if (*place_of(env->locks, lock->hash) == NULL) {
         status = tycho__gate_try(&env->gate, byte);
         if (status == TYCHO_OK) {
-            status = grant(env, lock);
+            status = tycho__gate_check_file(&env->gate);
+            if (status == TYCHO_OK) status = grant(env, lock);
             if (status != TYCHO_OK) tycho__gate_give_back(&env->gate, byte);
         }
     }
@@ -431,7 +432,7 @@ static int find_token(tycho__env *env, tycho_bytes name, uint64_t *token) {
     uint64_t hash = hash_of(name), found = 0;
     const tycho_lock *own = *place_of(env->locks, hash);
     *token = own != NULL ? own->token : 0;
-    if (own != NULL) return TYCHO_OK;
+    if (own != NULL) return tycho__gate_check_file(&env->gate);
     int status = look_at_table(env, &table);
     if (status != TYCHO_OK || table == NULL) return status;
     uint32_t slot = tycho__lock_table_find(table, hash, &found);

@@ -1,9 +1,9 @@
 /* translate.c - what hooks do to a read: events under the names and in the versions of the rules.
 **
 ** A cursor asks for what the hooks hold when it first meets rules, and again when a block was read
-** under others; in a store without scripts, and where the rules change nothing that is read, that is
-** one comparison an event. Types of a query are widened by their former names when it is compiled,
-** so that the filter knows numbers alone, as ever.
+** under others; in a store without scripts, and where the rules change nothing that is read, that
+** is one comparison an event. Types of a query are widened by their former names when it is
+** compiled, so that the filter knows numbers alone, as ever.
 */
 #include <stdlib.h>
 

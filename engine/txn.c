@@ -13,7 +13,7 @@
 
 static bool is_disk_full(const tycho__env *env) {
     struct statvfs disk;
-    if (env->path == NULL || statvfs(env->path, &disk) != 0) return false;
+    if (fstatvfs(env->gate.directory_fd, &disk) != 0) return false;
     return (uint64_t)disk.f_bavail * disk.f_frsize < LOW_SPACE;
 }
 

@@ -644,9 +644,10 @@ typedef struct tycho_lock_info {
 
 /* Takes the lock, waiting up to timeout_ms (0: not at all, -1: for ever). Errors: MISUSE, TIMEOUT
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
-** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO, NO_MEMORY, and
-** those of a commit, which the first lock of a store needs and one in a million later. `*lock` is
-** NULL on error. Cost: 2 to 4 us with the release. */
+** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO (also when the file
+** `locks` of the store was removed since it was opened), NO_MEMORY, and those of a commit, which
+** the first lock of a store needs and one in a million later. `*lock` is NULL on error. Cost: 2 to
+** 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
 
@@ -723,10 +724,11 @@ TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
 
 /* What takes part in every batch of a handle: deployed scripts. tycho_commit() calls `expand` in
 ** the caller's thread, before any lock is taken; it may read the store and add to the batch. A
-** status other than TYCHO_OK refuses the batch with it; the hook sets the sentence with
-** tycho_set_error(). What it added is taken out again after the commit. The batch is committed on
-** the condition that the rules still have the version `rules`; when they have not, or had not when
-** it was refused, it is expanded again. Set hooks right after opening, before the handle is shared.
+** status other than TYCHO_OK (REJECTED, mostly) refuses the batch with it; the hook sets the
+** sentence with tycho_set_error(). What it added is taken out again after the commit. The batch is
+** committed on the condition that the rules still have the version `rules`; when they have not, or
+** had not when it was refused, it is expanded again. Set hooks right after opening, before the
+** handle is shared.
 **
 ** The others take part in reads while the store has scripts, unless those have TYCHO_READ_STORED,
 ** and are set together or not at all. Queries in conditions of a batch are not looked at.

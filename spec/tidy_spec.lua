@@ -346,6 +346,22 @@ describe("tycho.h", function()
     complain(found)
   end)
 
+  it("is not alone: the script host exports what its header declares, and no Lua", function()
+    local header_text, found = bare(read_file("bindings/lua/host/tycho_scripts.h")), {}
+    local symbols = exported("build/libtycho_scripts.so")
+    assert.is_true(#symbols > 15)
+    for _, name in ipairs(symbols) do
+      if not header_text:find("%f[%w_]" .. name .. "%(") then
+        found[#found + 1] = name .. " is exported, but not declared"
+      end
+    end
+    local pipe <close> = assert(io.popen("nm -D build/libtycho_scripts.so"))
+    for name in pipe:read("a"):gmatch("%f[%w_]luaL?_[%w_]+") do
+      found[#found + 1] = name .. " goes in or out of the library"
+    end
+    complain(found)
+  end)
+
   it("names each status in a contract", function()
     local map = header:match("#define TYCHO_STATUS_MAP.-\n\n")
     local contracts = header:gsub("#define TYCHO_STATUS_MAP.-\n\n", "")

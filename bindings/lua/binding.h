@@ -54,9 +54,6 @@ int tycho__lua_refuse_lock(lua_State *L, int status, const tycho_lock_info *owne
 /* Raises what the codec reported: `status`, with the sentence on top of the stack. */
 int tycho__lua_refuse_value(lua_State *L, int status);
 
-/* The name of `count` that is nearest to `word`, or NULL when none is near. Ties: the first. */
-const char *tycho__lua_nearest(const char *word, const char *const *names, size_t count);
-
 /* Functions for Lua: misuse(message), own(), nearest(word, names). */
 int tycho__lua_error_misuse(lua_State *L);
 int tycho__lua_error_refusal(lua_State *L);
@@ -148,7 +145,9 @@ int tycho__lua_batch_create(lua_State *L);
 /* Pushes {token, since, pid, thread, host}. */
 void tycho__lua_lock_info_push(lua_State *L, const tycho_lock_info *info);
 
-/* time.c, hash.c */
+/* directory.c, time.c, hash.c */
+int tycho__lua_directory(lua_State *L);
+void tycho__lua_directory_register(lua_State *L);
 int tycho__lua_hash(lua_State *L);
 int tycho__lua_content_id(lua_State *L);
 int tycho__lua_time_parse(lua_State *L);

@@ -7,12 +7,12 @@
 ** A refusal of the engine is a table {code, message, facts...} with the metatable tycho.Error.
 */
 #include "binding.h"
+#include "nearest.h"
 
 #include <stdarg.h>
 #include <string.h>
 
 #define LIBRARY "tycho.library"
-enum { WORD_MAX = 32 };
 
 static bool is_library(lua_State *L, lua_Debug *frame) {
     if (frame->what[0] == 'C') return true;
@@ -108,8 +108,7 @@ static void set_failure(lua_State *L, const tycho_scripts_failure *failure) {
 }
 
 void tycho__lua_error_push(lua_State *L, int status) {
-    const tycho_scripts_failure *failure =
-        status == TYCHO_REJECTED ? tycho_scripts_error() : NULL;
+    const tycho_scripts_failure *failure = status == TYCHO_REJECTED ? tycho_scripts_error() : NULL;
 
     push_error(L, status, tycho_error());
     if (failure != NULL) set_failure(L, failure);
@@ -159,43 +158,6 @@ void tycho__lua_error_register(lua_State *L) {
     lua_pop(L, 1);
 }
 
-/* Levenshtein's distance of two words of at most WORD_MAX bytes; 1 when a word of three or more
-** letters begins the other. */
-static size_t distance(const char *a, const char *b) {
-    size_t row[WORD_MAX + 1];
-    const size_t height = strlen(a), width = strlen(b), least = height < width ? height : width;
-
-    if (least >= 3 && memcmp(a, b, least) == 0) return height == width ? 0 : 1;
-    for (size_t j = 0; j <= width; j++) row[j] = j;
-    for (size_t i = 0; i < height; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < width; j++) {
-            const size_t replace = diagonal + (a[i] != b[j]);
-            const size_t shift = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-            diagonal = row[j + 1];
-            row[j + 1] = replace < shift ? replace : shift;
-        }
-    }
-    return row[width];
-}
-
-const char *tycho__lua_nearest(const char *word, const char *const *names, size_t count) {
-    const char *best = NULL;
-    size_t best_distance = 3;
-
-    if (strlen(word) > WORD_MAX) return NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(names[i]) > WORD_MAX) continue;
-        const size_t found = distance(word, names[i]);
-        if (found < best_distance && found < strlen(names[i])) {
-            best = names[i];
-            best_distance = found;
-        }
-    }
-    return best;
-}
-
 /* nearest(word, names): the nearest name or nil. */
 int tycho__lua_error_nearest(lua_State *L) {
     const char *names[64];
@@ -209,7 +171,7 @@ int tycho__lua_error_nearest(lua_State *L) {
         count++;
     }
 
-    const char *found = tycho__lua_nearest(word, names, count);
+    const char *found = tycho__nearest(word, names, count);
 
     lua_pushstring(L, found);
     return 1;

@@ -4,7 +4,7 @@
 **     null array is_array binary json msgpack                                   (codec.h)
 **     open batch script                                                         boxes
 **     misuse refusal own nearest                                                errors
-**     sleep                                                                     for pauses
+**     sleep directory                                                           for scripts/tycho/
 */
 #include "binding.h"
 
@@ -45,6 +45,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
         {"open", tycho__lua_store_open},
         {"batch", tycho__lua_batch_create},
         {"script", tycho__lua_script_compile},
+        {"directory", tycho__lua_directory},
         {"misuse", tycho__lua_error_misuse},
         {"refusal", tycho__lua_error_refusal},
         {"own", tycho__lua_error_own},
@@ -60,6 +61,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_snapshot_register(L);
     tycho__lua_verification_register(L);
     tycho__lua_lock_register(L);
+    tycho__lua_directory_register(L);
     tycho__lua_script_register(L);
     tycho__lua_deployment_register(L);
     tycho__lua_batch_register(L);

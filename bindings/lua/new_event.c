@@ -8,6 +8,7 @@
 **     bytes   |metadata|data|metadata|data|...         names  |tag|tag|tag|...
 */
 #include "binding.h"
+#include "nearest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +142,7 @@ static int push_field(lua_State *L, const char *name) {
 /* Refuses the key on top of the stack. */
 static void refuse_field(lua_State *L, layout *to) {
     const char *key = luaL_tolstring(L, -1, NULL);
-    const char *near = tycho__lua_nearest(key, field_names + 1, FIELD_NAMES - 1);
+    const char *near = tycho__nearest(key, field_names + 1, FIELD_NAMES - 1);
     if (near != NULL)
         tycho__lua_misuse(L, "%s is no field of an event (did you mean '%s'?)", where(to, key),
                           near);

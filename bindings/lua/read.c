@@ -2,9 +2,9 @@
 **
 ** The state is a plain table that scripts/tycho/specification.lua has checked; its strings are
 ** used where they are. Fields, all optional:
-**     stream, raw, stored, backward, limit, from_id, to_id, from_position, to_position, from_revision,
-**     to_revision, from_time, until_time, order ("as_at", "as_of"), ids, resume, snapshot,
-**     query {{types = {...}, tags = {...}}, ...}
+**     stream, raw, stored, backward, limit, from_id, to_id, from_position, to_position,
+**     from_revision, to_revision, from_time, until_time, order ("as_at", "as_of"), ids,
+**     resume, snapshot, query {{types = {...}, tags = {...}}, ...}
 */
 #include "binding.h"
 

@@ -12,6 +12,7 @@
 
 #include "../msgpack/json.h"
 #include "session.h"
+#include "tycho_scripts.h"
 
 enum {
     CHUNK_SIZE = 64 << 10, /* of the arena */
@@ -156,6 +157,28 @@ static void put_name_fact(struct tycho_buffer *out, const char *name, tycho_byte
     tycho__rpc_put_bytes(out, value);
 }
 
+static void put_text(struct tycho_buffer *out, const char *name, const char *text) {
+    if (text[0] == '\0') return;
+    tycho__rpc_put_key(out, name);
+    tycho__rpc_put_sentence(out, text);
+}
+
+/* What a script refused, and where: the failure of this thread. */
+static void put_script_facts(struct tycho_buffer *out) {
+    const tycho_scripts_failure *failure = tycho_scripts_error();
+    if (failure == NULL) return;
+    put_text(out, "script", failure->script);
+    put_fact(out, "version", failure->version > 0 ? failure->version : -1);
+    put_fact(out, "line", failure->line > 0 ? failure->line : -1);
+    put_text(out, "path", failure->path);
+    put_text(out, "reason", failure->message);
+    put_text(out, "traceback", failure->traceback);
+    put_text(out, "event_id", failure->event_id);
+    put_text(out, "event_type", failure->event_type);
+    put_text(out, "key", failure->key);
+    put_fact(out, "position", failure->position > 0 ? (int64_t)failure->position : -1);
+}
+
 static void put_failure(struct rpc_call *call) {
     struct tycho_buffer *out = call->out;
     const struct rpc_failure *failure = &call->failure;
@@ -174,6 +197,7 @@ static void put_failure(struct rpc_call *call) {
     }
     put_name_fact(out, "event_id", failure->event_id);
     put_name_fact(out, "stream", failure->stream);
+    if (failure->status == TYCHO_REJECTED) put_script_facts(out);
     put_fact(out, "operation", failure->operation);
     put_fact(out, "condition", failure->condition);
     put_fact(out, "offset", failure->offset);

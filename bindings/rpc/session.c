@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "session.h"
+#include "tycho_scripts.h"
 
 /* ---------------------------------------------------------------- the dispatcher */
 
@@ -72,7 +73,9 @@ int tycho__rpc_open(tycho_rpc *rpc, const char *path, const tycho_options *optio
     }
     store->options = options == NULL ? defaults : *options;
     status = tycho_store_open(path, &store->options, &store->store);
+    if (status == TYCHO_OK) status = tycho_scripts_attach(store->store);
     if (status != TYCHO_OK) {
+        tycho_store_close(store->store);
         free(store);
         return status;
     }

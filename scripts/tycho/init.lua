@@ -1,5 +1,6 @@
 --- Tycho, an embeddable event store. What is here, and what it promises: meta.lua.
 local core = require "tycho.core"
+local script = require "tycho.script"
 local store = require "tycho.store"
 
 core.own()
@@ -8,6 +9,7 @@ return {
   version = core.version,
   open = store.open,
   temporary = store.temporary,
+  script = script.compile,
   uuid = core.uuid,
   hash = core.hash,
   content_id = core.content_id,

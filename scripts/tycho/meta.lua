@@ -1,6 +1,6 @@
 ---@meta tycho
 --- The Lua API of Tycho, as types (LuaCATS). `spec/lua/meta_spec.lua` compares it with what is
---- exported, so this file is the reference.
+--- exported: this is the reference, with meta_scripts.lua.
 ---
 --- Rules that hold everywhere:
 ---  * Whatever fails raises. Misuse (a wrong argument) raises a string with the caller's line; a
@@ -119,7 +119,7 @@ tycho.msgpack = {}
 ---@field operation? integer     1-based index in the batch
 ---@field condition? integer
 ---@field owner? tycho.LockInfo   of a lock (without name and waiters), when it is known
----@field what? string           of rename, merge and split: the message without advice
+---@field what? string           of rename, merge, split and deploy: the message without advice
 ---@field advice? string
 
 ---@class tycho.NewEvent
@@ -562,6 +562,7 @@ function Store:close() end
 ---@class tycho.Specification
 ---@field stream fun(self, name: string): tycho.Specification
 ---@field raw fun(self): tycho.Specification
+---@field stored fun(self): tycho.Specification   not as deployed event types read it
 ---@field forward fun(self): tycho.Specification
 ---@field backward fun(self): tycho.Specification
 ---@field limit fun(self, count: integer): tycho.Specification
@@ -580,8 +581,7 @@ function Store:close() end
 ---@field older_than_or_equal fun(self, time: integer): tycho.Specification
 ---@field newer_than fun(self, time: integer): tycho.Specification
 ---@field newer_than_or_equal fun(self, time: integer): tycho.Specification
---- between: first <= time < before
----@field between fun(self, first: integer, before: integer): tycho.Specification
+---@field between fun(self, first: integer, before: integer): tycho.Specification  [first, before)
 ---@field as_at fun(self): tycho.Specification   by time
 ---@field as_of fun(self): tycho.Specification   by valid_time
 ---@field resume fun(self, key: string): tycho.Specification   go on behind a page's `next`

@@ -35,6 +35,7 @@ end
 
 function Specification:stream(name) return derive(self, { stream = check.name(name, "stream") }) end
 function Specification:raw() return derive(self, { raw = true }) end
+function Specification:stored() return derive(self, { stored = true }) end
 function Specification:forward() return derive(self, { backward = NONE }) end
 function Specification:backward() return derive(self, { backward = true }) end
 function Specification:limit(count)

@@ -7,8 +7,10 @@ local Batch = require "tycho.batch"
 local check = require "tycho.check"
 local context = require "tycho.context"
 local core = require "tycho.core"
+local deploy = require "tycho.deploy"
 local follower = require "tycho.follower"
 local lock = require "tycho.lock"
+local script = require "tycho.script"
 local snapshot = require "tycho.snapshot"
 local specification = require "tycho.specification"
 local stream_switch = require "tycho.stream_switch"
@@ -302,6 +304,28 @@ function Store:with_lock(name, fn, options)
 end
 
 function Store:locks() return box_of(self):locks() end
+
+-- ---------------------------------------------------------------- scripts
+
+function Store:deploy(options)
+  if not box_of(self):is_open() then core.misuse("store is closed") end
+  return deploy.run(self, self.box, options)
+end
+
+function Store:scripts() return deploy.list(check.self(self, Store)) end
+function Store:script(kind, name) return script.open(box_of(self), kind, name) end
+
+function Store:script_history(kind, name)
+  check.self(self, Store)
+  if kind ~= nil then check.name(kind, "kind") end
+  if name ~= nil then check.name(name, "name") end
+  return deploy.history(self, kind, name)
+end
+
+function Store:check_history(event_type, options)
+  local box = box_of(self)
+  return script.check_history(event_type, box, deploy.history(self, "event_type"), options)
+end
 
 -- ---------------------------------------------------------------- subscribers
 

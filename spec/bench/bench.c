@@ -25,7 +25,7 @@ static const struct family {
     {"limits", limits_bench}, {"append", append_bench},   {"commit", commit_bench},
     {"read", read_bench},     {"program", program_bench}, {"index", index_bench},
     {"link", link_bench},     {"follow", follow_bench},   {"lock", lock_bench},
-    {"rename", rename_bench}, {"sqlite", sqlite_bench},
+    {"rename", rename_bench}, {"sqlite", sqlite_bench}, {"scripts", scripts_bench},
 };
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
 

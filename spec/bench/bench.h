@@ -6,7 +6,7 @@
 **   workload.c  the events that are written, and stores filled with them
 **   raw.c       LMDB alone: the limit that everything is compared to
 **   limits.c append.c commit.c read.c program.c index.c link.c follow.c lock.c rename.c sqlite.c
-**               the families
+**   scripts.c   the families
 **
 ** A figure is a list of samples, one a round. What is compared is measured in turns (A, B, A, B
 ** ...), so that a busy machine slows both; a ratio is taken round by round, and its median is what
@@ -131,7 +131,8 @@ typedef enum which { STORE_SMALL, STORE_BIG } which;
 const char *workload_store(const bench *run, mix streams, which size);
 tycho_store *workload_open(const char *path, uint32_t sync);
 uint64_t workload_size(const bench *run, which size);
-uint64_t workload_spread(const bench *run, mix streams, which size); /* events that set the streams */
+/* The size of the store whose streams are written to. */
+uint64_t workload_spread(const bench *run, mix streams, which size);
 
 /* ---- raw.c: one table, integer keys, always appended; records of the same size */
 
@@ -164,5 +165,6 @@ void lock_bench(const bench *run);
 void sqlite_bench(const bench *run);
 void rename_bench(const bench *run);
 void link_bench(const bench *run);
+void scripts_bench(const bench *run);
 
 #endif

@@ -2,10 +2,10 @@
 --- directory and the number of rounds.
 ---
 --- The publishers write durable events to the source's own name as fast as they can, for a while
---- alone and then during the rename. How long the last batch holds the write path is measured
---- twice: by the time of its commit, waiting for its turn included, and by the publishers: the
---- longest time around it in which none of them got an answer. A line "name <tab> unit <tab> value"
---- a sample.
+--- alone, then during the rename, then alone again. How long the last batch holds the write path is
+--- measured twice: by the time of its commit, waiting for its turn included, and by the publishers:
+--- the longest time around it in which none of them got an answer. A line "name <tab> unit <tab>
+--- value" a sample.
 local process = require "support.process"
 local tycho = require "tycho"
 
@@ -53,14 +53,16 @@ local function samples_of(path)
   return list
 end
 
---- The times of the events that were begun within, sorted.
-local function times_within(samples, first, last)
-  local times = {}
+--- The times of the events that were begun during the rename, and of the others, both sorted.
+local function divide(samples, moments)
+  local during, alone = {}, {}
   for _, sample in ipairs(samples) do
-    if sample.begun >= first and sample.begun < last then times[#times + 1] = sample.took end
+    local is_during = sample.begun >= moments.begun and sample.begun < moments.ended
+    table.insert(is_during and during or alone, sample.took)
   end
-  table.sort(times)
-  return times
+  table.sort(during)
+  table.sort(alone)
+  return during, alone
 end
 
 --- The longest time without an answer to anybody that overlaps the one given.
@@ -87,12 +89,13 @@ local function run(path)
     assert(publishers[index]:read() == "publishing")
   end
   local store <close> = tycho.open(path, { mode = "existing" })
-  local moments = { alone = tycho.now() }
+  local moments = {}
   store:wait(math.maxinteger, ALONE)
   moments.begun, commits = tycho.now(), {}
   store:rename { source = "source", target = "target" }
   moments.ended = tycho.now()
   local renaming = commits
+  store:wait(math.maxinteger, ALONE)
   store:set_checkpoint("stop", 1)
   for index, publisher in ipairs(publishers) do
     assert(publisher:wait() == 0)
@@ -131,8 +134,7 @@ local function measure(size, title)
   say(("last batch of %s, longest gap"):format(title), "ms",
     longest_gap(samples, last.begun, last.begun + last.took) / 1000)
   if size == SIZES[#SIZES][1] then
-    local alone = times_within(samples, moments.alone, moments.begun)
-    local during = times_within(samples, moments.begun, moments.ended)
+    local during, alone = divide(samples, moments)
     local linking = 0
     for _, each in ipairs(renaming) do linking = linking + each.took end
     say("publishing alone, p50", "us", quantile(alone, 0.5))
@@ -140,7 +142,7 @@ local function measure(size, title)
     say("publishing during a rename, p50", "us", quantile(during, 0.5))
     say("publishing during a rename, p99", "us", quantile(during, 0.99))
     say("publishing during a rename, longest", "us", during[#during])
-    say("publishing alone", "events/s", #alone * 1e6 / (moments.begun - moments.alone))
+    say("publishing alone", "events/s", #alone / (2 * ALONE))
     say("publishing during a rename", "events/s", #during * 1e6 / (moments.ended - moments.begun))
     say("rename of 1 M under load", "links/s", size * 1e6 / (moments.ended - moments.begun))
     say("rename of 1 M, in its commits", "links/s", size * 1e6 / linking)

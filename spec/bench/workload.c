@@ -2,9 +2,9 @@
 **
 ** Half of the events of a store go to streams of about 20 events ("cart-N"), half to streams of
 ** about 1,000 ("account-N"). MIX_RANDOM takes any of them, which dirties as many pages as can be;
-** MIX_RECENT one of those opened last, as orders and sessions do; MIX_SAME any of those of the small
-** store, whatever the size of this one. The data is a MessagePack map
-** {customer, amount, currency, note} of DATA_SIZE bytes.
+** MIX_RECENT one of those opened last, as orders and sessions do; MIX_SAME any of those of the
+** small store, whatever the size of this one. The data is a MessagePack map {customer, amount,
+** currency, note} of DATA_SIZE bytes.
 */
 #include <stdio.h>
 #include <stdlib.h>

@@ -313,6 +313,24 @@ static void a_table_that_is_no_file_is_refused(void **state) {
     token_of(f, "a");
 }
 
+static void locks_whose_file_was_removed_are_refused(void **state) {
+    fixture *f = *state;
+    char path[DIRECTORY_SIZE + 32];
+    tycho_lock *lock = take(f, "a"), *other;
+    snprintf(path, sizeof path, "%s/locks", f->path);
+    assert_int_equal(unlink(path), 0);
+    ASSERT_STATUS(tycho_lock_take(f->store, text("b"), 0, &other, NULL), TYCHO_IO);
+    assert_non_null(strstr(tycho_error(), "close all handles"));
+    assert_null(other);
+    tycho_batch_clear(f->batch);
+    ASSERT_STATUS(tycho_batch_expect_lock(f->batch, text("a"), tycho_lock_token(lock)), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_IO);
+    tycho_lock_release(lock);
+    tycho_store_close(f->store);
+    ASSERT_STATUS(tycho_store_open(f->path, NULL, &f->store), TYCHO_OK);
+    token_of(f, "b");
+}
+
 static void a_renamed_store_keeps_its_locks(void **state) {
     fixture *f = *state;
     char moved[DIRECTORY_SIZE + 8];
@@ -489,6 +507,7 @@ int main(void) {
         TEST(a_table_that_was_cut_off_is_made_anew),
         TEST(a_table_that_is_kept_goes_on_without_a_commit),
         TEST(a_table_that_is_no_file_is_refused),
+        TEST(locks_whose_file_was_removed_are_refused),
         TEST(a_renamed_store_keeps_its_locks),
         TEST(a_batch_is_committed_while_its_lock_is_held),
         TEST(the_condition_is_checked_with_the_others_of_the_batch),

@@ -1,5 +1,5 @@
-/* script_schema_test.c - schemas over MessagePack: what fits, what does not and where, and bytes that
-** are no MessagePack at all.
+/* script_schema_test.c - schemas over MessagePack: what fits, what does not and where, and bytes
+** that are no MessagePack at all.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -129,8 +129,10 @@ static const struct {
     {BYTES("\x81\x01\x01"), "data has a key that is not a string"},
     {BYTES("\x81\xa1n"), "data.n is not MessagePack: it ends within a value (byte 4)"},
     {BYTES("\x81\xa1"), "data is not MessagePack: it ends within a value (byte 1)"},
-    {BYTES("\xdf\xff\xff\xff\xff\xa1n"), "data is not MessagePack: it ends within a value (byte 1)"},
-    {BYTES("\x81\xa1n\xc1"), "data.n is not MessagePack: it has the byte 0xc1, which begins nothing (byte 4)"},
+    {BYTES("\xdf\xff\xff\xff\xff\xa1n"),
+     "data is not MessagePack: it ends within a value (byte 1)"},
+    {BYTES("\x81\xa1n\xc1"),
+     "data.n is not MessagePack: it has the byte 0xc1, which begins nothing (byte 4)"},
     {BYTES("\x81\xa1n\x01\x00"), "data is not MessagePack: it has bytes behind the value (byte 5)"},
     {BYTES("\x82\xa1n\x01\xa1s\xa2\xff\xfe"), "data.s is a string that is not UTF-8"},
     {BYTES("\x81\xa1n\xc7\x00\x05"), "data.n is an extension type, must be an integer"},

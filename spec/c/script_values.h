@@ -68,7 +68,8 @@ static inline int try_deploy(tycho_store *store, const char *source) {
     tycho_batch *batch;
     ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
     int status = tycho_deployment_open(store, &deployment);
-    if (status == TYCHO_OK) status = tycho_deployment_put(deployment, text("test.lua"), text(source), 0);
+    if (status == TYCHO_OK)
+        status = tycho_deployment_put(deployment, text("test.lua"), text(source), 0);
     if (status == TYCHO_OK) status = tycho_deployment_write(deployment, batch);
     if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
     tycho_deployment_close(deployment);
@@ -115,9 +116,8 @@ static inline uint64_t count_of(tycho_store *store, const char *stream, const ch
     const tycho_bytes tags = text(tag);
     const tycho_query_item item = {.tags = &tags, .tag_count = 1};
     const tycho_query query = {&item, 1};
-    const tycho_read read = {.size = sizeof read,
-                             .stream = text(stream),
-                             .query = tag[0] == '\0' ? NULL : &query};
+    const tycho_read read = {
+        .size = sizeof read, .stream = text(stream), .query = tag[0] == '\0' ? NULL : &query};
     uint64_t count;
     ASSERT_STATUS(tycho_count(store, &read, &count), TYCHO_OK);
     return count;

@@ -100,8 +100,11 @@ static int tear_down(void **state) {
 
 static void add(fixture *f, const char *stream, const char *type, const char *id) {
     const tycho_bytes tag = text("given");
-    const tycho_new_event event = {.id = text(id), .type = text(type), .tag_count = 1,
-                                   .tags = &tag, .data = text("data"),
+    const tycho_new_event event = {.id = text(id),
+                                   .type = text(type),
+                                   .tag_count = 1,
+                                   .tags = &tag,
+                                   .data = text("data"),
                                    .correlation_id = text("01982f5e-7a41-7bcd-8ef0-1234567890ab")};
     ASSERT_STATUS(tycho_batch_append(f->batch, text(stream), TYCHO_EXPECT_ANY, &event, 1, 0),
                   TYCHO_OK);
@@ -113,8 +116,8 @@ static void assert_ids(fixture *f, const char *stream, const char *tag, const ch
     const tycho_bytes tags = text(tag);
     const tycho_query_item item = {.tags = &tags, .tag_count = 1};
     const tycho_query query = {&item, 1};
-    const tycho_read read = {.size = sizeof read, .stream = text(stream),
-                             .query = tag[0] == '\0' ? NULL : &query};
+    const tycho_read read = {
+        .size = sizeof read, .stream = text(stream), .query = tag[0] == '\0' ? NULL : &query};
     tycho_cursor *cursor;
     tycho_event event;
     ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
@@ -283,6 +286,167 @@ static void a_resubmitted_batch_is_recognised_with_its_tags(void **state) {
     assert_int_equal(receipt->is_replay, 1);
 }
 
+static void a_resubmitted_batch_is_answered_though_scripts_refuse_it_now(void **state) {
+    fixture *f = *state;
+    const tycho_receipt *receipt;
+    commit_deployment(f->store, "a", "one");
+    add(f, "s", "typed", "t");
+    tycho_batch_set_idempotent(f->batch, 1);
+    f->answer = TYCHO_REJECTED;
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_REJECTED);
+    assert_string_equal(tycho_error(), "the script says no");
+    assert_int_equal(receipt->result_count, 0);
+    f->answer = TYCHO_OK;
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    f->answer = TYCHO_REJECTED;
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, &receipt), TYCHO_OK);
+    assert_int_equal(receipt->is_replay, 1);
+    assert_int_equal(receipt->results[0].first_position, 1);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* What the hooks of a read hold: for rules 1 nothing, for others `changes`, and 3 is refused. */
+typedef struct changes {
+    int held, released, reads, closed;
+    int answer;
+} changes;
+
+static int hold(void *context, tycho_store *store, uint64_t rules, void **held) {
+    changes *c = context;
+    (void)store;
+    *held = rules == 1 ? NULL : c;
+    if (*held != NULL) c->held++;
+    tycho_set_error("the rules cannot be held");
+    return rules == 3 ? TYCHO_REJECTED : TYCHO_OK;
+}
+
+static void release(void *context, void *held) {
+    changes *c = context;
+    assert_ptr_equal(held, c);
+    c->released++;
+}
+
+static size_t former(void *held, tycho_bytes type, const tycho_bytes **names) {
+    static tycho_bytes name;
+    (void)held;
+    name = text("old");
+    *names = &name;
+    return type.size == 3 && memcmp(type.data, "new", 3) == 0 ? 1 : 0;
+}
+
+/* Old events are new ones, with their data written twice. */
+static int read_event(void *held, tycho_cursor *cursor, tycho_event *event) {
+    changes *c = held;
+    c->reads++;
+    if (c->answer != TYCHO_OK) return c->answer;
+    if (memcmp(event->type.data, "old", 3) != 0) return TYCHO_OK;
+    char *room = tycho_cursor_room(cursor, 2 * event->data.size);
+    assert_non_null(room);
+    memcpy(room, event->data.data, event->data.size);
+    memcpy(room + event->data.size, event->data.data, event->data.size);
+    event->data = bytes_of(room, 2 * event->data.size);
+    event->type = text("new");
+    return TYCHO_OK;
+}
+
+static void close_changes(void *context) {
+    ((changes *)context)->closed++;
+}
+
+static void assert_served(tycho_store *store, uint32_t flags, const char *type,
+                          const char *expected) {
+    char found[256] = "";
+    const tycho_bytes types = text(type);
+    const tycho_query_item item = {.types = &types, .type_count = 1};
+    const tycho_query query = {&item, 1};
+    const tycho_read read = {
+        .size = sizeof read, .flags = flags, .query = type[0] == '\0' ? NULL : &query};
+    tycho_cursor *cursor;
+    tycho_event event;
+    ASSERT_STATUS(tycho_cursor_open(store, &read, &cursor), TYCHO_OK);
+    while (tycho_cursor_next(cursor, &event) == TYCHO_OK) {
+        size_t used = strlen(found);
+        snprintf(found + used, sizeof found - used, "%.*s %.*s;", (int)event.type.size,
+                 (const char *)event.type.data, (int)event.data.size,
+                 (const char *)event.data.data);
+    }
+    tycho_cursor_close(cursor);
+    assert_string_equal(found, expected);
+}
+
+static void hooks_change_what_is_read_while_there_are_rules(void **state) {
+    fixture *f = *state;
+    changes c = {.held = 0};
+    tycho_store *reader;
+    tycho_hooks hooks = {.size = sizeof hooks, .context = &c, .hold = hold};
+    uint64_t count;
+    ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &reader), TYCHO_OK);
+    ASSERT_STATUS(tycho_store_set_hooks(reader, &hooks), TYCHO_MISUSE);
+    hooks =
+        (tycho_hooks){sizeof hooks, &c, expand, hold, release, former, read_event, close_changes};
+    ASSERT_STATUS(tycho_store_set_hooks(reader, &hooks), TYCHO_OK);
+    assert_ptr_equal(tycho_store_hook_context(reader, expand), &c);
+    assert_null(tycho_store_hook_context(f->other, expand));
+    commit_deployment(f->store, "a", "one"); /* rules 1 change nothing */
+    add(f, "s", "old", "o");
+    add(f, "s", "new", "n");
+    f->answer = TYCHO_OK;
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    assert_served(reader, 0, "", "old data;new data;");
+    assert_served(reader, 0, "new", "new data;");
+    assert_int_equal(c.reads, 0);
+    commit_deployment(f->store, "none", ""); /* no change */
+    commit_deployment(f->store, "b", "two");
+    uint64_t rules = rules_of(f);
+    assert_true(rules > 3);
+    assert_served(reader, 0, "", "new datadata;new data;");
+    assert_served(reader, 0, "new", "new datadata;new data;");
+    assert_served(reader, TYCHO_READ_LAST, "new", "new data;");
+    assert_served(reader, TYCHO_READ_STORED, "new", "new data;");
+    assert_served(f->other, 0, "new", "new data;");
+    const tycho_bytes type = text("new");
+    const tycho_query_item item = {.types = &type, .type_count = 1};
+    const tycho_query query = {&item, 1};
+    const tycho_read read = {.size = sizeof read, .query = &query};
+    ASSERT_STATUS(tycho_count(reader, &read, &count), TYCHO_OK);
+    assert_int_equal(count, 2);
+    c.answer = TYCHO_REJECTED;
+    assert_served(reader, 0, "new", "");
+    assert_int_equal(c.held, c.released);
+    tycho_store_close(reader);
+    assert_int_equal(c.closed, 1);
+}
+
+/* The rules are those of the third batch: a read that cannot hold them serves nothing, and goes on
+** where it was when they are others. */
+static void a_read_waits_for_rules_that_can_be_held(void **state) {
+    fixture *f = *state;
+    changes c = {.held = 0};
+    tycho_store *reader;
+    tycho_cursor *cursor;
+    tycho_event event;
+    const tycho_hooks hooks = {sizeof hooks, &c,     NULL,       hold,
+                               release,      former, read_event, close_changes};
+    const tycho_read read = {.size = sizeof read};
+    ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &reader), TYCHO_OK);
+    ASSERT_STATUS(tycho_store_set_hooks(reader, &hooks), TYCHO_OK);
+    add(f, "s", "old", "o");
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    commit_deployment(f->store, "a", "one");
+    commit_deployment(f->store, "b", "two");
+    assert_int_equal(rules_of(f), 3);
+    ASSERT_STATUS(tycho_cursor_open(reader, &read, &cursor), TYCHO_OK);
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_REJECTED);
+    assert_string_equal(tycho_error(), "the rules cannot be held");
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_REJECTED);
+    assert_int_equal(c.reads, 0);
+    tycho_cursor_close(cursor);
+    commit_deployment(f->store, "c", "three");
+    assert_served(reader, 0, "", "new datadata;");
+    tycho_store_close(reader);
+}
+
 /* ---------------------------------------------------------------- limits */
 
 static int add_many(void *context, const tycho_appended *appended, tycho_additions *additions) {
@@ -357,6 +521,9 @@ int main(void) {
         TEST(a_visitor_sees_what_will_be_stored),
         TEST(a_visitor_refuses_the_batch_and_leaves_it_as_it_was),
         TEST(a_resubmitted_batch_is_recognised_with_its_tags),
+        TEST(a_resubmitted_batch_is_answered_though_scripts_refuse_it_now),
+        TEST(hooks_change_what_is_read_while_there_are_rules),
+        TEST(a_read_waits_for_rules_that_can_be_held),
         TEST(what_is_added_is_bounded),
         TEST(links_of_events_that_come_later_are_refused),
     };

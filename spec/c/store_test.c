@@ -194,6 +194,20 @@ static void the_path_stays_when_the_working_directory_changes(void **state) {
     assert_int_equal(chdir(before), 0);
 }
 
+/* With more commits than are made between two looks at the free space of the disk. */
+static void a_store_whose_directory_is_renamed_goes_on(void **state) {
+    fixture *f = *state;
+    char moved[DIRECTORY_SIZE + 16];
+    tycho_store *store;
+    snprintf(moved, sizeof moved, "%s/moved", f->directory);
+    const tycho_options fast = {.size = sizeof fast, .sync = TYCHO_SYNC_NONE};
+    ASSERT_STATUS(tycho_store_open(f->path, &fast, &store), TYCHO_OK);
+    assert_int_equal(rename(f->path, moved), 0);
+    for (int i = 0; i < 200; i++) ASSERT_STATUS(append(f, store, "s"), TYCHO_OK);
+    assert_head(store, 200);
+    tycho_store_close(store);
+}
+
 static void a_store_is_opened_and_closed_again_and_again(void **state) {
     fixture *f = *state;
     for (int i = 0; i < 30; i++) {
@@ -394,6 +408,7 @@ int main(void) {
         TEST(paths_have_a_limit),
         TEST(a_second_opening_shares_everything_but_its_options),
         TEST(the_path_stays_when_the_working_directory_changes),
+        TEST(a_store_whose_directory_is_renamed_goes_on),
         TEST(a_store_is_opened_and_closed_again_and_again),
         TEST(a_temporary_store_goes_when_it_is_closed),
         TEST(no_store_is_refused_everywhere),

@@ -41,6 +41,38 @@ describe("store:merge", function()
     end
   end)
 
+  it("ends when many entries are gone from the end of a source", function()
+    fill(store, "a", "f", 2500)
+    store:unlink("a", ids("f", 2500))
+    merge {}
+    assert.same(ids("e", 20), raw(store, "all"))
+  end)
+
+  it("keeps the order of what is published while the sources are opened", function()
+    for moment = 1, 20 do
+      local here, opened = fresh(), 0
+      fill(here, "a", "f", 30)
+      fill(here, "b", "e", 3)
+      here:unlink("a", ids("f", 29, 2))
+      function here.read(self)
+        opened = opened + 1
+        if opened == moment then
+          fill(self, "a", "late a", 1)
+          fill(self, "b", "late b", 1)
+        end
+        return store.read(self)
+      end
+      here:merge { sources = { "a", "b" }, target = "all", chunk = 10, pause = 0 }
+      here.read = nil
+      local merged, position = raw(here, "all"), 0
+      for _, id in ipairs(merged) do
+        assert.is_true(here:position(id) > position, id .. " in moment " .. moment)
+        position = here:position(id)
+      end
+      assert.equal(here:head() - 28, #merged)
+    end
+  end)
+
   it("links an event that several sources have once", function()
     store:link("a", { "e1", "e2" })
     store:link("c", "e3")
@@ -189,6 +221,21 @@ describe("store:merge", function()
     refuses("condition_failed", 'the stream "a" was deleted while it was merged', {})
     merge { cancel = true }
     assert.equal("switched", merge().phase)
+  end)
+
+  it("notices that the target was deleted in between", function()
+    for count = 2, 5 do
+      break_off(count)
+      store:delete_stream("all")
+      for _ = 1, count > 2 and 2 or 1 do
+        refuses("condition_failed", 'the stream "all" was deleted while it was merged into')
+        store:append("all", { type = "t" })
+      end
+      merge { cancel = true }
+      store:delete_stream("all")
+    end
+    merge {}
+    assert.same(ids("e", 20), raw(store, "all"))
   end)
 
   it("notices a route that takes the place of a source in between", function()

@@ -1,11 +1,11 @@
---- meta.lua against what is exported, in both directions: what is documented exists, and what
---- exists is documented.
+--- meta.lua and meta_scripts.lua against what is exported, in both directions: what is documented
+--- exists, and what exists is documented.
 
 local tycho = require "tycho"
 
---- Class name to the set of its fields and methods.
-local function parse(path)
-  local classes, of_variable, current = {}, {}, nil
+--- Adds what a file documents to `classes`: class name to the set of its fields and methods.
+local function parse(classes, path)
+  local of_variable, current = {}, nil
   local function note(class, name)
     classes[class] = classes[class] or {}
     classes[class][name] = true
@@ -29,7 +29,6 @@ local function parse(path)
       note("tycho", constant)
     end
   end
-  return classes
 end
 
 local function sorted(set)
@@ -68,7 +67,9 @@ local EVERY_FIELD = {
 }
 
 describe("meta.lua", function()
-  local documented = parse(package.searchpath("tycho.meta", package.path))
+  local documented = {}
+  parse(documented, package.searchpath("tycho.meta", package.path))
+  parse(documented, package.searchpath("tycho.meta_scripts", package.path))
   local fresh = require("support.store")()
 
   local function same(class, exported)
@@ -147,6 +148,43 @@ describe("meta.lua", function()
     same("tycho.LockInfo", keys(store:locks()[1]))
   end)
 
+  it("has what scripts are, and what they refuse", function()
+    local store = fresh()
+    local linker = 'return linker { name = "l", version = 1, by = "type" }'
+    local model = [[return read_model { name = "m", version = 1, types = { "T" },
+      keys = function(event) return event.data.id end, init = function() return {} end,
+      on = { T = function(state, event) state.last = event.id + event.data.id end } }]]
+    local event_type = [[return event_type { name = "E", version = 1, data = { a = "integer" },
+      check = function(data) local x = data.a + {} end }]]
+    local hog = [[return linker { name = "c", version = 1, from = { category = "c" },
+      to = function(event) while event.type == "loop" do end end }]]
+    store:append("s", { type = "E", data = {} })
+    local plan = store:deploy { sources = { linker, model, event_type, hog } }
+    local bad, newer = linker:gsub("}", ", x = 1 }"), linker:gsub("1", "2")
+    local refused_plan = store:deploy { sources = { bad, newer }, dry_run = true }
+    same("tycho.Change", keys(plan[1], table.unpack(refused_plan)))
+    same("tycho.ScriptInfo", keys(store:scripts()[1]))
+    same("tycho.ScriptHistory", keys(store:script_history()[1]))
+    local scripts = {}
+    for _, info in ipairs(store:scripts()) do
+      scripts[#scripts + 1] = store:script(info.kind, info.name)
+    end
+    local exported = keys(table.unpack(scripts))
+    for name in pairs(methods(scripts[1])) do exported[name] = true end
+    exported.box = nil
+    same("tycho.Script", exported)
+
+    local checked = store:check_history(store:script("event_type", "E"))
+    same("tycho.CheckResult", keys(checked))
+    local function refused(event) return error_of(store.append, store, "c-1", event) end
+    local rejections = keys(checked.failures[1], refused { type = "E", data = { a = "x" } },
+      refused { type = "E", data = { a = 1 } }, refused { type = "loop" },
+      error_of(store.deploy, store, { sources = "return linker {\n x = 1 }" }))
+    rejections.key = true -- of a read model: spec/lua/model_spec.lua
+    for name in pairs(documented["tycho.Error"]) do rejections[name] = nil end
+    same("tycho.Rejection", rejections)
+  end)
+
   it("has the status of a rename", function()
     local store, seen = fresh(), {}
     for _ = 1, 3 do store:append("a", { type = "t" }) end
@@ -179,6 +217,9 @@ describe("meta.lua", function()
       ["tycho.RenameOptions"] = { store.rename, store },
       ["tycho.MergeOptions"] = { store.merge, store },
       ["tycho.SplitOptions"] = { store.split, store },
+      ["tycho.DeployOptions"] = { store.deploy, store },
+      ["tycho.CheckOptions"] = { store.check_history, store,
+        tycho.script('return event_type { name = "E", version = 1 }') },
       ["tycho.QueryItem"] = { function(item) return store:read():matching(item) end },
     }
     for class, call in pairs(cases) do

@@ -53,6 +53,14 @@ describe("store:rename", function()
         .results[1].first_revision)
     end)
 
+    it("does so when more entries than a chunk has are gone from the end", function()
+      store:unlink("a", { "e9", "e10", "e11", "e12" })
+      local before = entries(store, "a")
+      rename { chunk = 2 }
+      assert.same(before, entries(store, "b"))
+      assert.equal(11, store:stream_version("b"))
+    end)
+
     it("does so when only one entry is left", function()
       store:truncate("a", 11)
       rename {}
@@ -297,6 +305,17 @@ describe("store:rename", function()
       refuses("invalid_argument", '"r" is a route: it leads to the stream "a"', { source = "r" })
       store:set_route("b", "elsewhere")
       refuses("invalid_argument", '"b" is a route: it leads to the stream "elsewhere"', {})
+    end)
+
+    it("when more routes lead to the source than one batch can re-point", function()
+      for part = 0, 1 do
+        store:batch(function(batch)
+          for index = 1, 4951 do batch:set_route("r" .. part .. "." .. index, "a") end
+        end)
+      end
+      refuses("too_large", '9902 routes lead to "a", and one batch re-points at most 9900')
+      store:batch(function(batch) batch:set_route("r0.1", nil):set_route("r1.1", nil) end)
+      assert.equal(9900, #rename({ chunk = 10 }).routes)
     end)
 
     it("when the target has entries, or had some", function()

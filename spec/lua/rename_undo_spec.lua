@@ -3,6 +3,7 @@
 local between = require "support.between"
 local plain = require "support.plain"
 local refusal = require "support.refusal"
+local stream_switch = require "tycho.stream_switch"
 local switching = require "support.switching"
 
 local fill, ids, read, raw = switching.fill, switching.ids, switching.read, switching.raw
@@ -133,6 +134,18 @@ describe("A rename", function()
       assert.same(ids("e", 12), raw(store, "a"))
     end)
 
+    it("keeps the source's entries when it was undone before it deletes", function()
+      rename {}
+      local switch <close> = stream_switch.prepare(store, "rename",
+        { source = "a", target = "b", delete_source = true })
+      store:rename { source = "a", target = "b", undo = true }
+      fill(store, "b", "e", 13, 13)
+      local err = refusal.with("condition_failed", switch.step, switch)
+      assert.equal('"a" does not lead to "b" any more', err.what)
+      assert.same(ids("e", 13), raw(store, "a"))
+      switch:close()
+    end)
+
     it("does not delete the entries of a name that was taken back in that moment", function()
       local remove = between(store, { before = function()
         if store:route("a") then store:set_route("a", nil) end
@@ -185,6 +198,14 @@ describe("A rename", function()
       fill(store, "b", "e", 23, 23)
       assert.same(ids("e", 23), read(store, "r"))
       assert.equal(22, store:stream_version("a"))
+    end)
+
+    it("takes away the metadata that was taken away since", function()
+      store:set_stream_metadata("a", "old")
+      rename {}
+      store:set_stream_metadata("a", nil)
+      undo()
+      assert.is_nil(store:stream_metadata("a"))
     end)
 
     it("is done once, and can itself be undone", function()

@@ -52,6 +52,13 @@ describe("store:split", function()
     assert.same({ "e21" }, raw(store, "later"))
   end)
 
+  it("ends when many entries are gone from the end of the source", function()
+    fill(store, "a", "f", 2500)
+    store:unlink("a", ids("f", 2500))
+    split()
+    assert.same(expected(20), found())
+  end)
+
   it("closes the names without a default", function()
     split()
     assert.same({ a = "closed a/rest", r = "closed a/rest" }, routes(store))

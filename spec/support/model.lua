@@ -333,12 +333,14 @@ local function deep_equal(a, b)
   return true
 end
 
---- `name` is the stream that the batch names now, where a renamed one has the event as a link.
+--- `name` is the stream that the batch names now: the event's own, one that its name leads to
+--- now, or one that has it as a link.
 local function is_same(s, stored, event, name)
   for _, field in ipairs(SAME) do
     if stored[field] ~= event[field] then return false end
   end
   local is_there = stored.stream == name
+    or name and stored.stream and state.resolve(s, stored.stream) == name
     or name and state.find_entry(s, name, stored.position) ~= nil
   return is_there and deep_equal({ stored.data, stored.metadata, stored.tags },
     { event.data, event.metadata, event.tags })

@@ -1,13 +1,17 @@
 /* attach.c - the script host of a store: its rules, and the hooks that run them.
 **
 ** One host for each store and process, shared by all handles on it; a process that forks leaves it
-** behind and makes its own. A host has the rules that were needed last. Who needs others loads them:
+** behind and makes its own. A host has the rules that were needed last. Who needs others loads
+** them:
 **
 **     NONE --(a batch or a read under rules)--> version 7 --(one under other rules)--> version 9
 **
 ** Rules never come back once they were changed, so who is asked for rules that are not the present
 ** ones lets the engine find out: the batch is refused as stale and expanded again.
 */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,11 +21,11 @@
 
 struct host {
     struct host *next;
-    dev_t device; /* of the store's directory */
+    dev_t device; /* of the data file, which is open as long as a handle is: no other can have it */
     ino_t inode;
     pid_t process;
     size_t handles;
-    pthread_mutex_t mutex; /* guards `rules`; held while they are loaded */
+    pthread_mutex_t mutex;      /* guards `rules`; held while they are loaded */
     struct tycho__rules *rules; /* or NULL */
 };
 
@@ -80,8 +84,8 @@ static void close_host(void *context) {
 
 /* ---------------------------------------------------------------- rules */
 
-/* Loads the present rules unless the host has them. Version 0 is that of all stores without scripts,
-** so that it says nothing about their history. */
+/* Loads the present rules unless the host has them. Version 0 is that of all stores without
+** scripts, so that it says nothing about their history. */
 static int load_rules(struct host *host, tycho_store *store) {
     struct tycho__rules *loaded = NULL;
     uint64_t present = 0;
@@ -118,7 +122,7 @@ struct part {
 
 struct expansion {
     const struct tycho__rules *rules;
-    struct part *parts; /* one a definition */
+    struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event before */
     struct tycho_buffer links;
 };
@@ -298,14 +302,15 @@ static int read_event(void *held, tycho_cursor *cursor, tycho_event *event) {
 
 int tycho_scripts_attach(tycho_store *store) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    char path[PATH_MAX + 16];
     struct stat place;
     uint64_t head;
     int status = tycho_head(store, &head);
     if (status != TYCHO_OK) return status;
     if (tycho_store_hook_context(store, expand) != NULL) return TYCHO_OK;
-    if (stat(tycho_store_path(store), &place) != 0) {
-        return tycho__script_fail(TYCHO_IO, "the directory of the store is gone: %s",
-                                  tycho_store_path(store));
+    snprintf(path, sizeof path, "%s/data.mdb", tycho_store_path(store));
+    if (stat(path, &place) != 0) {
+        return tycho__script_fail(TYCHO_IO, "the store is gone: %s: %s", path, strerror(errno));
     }
     pthread_once(&once, watch_forks);
     struct host *host = get_host(&place);

@@ -4,15 +4,17 @@
 ** so that nothing of the script runs. The functions are kept for the runner that was loaded, in the
 ** same order each time, and what is declared is the same each time, since scripts are pure.
 */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
 
+#include "../nearest.h"
 #include "script.h"
 
-enum { NAMES_MAX = TYCHO_QUERY_MAX };
+enum { NAMES_MAX = TYCHO_QUERY_MAX, FIELDS_MAX = 16 };
 
 struct field {
     const char *name;
@@ -26,7 +28,10 @@ struct field {
 
 void *tycho__definition_keep(lua_State *L, struct tycho__definition *definition, size_t size) {
     struct tycho__block *block = calloc(1, sizeof *block + size);
-    if (block == NULL) luaL_error(L, "there is no memory left for the definition");
+    if (block == NULL) {
+        definition->lacks_memory = true;
+        luaL_error(L, "there is no memory left for the definition");
+    }
     block->next = definition->blocks;
     definition->blocks = block;
     return block->memory;
@@ -46,8 +51,7 @@ static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
 }
 
-/* The first line, from the constructor's on, that sets a field of this name; 0: none. */
-static int64_t find_line(const struct tycho__definition *definition, const char *field) {
+int64_t tycho__definition_line(const struct tycho__definition *definition, const char *field) {
     tycho_bytes source = definition->about.source;
     const char *text = source.data, *end = text + source.size, *at = text;
     size_t size = strlen(field);
@@ -66,7 +70,7 @@ static int64_t find_line(const struct tycho__definition *definition, const char 
 int tycho__definition_refuse(lua_State *L, struct tycho__reading *reading, const char *field,
                              const char *format, ...) {
     va_list arguments;
-    int64_t line = field != NULL ? find_line(reading->definition, field) : 0;
+    int64_t line = field != NULL ? tycho__definition_line(reading->definition, field) : 0;
     reading->line = line != 0 ? line : reading->definition->line;
     va_start(arguments, format);
     lua_pushvfstring(L, format, arguments);
@@ -127,8 +131,16 @@ static void keep_function(lua_State *L, struct tycho__reading *reading, const st
     reading->definition->has_function[field->number] = true;
 }
 
-static void read_own_name(lua_State *L, struct tycho__reading *reading,
-                          const struct field *field) {
+/* Room for the numbers of functions. */
+static int *create_numbers(lua_State *L, struct tycho__reading *reading, size_t count) {
+    int *numbers = calloc(count, sizeof *numbers);
+    if (numbers != NULL) return numbers;
+    reading->definition->lacks_memory = true;
+    luaL_error(L, "there is no memory left for functions");
+    return NULL;
+}
+
+static void read_own_name(lua_State *L, struct tycho__reading *reading, const struct field *field) {
     reading->definition->about.name = read_name(L, reading, field->name);
 }
 
@@ -164,8 +176,7 @@ static void read_upcasts(lua_State *L, struct tycho__reading *reading, const str
     int64_t version = reading->definition->about.version, count = 0;
     if (!lua_istable(L, at)) refuse_type(L, reading, field->name, "a table of functions");
     for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) count++;
-    reading->runner->upcasts = calloc((size_t)version, sizeof(int));
-    if (reading->runner->upcasts == NULL) luaL_error(L, "there is no memory left for upcasters");
+    reading->runner->upcasts = create_numbers(L, reading, (size_t)version);
     for (int64_t i = 1; i < version; i++) {
         if (lua_rawgeti(L, at, i) != LUA_TFUNCTION) {
             tycho__definition_refuse(L, reading, field->name,
@@ -218,8 +229,7 @@ static void read_tags(lua_State *L, struct tycho__reading *reading, const struct
     about->tags = read_names(L, reading, field->name, &about->tag_count);
 }
 
-static void read_category(lua_State *L, struct tycho__reading *reading,
-                          const struct field *field) {
+static void read_category(lua_State *L, struct tycho__reading *reading, const struct field *field) {
     tycho_bytes category = read_name(L, reading, field->name);
     if (memchr(category.data, '-', category.size) != NULL) {
         tycho__definition_refuse(L, reading, field->name,
@@ -353,14 +363,12 @@ static void read_handler(lua_State *L, struct tycho__reading *reading) {
     }
 }
 
-static void read_handlers(lua_State *L, struct tycho__reading *reading,
-                          const struct field *field) {
+static void read_handlers(lua_State *L, struct tycho__reading *reading, const struct field *field) {
     const tycho_script_about *about = &reading->definition->about;
     struct tycho__runner *runner = reading->runner;
     int at = lua_gettop(L);
     if (!lua_istable(L, at)) refuse_type(L, reading, field->name, "a table of functions");
-    runner->handlers = calloc(about->type_count + 1, sizeof(int));
-    if (runner->handlers == NULL) luaL_error(L, "there is no memory left for handlers");
+    runner->handlers = create_numbers(L, reading, about->type_count + 1);
     for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) read_handler(L, reading);
     for (size_t i = 0; i < about->type_count; i++) {
         if (runner->handlers[i] != 0 || runner->functions[TYCHO__OTHERWISE] != 0) continue;
@@ -372,55 +380,61 @@ static void read_handlers(lua_State *L, struct tycho__reading *reading,
 }
 
 /* A function, or a list of reads and functions; the reads are looked at when they are asked for. */
-static void read_history(lua_State *L, struct tycho__reading *reading,
-                         const struct field *field) {
+static void read_history(lua_State *L, struct tycho__reading *reading, const struct field *field) {
     reading->definition->about.has_history = 1;
     keep_function(L, reading, field);
 }
 
 /* ---------------------------------------------------------------- the module */
 
-static const struct field event_type_fields[] = {
-    {"name", read_own_name, 0, true},
-    {"version", read_version, 0, true},
-    {"data", read_schema, 0, false},
-    {"open", read_open, 0, false},
-    {"check", keep_function, TYCHO__CHECK, false},
-    {"tags", keep_function, TYCHO__TAGS, false},
-    {"upcast", read_upcasts, 0, false},
-    {"former_names", read_former, 0, false},
-    {NULL, NULL, 0, false}};
+static const struct field event_type_fields[] = {{"name", read_own_name, 0, true},
+                                                 {"version", read_version, 0, true},
+                                                 {"data", read_schema, 0, false},
+                                                 {"open", read_open, 0, false},
+                                                 {"check", keep_function, TYCHO__CHECK, false},
+                                                 {"tags", keep_function, TYCHO__TAGS, false},
+                                                 {"upcast", read_upcasts, 0, false},
+                                                 {"former_names", read_former, 0, false},
+                                                 {NULL, NULL, 0, false}};
 
 static const struct field linker_fields[] = {
-    {"name", read_own_name, 0, true}, {"version", read_version, 0, true},
-    {"from", read_from, 0, false},    {"to", keep_function, TYCHO__TO, false},
-    {"by", read_by, 0, false},        {"key", read_key, 0, false},
+    {"name", read_own_name, 0, true},  {"version", read_version, 0, true},
+    {"from", read_from, 0, false},     {"to", keep_function, TYCHO__TO, false},
+    {"by", read_by, 0, false},         {"key", read_key, 0, false},
     {"prefix", read_prefix, 0, false}, {NULL, NULL, 0, false}};
 
-static const struct field read_model_fields[] = {
-    {"name", read_own_name, 0, true},
-    {"version", read_version, 0, true},
-    {"mode", read_mode, 0, false},
-    {"types", read_types, 0, true},
-    {"keys", keep_function, TYCHO__KEYS, true},
-    {"history", read_history, TYCHO__HISTORY, false},
-    {"order", read_order, 0, false},
-    {"init", keep_function, TYCHO__INIT, true},
-    {"on", read_handlers, 0, true},
-    {NULL, NULL, 0, false}};
+static const struct field read_model_fields[] = {{"name", read_own_name, 0, true},
+                                                 {"version", read_version, 0, true},
+                                                 {"mode", read_mode, 0, false},
+                                                 {"types", read_types, 0, true},
+                                                 {"keys", keep_function, TYCHO__KEYS, true},
+                                                 {"history", read_history, TYCHO__HISTORY, false},
+                                                 {"order", read_order, 0, false},
+                                                 {"init", keep_function, TYCHO__INIT, true},
+                                                 {"on", read_handlers, 0, true},
+                                                 {NULL, NULL, 0, false}};
 
 static const struct field *const fields_of[] = {NULL, event_type_fields, linker_fields,
                                                 read_model_fields};
 
-static void refuse_unknown(lua_State *L, struct tycho__reading *reading,
-                           const struct field *fields, const char *where) {
+static void refuse_unknown(lua_State *L, struct tycho__reading *reading, const struct field *fields,
+                           const char *where) {
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    const char *names[FIELDS_MAX];
+    size_t count = 0;
     for (; fields->name != NULL && name != NULL; fields++) {
         if (strcmp(fields->name, name) == 0) return;
+        assert(count < FIELDS_MAX);
+        names[count++] = fields->name;
     }
     if (name == NULL) {
         tycho__definition_refuse(L, reading, NULL, "there is a field%s whose name is a %s", where,
                                  luaL_typename(L, -2));
+    }
+    const char *near = tycho__nearest(name, names, count);
+    if (near != NULL) {
+        tycho__definition_refuse(L, reading, name, "there is no field '%s'%s (did you mean '%s'?)",
+                                 name, where, near);
     }
     tycho__definition_refuse(L, reading, name, "there is no field '%s'%s", name, where);
 }

@@ -117,11 +117,12 @@ static void check_names(const tycho_deployment *deployment, struct entry *entry)
     const struct tycho__definition *own = entry->definition;
     for (size_t i = 0; i < own->about.former_name_count; i++) {
         if (!has_name(deployment, own, own->about.former_names[i])) continue;
-        refuse(entry, 0, "a former name is that of another deployed event type: remove that in the "
-                         "same deployment");
+        refuse(entry, tycho__definition_line(own, "former_names"),
+               "a former name is that of another deployed event type: remove that in the "
+               "same deployment");
     }
     if (own->about.kind == TYCHO_EVENT_TYPE && has_name(deployment, own, own->about.name)) {
-        refuse(entry, 0, "the name is a former name of another deployed event type");
+        refuse(entry, own->line, "the name is a former name of another deployed event type");
     }
 }
 
@@ -130,10 +131,11 @@ static void check_version(const tycho_deployment *deployment, struct entry *entr
     char message[200];
     const tycho_change *change = &entry->change;
     int64_t highest = change->old_version;
+    int64_t line = tycho__definition_line(entry->definition, "version");
     if (change->old_version == change->version) {
         snprintf(message, sizeof message, "the source has changed and the version is still %lld",
                  (long long)change->version);
-        refuse(entry, 0, message);
+        refuse(entry, line, message);
         return;
     }
     if (change->kind == TYCHO_EVENT_TYPE) highest = highest_version(deployment, change->name);
@@ -141,7 +143,7 @@ static void check_version(const tycho_deployment *deployment, struct entry *entr
     if (is_rollback && change->kind != TYCHO_EVENT_TYPE) return;
     snprintf(message, sizeof message, "version %lld is below version %lld, which was deployed",
              (long long)change->version, (long long)highest);
-    refuse(entry, 0, message);
+    refuse(entry, line, message);
 }
 
 static void compare(const tycho_deployment *deployment, struct entry *entry, bool is_rollback) {
@@ -259,7 +261,8 @@ static int write_entry(const struct entry *entry, struct tycho_buffer *buffer, t
     const tycho_script_about *about = &entry->definition->about;
     bool is_removed = entry->change.change == TYCHO_CHANGE_REMOVED;
     tycho_bytes row = tycho__text_of(NULL, 0);
-    encode(buffer, about, tycho_now());
+    int64_t now = tycho_now();
+    encode(buffer, about, now);
     if (!is_removed) row = tycho__text_of(buffer->data, buffer->size);
     if (buffer->failed != 0) return no_memory();
     int status = tycho_batch_deploy(batch, about->key, row);
@@ -268,6 +271,8 @@ static int write_entry(const struct entry *entry, struct tycho_buffer *buffer, t
     if (buffer->failed != 0) return no_memory();
     const char *type = is_removed ? "ScriptRemoved" : "ScriptDeployed";
     const tycho_new_event event = {.type = tycho__text_of(type, strlen(type)),
+                                   .flags = TYCHO_HAS_TIME,
+                                   .time = now,
                                    .data = tycho__text_of(buffer->data, buffer->size)};
     return tycho_batch_append(batch, tycho__scripts_stream(), expected, &event, 1, TYCHO_RAW);
 }

@@ -99,8 +99,16 @@ int tycho__script_reject(const struct tycho__definition *definition, const tycho
     return reject();
 }
 
+/* The message without the "script:12: " that Lua puts in front of it, when the line is known. */
+static const char *bare_message(const struct tycho__sandbox_error *error) {
+    char place[sizeof error->script + 16];
+    int size = snprintf(place, sizeof place, "%s:%d: ", error->script, error->line);
+    bool has_place = error->line > 0 && strncmp(error->message, place, (size_t)size) == 0;
+    return has_place ? error->message + size : error->message;
+}
+
 static int take_error(const struct tycho__sandbox_error *error) {
-    snprintf(last.message, sizeof last.message, "%s", error->message);
+    snprintf(last.message, sizeof last.message, "%s", bare_message(error));
     snprintf(last.traceback, sizeof last.traceback, "%s", error->traceback);
     if (error->line > 0) last.facts.line = error->line;
     last.facts.is_over_limit = error->kind == TYCHO__SANDBOX_OVER_BUDGET ||

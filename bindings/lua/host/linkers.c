@@ -59,13 +59,20 @@ static int text_of_token(const struct tycho__msgpack_token *token, char room[32]
     case TYCHO__MSGPACK_STRING:
         *text = tycho__text_of(token->data, token->size);
         return 0;
-    case TYCHO__MSGPACK_NIL: *text = tycho__text_of(NULL, 0); return 0;
-    case TYCHO__MSGPACK_INTEGER: size = snprintf(room, 32, "%" PRId64, token->integer); break;
-    case TYCHO__MSGPACK_UNSIGNED: size = snprintf(room, 32, "%" PRIu64, token->count); break;
+    case TYCHO__MSGPACK_NIL:
+        *text = tycho__text_of(NULL, 0);
+        return 0;
+    case TYCHO__MSGPACK_INTEGER:
+        size = snprintf(room, 32, "%" PRId64, token->integer);
+        break;
+    case TYCHO__MSGPACK_UNSIGNED:
+        size = snprintf(room, 32, "%" PRIu64, token->count);
+        break;
     case TYCHO__MSGPACK_BOOLEAN:
         size = snprintf(room, 32, "%s", token->boolean ? "true" : "false");
         break;
-    default: return -1;
+    default:
+        return -1;
     }
     *text = tycho__text_of(room, (size_t)size);
     return 0;
@@ -96,21 +103,28 @@ static const char *find_metadata(tycho_bytes metadata, tycho_bytes key, char roo
 }
 
 static const char *find_value(const struct tycho__definition *definition,
-                              const struct tycho__shown *shown, char room[32],
-                              tycho_bytes *value) {
+                              const struct tycho__shown *shown, char room[32], tycho_bytes *value) {
     const tycho_event *event = shown->event;
     switch (definition->by) {
-    case TYCHO__BY_TYPE: *value = event->type; return NULL;
-    case TYCHO__BY_CORRELATION: *value = event->correlation_id; return NULL;
-    case TYCHO__BY_CAUSATION: *value = event->causation_id; return NULL;
-    case TYCHO__BY_CATEGORY: *value = category_of(stream_of(shown)); return NULL;
-    default: return find_metadata(event->metadata, definition->metadata_key, room, value);
+    case TYCHO__BY_TYPE:
+        *value = event->type;
+        return NULL;
+    case TYCHO__BY_CORRELATION:
+        *value = event->correlation_id;
+        return NULL;
+    case TYCHO__BY_CAUSATION:
+        *value = event->causation_id;
+        return NULL;
+    case TYCHO__BY_CATEGORY:
+        *value = category_of(stream_of(shown));
+        return NULL;
+    default:
+        return find_metadata(event->metadata, definition->metadata_key, room, value);
     }
 }
 
-int tycho__linker_name(const struct tycho__definition *definition,
-                       const struct tycho__shown *shown, char name[TYCHO_NAME_MAX],
-                       tycho_bytes *link) {
+int tycho__linker_name(const struct tycho__definition *definition, const struct tycho__shown *shown,
+                       char name[TYCHO_NAME_MAX], tycho_bytes *link) {
     char room[32], message[160];
     tycho_bytes value, prefix = definition->about.prefix;
     *link = tycho__text_of(name, 0);
@@ -122,7 +136,8 @@ int tycho__linker_name(const struct tycho__definition *definition,
         fault = "is too long behind the prefix";
     }
     if (fault != NULL) {
-        snprintf(message, sizeof message, "no stream can be named for the event: what follows %.60s %s",
+        snprintf(message, sizeof message,
+                 "no stream can be named for the event: what follows %.60s %s",
                  (const char *)prefix.data, fault);
         return tycho__script_reject(definition, shown->event, "", 0, message);
     }

@@ -151,10 +151,10 @@ static int take_row(struct loading *loading, const tycho_item *row) {
 }
 
 static int take_rows(struct loading *loading) {
-    const tycho_list_options options = {.size = sizeof options,
-                                        .list = TYCHO_LIST_ROWS,
-                                        .subject = tycho__text_of(TYCHO_SCRIPTS,
-                                                                  sizeof TYCHO_SCRIPTS - 1)};
+    const tycho_list_options options = {
+        .size = sizeof options,
+        .list = TYCHO_LIST_ROWS,
+        .subject = tycho__text_of(TYCHO_SCRIPTS, sizeof TYCHO_SCRIPTS - 1)};
     tycho_listing *listing;
     tycho_item row;
     int status = tycho_listing_open(loading->store, &options, &listing);
@@ -241,8 +241,7 @@ static uint32_t *find_slot(const struct tycho__rules *rules, tycho_bytes type) {
     return &rules->slots[at];
 }
 
-const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
-                                               tycho_bytes type) {
+const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules, tycho_bytes type) {
     uint32_t found = *find_slot(rules, type);
     return found == 0 ? &rules->others : &rules->concerns[found - 1];
 }
@@ -294,9 +293,9 @@ static int gather_linkers(struct tycho__rules *rules, struct tycho__concern *con
     if (concern->linkers == NULL) return no_memory();
     for (size_t i = 0; i < rules->count; i++) {
         const tycho_script_about *about = &rules->definitions[i]->about;
-        bool is_it = about->kind != TYCHO_EVENT_TYPE &&
-                     (concern->type.size > 0 ? names_type(about, concern->type)
-                                             : about->type_count == 0);
+        bool is_it =
+            about->kind != TYCHO_EVENT_TYPE &&
+            (concern->type.size > 0 ? names_type(about, concern->type) : about->type_count == 0);
         if (is_it) concern->linkers[concern->linker_count++] = (uint16_t)i;
     }
     return TYCHO_OK;

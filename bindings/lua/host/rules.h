@@ -11,8 +11,8 @@
 /* What concerns events of one type; indices into `definitions`. */
 struct tycho__concern {
     tycho_bytes type;
-    int event_type; /* -1: none */
-    int renamed;    /* the event type that has this as a former name; -1: none */
+    int event_type;    /* -1: none */
+    int renamed;       /* the event type that has this as a former name; -1: none */
     uint16_t *linkers; /* and read models */
     size_t linker_count;
 };
@@ -33,11 +33,11 @@ struct tycho__rules {
     size_t concern_count;
     uint32_t *slots; /* open addressing: index in `concerns` + 1 */
     size_t slot_count;
-    struct tycho__concern others; /* types that no script names */
+    struct tycho__concern others;       /* types that no script names */
     struct tycho__boundary *boundaries; /* by position */
     size_t boundary_count;
-    int64_t history;    /* the last revision of "$scripts" */
-    bool changes_reads; /* has former names, or versions above 1 */
+    int64_t history;                /* the last revision of "$scripts" */
+    bool changes_reads;             /* has former names, or versions above 1 */
     struct tycho__failure *failure; /* why a script cannot be compiled; NULL: all can */
     struct tycho__block *blocks;    /* memory of all the above */
 };
@@ -48,8 +48,7 @@ int tycho__rules_load(tycho_store *store, const struct tycho__rules *previous,
 void tycho__rules_hold(struct tycho__rules *rules);
 void tycho__rules_release(struct tycho__rules *rules);
 
-const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
-                                               tycho_bytes type);
+const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules, tycho_bytes type);
 
 /* The index of a script; -1: it is not deployed. */
 int tycho__rules_index(const struct tycho__rules *rules, tycho_bytes key);

@@ -29,9 +29,9 @@ enum view_field {
     FIELD_CAUSATION_ID
 };
 
-static const char *const view_names[] = {
-    "id",   "type",   "data",     "metadata",       "time",         "valid_time",
-    "tags", "stream", "position", "correlation_id", "causation_id", NULL};
+static const char *const view_names[] = {"id",       "type",           "data",         "metadata",
+                                         "time",     "valid_time",     "tags",         "stream",
+                                         "position", "correlation_id", "causation_id", NULL};
 
 static void push_text(lua_State *L, tycho_bytes text) {
     if (text.size > 0) {
@@ -92,14 +92,30 @@ static void get_field(lua_State *L, const void *object, int field) {
     const struct tycho__shown *shown = object;
     const tycho_event *event = shown->event;
     switch ((enum view_field)field) {
-    case FIELD_ID: push_text(L, event->id); break;
-    case FIELD_TYPE: push_text(L, event->type); break;
-    case FIELD_DATA: push_data(L, shown); break;
-    case FIELD_METADATA: push_decoded(L, event->metadata, "metadata"); break;
-    case FIELD_TIME: lua_pushinteger(L, event->time); break;
-    case FIELD_VALID_TIME: lua_pushinteger(L, event->valid_time); break;
-    case FIELD_TAGS: push_tags(L, shown); break;
-    case FIELD_STREAM: push_stream(L, shown); break;
+    case FIELD_ID:
+        push_text(L, event->id);
+        break;
+    case FIELD_TYPE:
+        push_text(L, event->type);
+        break;
+    case FIELD_DATA:
+        push_data(L, shown);
+        break;
+    case FIELD_METADATA:
+        push_decoded(L, event->metadata, "metadata");
+        break;
+    case FIELD_TIME:
+        lua_pushinteger(L, event->time);
+        break;
+    case FIELD_VALID_TIME:
+        lua_pushinteger(L, event->valid_time);
+        break;
+    case FIELD_TAGS:
+        push_tags(L, shown);
+        break;
+    case FIELD_STREAM:
+        push_stream(L, shown);
+        break;
     case FIELD_POSITION:
         if (event->position > 0) {
             lua_pushinteger(L, (lua_Integer)event->position);
@@ -107,8 +123,12 @@ static void get_field(lua_State *L, const void *object, int field) {
             lua_pushnil(L);
         }
         break;
-    case FIELD_CORRELATION_ID: push_text(L, event->correlation_id); break;
-    case FIELD_CAUSATION_ID: push_text(L, event->causation_id); break;
+    case FIELD_CORRELATION_ID:
+        push_text(L, event->correlation_id);
+        break;
+    case FIELD_CAUSATION_ID:
+        push_text(L, event->causation_id);
+        break;
     }
 }
 
@@ -201,6 +221,7 @@ struct call {
     tycho_bytes prefix;
     bool takes_integers;
     bool has_refused;
+    bool lacks_memory;
     char refusal[300];
 };
 
@@ -241,7 +262,9 @@ static void take_data(lua_State *L, int first, void *context) {
     }
     tycho__payload_clear(&call->runner->data);
     lua_settop(L, first);
-    if (tycho__lua_encode(L, first, "data", &call->runner->data) != TYCHO_OK) {
+    int status = tycho__lua_encode(L, first, "data", &call->runner->data);
+    call->lacks_memory = status == TYCHO_NO_MEMORY;
+    if (status != TYCHO_OK) {
         tycho__sandbox_bad_result(L, "%s", lua_tostring(L, -1));
     }
     tycho__sandbox_charge(L, call->runner->data.size / DECODE_PRICE);
@@ -252,6 +275,9 @@ static int run(struct call *context, int function, int (*push)(lua_State *, void
     const struct tycho__sandbox_call call = {
         .function = function, .push = push, .read = read, .context = context};
     if (tycho__sandbox_call(context->runner->sandbox, &call) == TYCHO__SANDBOX_OK) return TYCHO_OK;
+    if (context->lacks_memory) {
+        return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for what a script returns");
+    }
     return tycho__script_reject_run(context->runner, context->shown->event,
                                     tycho__text_of(NULL, 0));
 }

@@ -90,24 +90,44 @@ static int refuse_bytes(struct walk *walk, int status) {
 
 static void describe(const struct tycho__msgpack_token *token, char *to, size_t room) {
     switch (token->kind) {
-    case TYCHO__MSGPACK_NIL: snprintf(to, room, "nil"); break;
-    case TYCHO__MSGPACK_BOOLEAN: snprintf(to, room, "a boolean"); break;
-    case TYCHO__MSGPACK_INTEGER: snprintf(to, room, "%" PRId64, token->integer); break;
-    case TYCHO__MSGPACK_UNSIGNED: snprintf(to, room, "%" PRIu64, token->count); break;
-    case TYCHO__MSGPACK_FLOAT: snprintf(to, room, "%.14g", token->number); break;
-    case TYCHO__MSGPACK_STRING: snprintf(to, room, "a string"); break;
-    case TYCHO__MSGPACK_BINARY: snprintf(to, room, "binary"); break;
-    case TYCHO__MSGPACK_ARRAY: snprintf(to, room, "an array"); break;
-    case TYCHO__MSGPACK_MAP: snprintf(to, room, "a table"); break;
-    case TYCHO__MSGPACK_EXTENSION: snprintf(to, room, "an extension type"); break;
+    case TYCHO__MSGPACK_NIL:
+        snprintf(to, room, "nil");
+        break;
+    case TYCHO__MSGPACK_BOOLEAN:
+        snprintf(to, room, "a boolean");
+        break;
+    case TYCHO__MSGPACK_INTEGER:
+        snprintf(to, room, "%" PRId64, token->integer);
+        break;
+    case TYCHO__MSGPACK_UNSIGNED:
+        snprintf(to, room, "%" PRIu64, token->count);
+        break;
+    case TYCHO__MSGPACK_FLOAT:
+        snprintf(to, room, "%.14g", token->number);
+        break;
+    case TYCHO__MSGPACK_STRING:
+        snprintf(to, room, "a string");
+        break;
+    case TYCHO__MSGPACK_BINARY:
+        snprintf(to, room, "binary");
+        break;
+    case TYCHO__MSGPACK_ARRAY:
+        snprintf(to, room, "an array");
+        break;
+    case TYCHO__MSGPACK_MAP:
+        snprintf(to, room, "a table");
+        break;
+    case TYCHO__MSGPACK_EXTENSION:
+        snprintf(to, room, "an extension type");
+        break;
     }
 }
 
 static int refuse_kind(struct walk *walk, const struct tycho__msgpack_token *token,
                        const struct tycho__schema_node *node) {
-    static const char *const wanted[] = {
-        "anything", "a string", "an integer", "a number", "a boolean",
-        "binary",   "a table",  "an array",   "a table",  "a string"};
+    static const char *const wanted[] = {"anything",  "a string", "an integer", "a number",
+                                         "a boolean", "binary",   "a table",    "an array",
+                                         "a table",   "a string"};
     char found[32], what[90];
     describe(token, found, sizeof found);
     snprintf(what, sizeof what, "is %s, must be %s", found, wanted[node->kind]);
@@ -122,7 +142,10 @@ static int refuse_value(struct walk *walk, const struct tycho__msgpack_token *to
     for (uint16_t i = 0; i < node->count && used < 80; i++) {
         quote(found, sizeof found, walk->schema->nodes[node->first + i].name);
         used += snprintf(what + used, sizeof what - (size_t)used, "%s %s",
-                         i == 0 ? "" : i + 1 == node->count ? " or" : ",", found);
+                         i == 0                 ? ""
+                         : i + 1 == node->count ? " or"
+                                                : ",",
+                         found);
     }
     return refuse(walk, what);
 }
@@ -174,13 +197,19 @@ static int check_token(struct walk *walk, uint16_t index,
     case TYCHO__KIND_ENUM:
         if (token->kind == TYCHO__MSGPACK_STRING) return check_text(walk, token, node);
         break;
-    case TYCHO__KIND_INTEGER: fits = token->kind == TYCHO__MSGPACK_INTEGER; break;
+    case TYCHO__KIND_INTEGER:
+        fits = token->kind == TYCHO__MSGPACK_INTEGER;
+        break;
     case TYCHO__KIND_NUMBER: /* x - x is 0 but for NaN and infinities */
         fits = token->kind == TYCHO__MSGPACK_INTEGER ||
                (token->kind == TYCHO__MSGPACK_FLOAT && token->number - token->number == 0);
         break;
-    case TYCHO__KIND_BOOLEAN: fits = token->kind == TYCHO__MSGPACK_BOOLEAN; break;
-    case TYCHO__KIND_BINARY: fits = token->kind == TYCHO__MSGPACK_BINARY; break;
+    case TYCHO__KIND_BOOLEAN:
+        fits = token->kind == TYCHO__MSGPACK_BOOLEAN;
+        break;
+    case TYCHO__KIND_BINARY:
+        fits = token->kind == TYCHO__MSGPACK_BINARY;
+        break;
     default:
         fits = is_container(token, node->kind == TYCHO__KIND_ARRAY);
         if (fits) open_frame(walk, index, token);

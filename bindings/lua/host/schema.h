@@ -1,8 +1,8 @@
 /* schema.h - the schema of an event type: compiled to a flat program, and checked over MessagePack
 ** without decoding it.
 **
-** A schema is nodes; node 0 is the data. The fields of a record are nodes next to each other, in the
-** order of their names, so that a map that Tycho wrote is checked by walking both at once.
+** A schema is nodes; node 0 is the data. The fields of a record are nodes next to each other, in
+** the order of their names, so that a map that Tycho wrote is checked by walking both at once.
 **
 **     kind        first                  count
 **     RECORD      its first field        how many

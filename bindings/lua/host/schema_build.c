@@ -115,8 +115,7 @@ static void build_enum(struct build *build, uint16_t index) {
 }
 
 static void build_kind(struct build *build, uint16_t index) {
-    static const char *const kinds[] = {"any",     "string",  "integer",
-                                        "number",  "boolean", "binary"};
+    static const char *const kinds[] = {"any", "string", "integer", "number", "boolean", "binary"};
     struct tycho__schema_node *node = &build->schema->nodes[index];
     const char *name = lua_tostring(build->L, -1);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -126,8 +125,10 @@ static void build_kind(struct build *build, uint16_t index) {
         return;
     }
     char what[160];
-    snprintf(what, sizeof what, "is \"%.40s\", which is no kind: string, integer, number, boolean, "
-             "binary, any", name);
+    snprintf(what, sizeof what,
+             "is \"%.40s\", which is no kind: string, integer, number, boolean, "
+             "binary, any",
+             name);
     refuse(build, node, what);
 }
 

@@ -11,10 +11,14 @@
 
 const char *tycho_script_kind_name(int kind) {
     switch (kind) {
-    case TYCHO_EVENT_TYPE: return "event_type";
-    case TYCHO_LINKER: return "linker";
-    case TYCHO_READ_MODEL: return "read_model";
-    default: return "";
+    case TYCHO_EVENT_TYPE:
+        return "event_type";
+    case TYCHO_LINKER:
+        return "linker";
+    case TYCHO_READ_MODEL:
+        return "read_model";
+    default:
+        return "";
     }
 }
 
@@ -66,6 +70,10 @@ static struct tycho__runner *create_runner(struct tycho__definition *definition)
     return NULL;
 }
 
+static int no_memory(void) {
+    return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a script");
+}
+
 /* Loads the script and reads what it declares. */
 static int load(struct tycho__runner *runner, tycho_bytes label, int64_t version) {
     char name[TYCHO__SANDBOX_NAME_MAX + 1];
@@ -78,12 +86,9 @@ static int load(struct tycho__runner *runner, tycho_bytes label, int64_t version
         tycho__sandbox_load(runner->sandbox, name, version, source.data, source.size);
     if (kind == TYCHO__SANDBOX_OK) kind = tycho__sandbox_call(runner->sandbox, &call);
     if (kind == TYCHO__SANDBOX_OK) return TYCHO_OK;
-    return tycho__script_reject_source(
-        label, tycho__sandbox_last_error(runner->sandbox), reading.line);
-}
-
-static int no_memory(void) {
-    return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a script");
+    if (runner->definition->lacks_memory) return no_memory();
+    return tycho__script_reject_source(label, tycho__sandbox_last_error(runner->sandbox),
+                                       reading.line);
 }
 
 /* A definition with the source in it and nothing else. */
@@ -130,7 +135,8 @@ int tycho__definition_compile(tycho_bytes label, tycho_bytes source,
 
 /* ---------------------------------------------------------------- lending */
 
-/* A further runner: the script is compiled again, and its definition, which is the same, dropped. */
+/* A further runner: the script is compiled again, and its definition, which is the same,
+** dropped. */
 static int make_runner(struct tycho__definition *definition, struct tycho__runner **out) {
     struct tycho__definition *again;
     int status = compile(definition->about.key, definition->about.source, &again);
@@ -294,8 +300,8 @@ int tycho_script_expand(tycho_script *script, const tycho_appended *appended,
     return expand(script, &shown, additions);
 }
 
-int tycho_script_expand_stored(tycho_script *script, tycho_cursor *cursor,
-                               const tycho_event *event, tycho_additions *additions) {
+int tycho_script_expand_stored(tycho_script *script, tycho_cursor *cursor, const tycho_event *event,
+                               tycho_additions *additions) {
     struct tycho__shown shown = show(cursor, event);
     return expand(script, &shown, additions);
 }

@@ -22,9 +22,9 @@
 #include "tycho_scripts.h"
 
 enum {
-    TYCHO__FUNCTIONS_MAX = 8,   /* enum tycho__function */
-    TYCHO__UPCASTS_MAX = 1000,  /* versions of an event type */
-    TYCHO__IDLE_MAX = 8         /* runners of a definition that wait */
+    TYCHO__FUNCTIONS_MAX = 8,  /* enum tycho__function */
+    TYCHO__UPCASTS_MAX = 1000, /* versions of an event type */
+    TYCHO__IDLE_MAX = 8        /* runners of a definition that wait */
 };
 
 enum tycho__function {
@@ -59,6 +59,7 @@ struct tycho__definition {
     tycho_script_about about;
     int64_t line; /* of the constructor */
     struct tycho__block *blocks;
+    bool lacks_memory;            /* where it was being read */
     struct tycho__schema *schema; /* or NULL */
     enum tycho__by by;
     tycho_bytes metadata_key;
@@ -110,7 +111,7 @@ struct tycho_script {
 /* An event as a script sees it. */
 struct tycho__shown {
     const tycho_event *event;
-    tycho_bytes data; /* that of the event, or as it was upcast so far */
+    tycho_bytes data;     /* that of the event, or as it was upcast so far */
     tycho_cursor *cursor; /* asked for stream and tags; NULL: they are below */
     tycho_bytes stream;
     const tycho_bytes *tags;
@@ -122,8 +123,7 @@ struct tycho__shown {
 /* ---------------------------------------------------------------- failures (failure.c) */
 
 /* A failure that is no script's: sets the sentence and returns the status. */
-int tycho__script_fail(int status, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+int tycho__script_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* REJECTED by what C found: `path` may be empty, `event` NULL, `line` 0. */
 int tycho__script_reject(const struct tycho__definition *definition, const tycho_event *event,
@@ -162,6 +162,9 @@ void tycho__definition_read(lua_State *L, int first, void *reading);
 /* Raises what is wrong with a field, at its line, where that can be found. */
 int tycho__definition_refuse(lua_State *L, struct tycho__reading *reading, const char *field,
                              const char *format, ...);
+
+/* The first line, from the constructor's on, that sets a field of this name; 0: none. */
+int64_t tycho__definition_line(const struct tycho__definition *definition, const char *field);
 
 /* Memory that lives as long as the definition, zeroed. Raises in Lua when there is none. */
 void *tycho__definition_keep(lua_State *L, struct tycho__definition *definition, size_t size);
@@ -238,9 +241,8 @@ int tycho__script_runner(tycho_script *script, struct tycho__runner **runner);
 bool tycho__linker_reads(const struct tycho__definition *definition,
                          const struct tycho__shown *shown);
 /* The stream into which a ready-made linker links the event, written to `name`; empty: none. */
-int tycho__linker_name(const struct tycho__definition *definition,
-                       const struct tycho__shown *shown, char name[TYCHO_NAME_MAX],
-                       tycho_bytes *link);
+int tycho__linker_name(const struct tycho__definition *definition, const struct tycho__shown *shown,
+                       char name[TYCHO_NAME_MAX], tycho_bytes *link);
 
 /* ---------------------------------------------------------------- small ones */
 

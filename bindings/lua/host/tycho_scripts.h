@@ -71,7 +71,8 @@ typedef struct tycho_scripts_failure {
 } tycho_scripts_failure;
 
 /* Facts of the last call of this thread that answered REJECTED, tycho_commit() included. Good until
-** the thread's next failing call; NULL when there was none. tycho_error() has them in a sentence. */
+** the thread's next failing call; NULL when there was none. tycho_error() has them in one
+** sentence. */
 TYCHO_API const tycho_scripts_failure *tycho_scripts_error(void);
 
 /* ---------------------------------------------------------------- 3. a script and what it says */
@@ -127,10 +128,10 @@ TYCHO_API void tycho_script_about_get(const tycho_script *script, tycho_script_a
 **     source, version };
 **   - an event "ScriptDeployed" or "ScriptRemoved" with the data { hash, kind, name, source,
 **     version } in the stream "$scripts", on the condition that nothing else was deployed meanwhile
-**     (WRONG_EXPECTED_VERSION of "$scripts": plan anew). That stream is the history. Positions of its
-**     events tell under which version an event was written, so nothing may be removed from it: an
-**     event of type T belongs to the version that was deployed last before its position; before the
-**     first deployment, to version 1. */
+**     (WRONG_EXPECTED_VERSION of "$scripts": plan anew). That stream is the history. Positions of
+**     its events tell under which version an event was written, so nothing may be removed from it:
+**     an event of type T belongs to the version that was deployed last before its position; before
+**     the first deployment, to version 1. */
 
 enum tycho_change_kind {
     TYCHO_CHANGE_NEW = 1,
@@ -159,10 +160,10 @@ typedef struct tycho_deployment tycho_deployment;
 TYCHO_API int tycho_deployment_open(tycho_store *store, tycho_deployment **deployment);
 TYCHO_API void tycho_deployment_close(tycho_deployment *deployment);
 
-/* Plans a script, or the removal of one. TYCHO_OK also where it is REFUSED: by its compiler; another
-** source under the version that is deployed, or a version below one that it had, unless
-** `is_rollback` (an event type is never rolled back, since events were written under its version); a
-** name that two scripts have. `label` is used in messages ("linkers/by_customer.lua"). */
+/* Plans a script, or the removal of one. TYCHO_OK also where it is REFUSED: by its compiler;
+** another source under the version that is deployed, or a version below one that it had, unless
+** `is_rollback` (an event type is never rolled back, since events were written under its version);
+** a name that two scripts have. `label` is used in messages ("linkers/by_customer.lua"). */
 TYCHO_API int tycho_deployment_put(tycho_deployment *deployment, tycho_bytes label,
                                    tycho_bytes source, int is_rollback);
 TYCHO_API int tycho_deployment_remove(tycho_deployment *deployment, int kind, tycho_bytes name);

@@ -5,6 +5,9 @@
 --- gets its entries in its own order: before the home event that has a higher revision. Routes and
 --- metadata of streams come last. An event that is no longer in its stream goes to the log alone
 --- ("stream": null), and revisions that are unused (unlinked, truncated) are not kept.
+---
+--- Events go out as they are stored. Deployed scripts are events, too, of the stream "$scripts",
+--- which say under which version of its type the data of an event was written.
 local event_line = require "tycho.command.event_line"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
@@ -32,7 +35,7 @@ local function find_links(store, output, head, link_count)
   local due = {}
   if link_count > 0 then
     for stream in store:streams() do
-      for event in store:read():raw():stream(stream):each() do
+      for event in store:read():raw():stored():stream(stream):each() do
         if event.is_link then
           due[stream] = event.revision
           break
@@ -48,7 +51,8 @@ function Links:write(stream)
   local first = self.due[stream]
   self.due[stream] = nil
   local is_at_home = false
-  for event in self.store:read():raw():stream(stream):from_revision(first - 1):each() do
+  local read = self.store:read():raw():stored():stream(stream):from_revision(first - 1)
+  for event in read:each() do
     if not event.is_link then
       is_at_home = true
     elseif is_at_home then
@@ -80,7 +84,7 @@ end
 -- ever, also after it was unlinked or the stream was deleted.
 local function is_at_home(store, event)
   if not event.stream then return false end
-  local entry = store:read():raw():stream(event.stream):with_id(event.id):first()
+  local entry = store:read():raw():stored():stream(event.stream):with_id(event.id):first()
   return entry ~= nil and not entry.is_link
 end
 
@@ -97,7 +101,7 @@ end
 function verb.run(arguments, output)
   local store <close> = shared.open(arguments, "read_only")
   local head = store:head()
-  local read = store:read():to_position(head + 1)
+  local read = store:read():stored():to_position(head + 1)
   local is_whole = not arguments.stream and not arguments.after_position
   if arguments.stream then read = read:stream(arguments.stream) end
   if arguments.after_position then read = read:from_position(arguments.after_position) end

@@ -13,9 +13,14 @@
 --- something: a first import asks for nothing, a repeated one does little else. If an item is
 --- refused, the batch is built again with one operation an item, so that the refusal names the
 --- item; what stands before it is committed.
+---
+--- Scripts that came as events of the stream "$scripts" are in force when all is imported, so that
+--- the events between them are taken as they were stored. A store that has scripts of its own takes
+--- no such history.
 local failure = require "tycho.command.failure"
 
 local none = {}
+local scripts_stream = "$scripts"
 local events_max, links_max, batch_size_max = 10000, 1000, 8 << 20
 
 -- Refusals that are not the fault of an item.
@@ -146,7 +151,10 @@ function Importer:culprit(err)
   if self.building then return self.building end
   local code = failure.code(err)
   if not code or fatal[code] then return nil end
-  return err.operation and self.operations[err.operation]
+  if code ~= "rejected" then return err.operation and self.operations[err.operation] end
+  for index, item in ipairs(self.pending) do
+    if item.event and item.event.id == err.event_id then return index end
+  end
 end
 
 -- Deals with an item that the store refuses: everything before it stays pending, and, when such
@@ -179,8 +187,9 @@ function Importer:flush()
     local ok, err = pcall(self.try, self)
     if ok then break end
     local code = failure.code(err)
-    -- Events that exist may name a stream whose name was closed since.
-    if (code == "duplicate_event" or code == "denied") and self:drop_existing() then
+    -- Events that exist may name a stream whose name was closed since, or not fit a script.
+    local may_exist = code == "duplicate_event" or code == "denied" or code == "rejected"
+    if may_exist and self:drop_existing() then
       self.is_repeating = true
     else
       refusal = self:drop_refused(err) or refusal
@@ -192,8 +201,18 @@ function Importer:flush()
   self.options.progress(counts.events + counts.existed, self.source:fraction())
 end
 
+-- An event of the history of scripts: whether the store takes it.
+function Importer:admit_script(item)
+  self.has_scripts = true
+  if self.store:has_event(item.event.id) or #self.store:scripts() == 0 then return true end
+  self:refuse(self.source:place(item), "the store has scripts, and one history of them",
+    "import into a new store, or leave out the events of the stream " .. scripts_stream)
+  return false
+end
+
 function Importer:add(item, size)
   local links = item.links
+  if item.stream == scripts_stream and not self:admit_script(item) then return end
   local cost = 1 + (links and #links or 0)
   if cost > links_max then return self:add_apart(item, size) end
   if self.cost + cost > events_max then self:flush() end
@@ -230,6 +249,7 @@ function Importer:run()
   end)
   self:flush()
   if not ok then error(err, 0) end
+  if self.has_scripts then self.store:deploy { restore = true } end
 end
 
 function Importer:close()

@@ -33,7 +33,8 @@ function lock.define(command)
   command:summary "Run a command while holding a lock"
   command:description [[
 Ends with the exit code of the command, 128 and the signal when one ended it, or 75 when the lock
-was not free in time. The command finds the token of the lock in $TYCHO_LOCK_TOKEN.
+was not free in time. The command finds the token of the lock in $TYCHO_LOCK_TOKEN. When tycho lock
+itself is ended by a signal, the command goes on without the lock: batches should demand the token.
 tycho lock nightly --timeout 5 -- make -C site publish]]
   command:argument("name", "The lock"):argname "NAME"
   command:argument("words", "The command and its arguments, behind --"):args "+":argname "COMMAND"

@@ -44,6 +44,7 @@ local REST_MAX = 5 -- seconds
 local LOCK_TIMEOUT = 10
 local FENCES = 2 -- conditions of every batch: the lock and the row; those of expect() follow
 local NAME_MAX = 255
+local ROUTES_MAX = 9900 -- that the last batch can re-point
 
 ---@class tycho.Switch
 ---@field private store tycho.Store
@@ -84,14 +85,24 @@ local function open(store, plan, options)
   return self
 end
 
+local function check_routes(self, row)
+  if row.phase ~= "linking" then return end
+  local count = #names.leading_to(self.store, names.set(self.plan.sources))
+  if count <= ROUTES_MAX then return end
+  check.refuse("too_large", ("%d routes lead to %q, and one batch re-points at most %d"):format(
+    count, self.plan.sources[1], ROUTES_MAX), "remove routes: see tycho route list")
+end
+
 --- A switch that is ready to go on from where the store is.
 ---@return tycho.Switch
 function machine.new(store, plan, options)
   local self = open(store, plan, options)
   local ok, row = pcall(plan.begin, plan, self.row)
+  local problem = row
+  if ok then ok, problem = pcall(check_routes, self, row) end
   if not ok then
     self:close()
-    error(row, 0)
+    error(problem, 0)
   end
   self.row = row
   self.linked_before = row.phase == "linking" and plan:linked(row) or 0
@@ -221,12 +232,20 @@ local function count_entries(self)
   return total
 end
 
+--- Only while the names lead to the target: after an undo, the source is the living stream.
 local function delete_sources(self)
-  local row = copy(self.row)
+  local row, routes = copy(self.row), {}
   row.phase, row.linked = "deleted", row.linked or count_entries(self)
+  for index, source in ipairs(self.plan.sources) do
+    routes[index] = self.store:route(source)
+    if not routes[index] or names.resolve(self.store, source) ~= self.plan.target then
+      check.refuse("condition_failed", ("%q does not lead to %q any more"):format(source,
+        self.plan.target), "its entries are kept: see tycho route list")
+    end
+  end
   machine.commit(self, row, function(batch)
-    for _, source in ipairs(self.plan.sources) do
-      batch:expect_route(source, self.store:route(source))
+    for index, source in ipairs(self.plan.sources) do
+      batch:expect_route(source, routes[index])
       batch:delete_stream(source, { raw = true })
     end
   end)

@@ -2,11 +2,12 @@
 --- of positions, as far as each source is in that order itself: within a source nothing changes
 --- places.
 ---
---- The row has {kind, sources, phase, forward, base, done, first, last}: the target was at the
---- revision `base` when it began; of each source all entries before the revision `first` are done,
---- the last of them with the id `last`. Others may go on writing to the target. An event that the
---- target has already is not linked again. What is taken out of a source after it was linked stays
---- in the target.
+--- The row has {kind, sources, phase, forward, base, done, first, last, seen, seen_id}: the target
+--- was at the revision `base` when it began, and its last entry had the revision `seen` before the
+--- last chunk was linked; of each source all entries before the revision `first` are done, the last
+--- of them with the id `last`. Others may go on writing to the target. An event that the target has
+--- already is not linked again. What is taken out of a source after it was linked stays in the
+--- target.
 local check = require "tycho.check"
 local core = require "tycho.core"
 local machine = require "tycho.stream_switch.machine"
@@ -70,8 +71,8 @@ end
 function Merge:measure(row)
   local left, total = 0, 0
   for index, source in ipairs(row.sources) do
-    local count, version = names.facts(self.store, source)
-    left, total = left + version + 1 - row.first[index], total + count
+    left = left + names.left(self.store, source, row.first[index] - 1)
+    total = total + names.facts(self.store, source)
   end
   return left, total
 end
@@ -84,17 +85,23 @@ function Merge:expect(batch)
 end
 
 --- Calls take(event, index) with the next entries of all sources, at most `count` of them: always
---- the one with the lowest position. There are more than `count`, so that what is published while
---- the sources are opened, with higher positions, is not among them.
+--- the one with the lowest position. What is published while the sources are opened is left for
+--- later: one that was opened before may lack what another one has.
 local function each_merged(self, row, count, take)
+  local head = self.store:head()
   local heads, nexts, listings = {}, {}, {}
   local _ <close> = setmetatable({}, { __close = function()
     for _, listing in ipairs(listings) do listing:close() end
   end })
+  local function advance(index)
+    local event = nexts[index]()
+    heads[index] = event and event.position <= head and event or nil
+  end
   for index, source in ipairs(row.sources) do
     local spec = self.store:read():stream(source):raw():from_revision(row.first[index] - 1)
     local next_event, _, _, listing = spec:limit(count):each()
-    nexts[index], listings[index], heads[index] = next_event, listing, next_event()
+    nexts[index], listings[index] = next_event, listing
+    advance(index)
   end
   for _ = 1, count do
     local lowest
@@ -103,11 +110,19 @@ local function each_merged(self, row, count, take)
     end
     if not lowest then return end
     take(heads[lowest], lowest)
-    heads[lowest] = nexts[lowest]()
+    advance(lowest)
   end
 end
 
-local function check_sources(self, row)
+--- That nobody deleted the target, or a source and wrote to it again, since the last chunk.
+local function check_streams(self, row)
+  local is_gone = row.done > 0 and self.store:stream_version(self.target, { raw = true }) == -1
+  if is_gone or row.seen and names.is_replaced(self.store, self.target, row.seen, row.seen_id) then
+    check.refuse("condition_failed", ("the stream %q was deleted while it was merged into"):format(
+      self.target), "cancel the merge, and begin it again")
+  end
+  local last = self.store:read():stream(self.target):raw():last()
+  if last then row.seen, row.seen_id = last.revision, last.id end
   for index, source in ipairs(row.sources) do
     if names.is_replaced(self.store, source, row.first[index] - 1, row.last[index]) then
       check.refuse("condition_failed", ("the stream %q was deleted while it was merged"):format(
@@ -117,7 +132,7 @@ local function check_sources(self, row)
 end
 
 function Merge:link(batch, row, count)
-  check_sources(self, row)
+  check_streams(self, row)
   local ids, seen = {}, {}
   each_merged(self, row, count, function(event, index)
     if not seen[event.id] then ids[#ids + 1] = event.id end
@@ -129,7 +144,7 @@ function Merge:link(batch, row, count)
 end
 
 function Merge:finish(batch, row)
-  check_sources(self, row)
+  check_streams(self, row)
   local sources = {}
   for index, source in ipairs(row.sources) do sources[index] = { source, row.first[index] } end
   batch:link_merged(sources, self.target, { raw = true, on_duplicate = "skip" })

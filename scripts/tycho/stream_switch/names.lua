@@ -31,6 +31,13 @@ function names.next_revision(store, stream, behind)
   return event and event.revision
 end
 
+--- How many entries, at most, a stream has behind a revision: gaps before the first one and behind
+--- the last one are none.
+function names.left(store, stream, behind)
+  local first = names.next_revision(store, stream, behind)
+  return first and store:stream_version(stream, { raw = true }) + 1 - first or 0
+end
+
 --- The revision of the last entry before a revision, likewise.
 function names.last_revision(store, stream, before)
   local event = store:read():stream(stream):raw():backward():from_revision(before):first()

@@ -87,11 +87,10 @@ end
 function Rename:measure(row)
   local count, version = names.facts(self.store, self.source)
   if version < row.reached then self:refuse_lost() end
-  local next_one = names.next_revision(self.store, self.source, row.reached)
   local first = names.next_revision(self.store, self.source, -1) or 0
   local revisions = version + 1 - first
   local gaps = revisions - count
-  return next_one and version + 1 - next_one or 0, count,
+  return names.left(self.store, self.source, row.reached), count,
     gaps > 0 and 1 + GAPS_MAX * revisions // gaps or nil
 end
 
@@ -114,7 +113,7 @@ end
 --- then is at the revision of the last one.
 function Rename:link(batch, row, count)
   local first = names.next_revision(self.store, self.source, row.reached)
-  if not first then self:refuse_lost() end
+  if not first then return end -- taken out since it was measured
   local last = names.last_revision(self.store, self.source, first + count)
   add_links(self, batch, row, last)
   row.reached = last
@@ -123,7 +122,7 @@ end
 function Rename:finish(batch, row)
   add_links(self, batch, row, nil)
   local metadata = self.store:stream_metadata(self.source, { raw = true })
-  if metadata ~= nil then
+  if metadata ~= nil or row.base ~= -1 then -- an image may have had some before
     batch:set_stream_metadata(self.target, metadata, { raw = true })
   end
 end

@@ -55,8 +55,7 @@ function Split:begin(row)
 end
 
 function Split:measure(row)
-  local count, version = names.facts(self.store, self.source)
-  return version + 1 - row.first, count
+  return names.left(self.store, self.source, row.first - 1), (names.facts(self.store, self.source))
 end
 
 function Split.linked(_, row) return row.linked end

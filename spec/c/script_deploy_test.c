@@ -1,0 +1,219 @@
+/* script_deploy_test.c - sources that are compiled or refused, plans, deployments, and scripts that
+** a host runs by hand.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store_values.h"
+
+#include "script_values.h"
+
+typedef struct fixture {
+    char path[DIRECTORY_SIZE];
+    tycho_store *store;
+} fixture;
+
+static int set_up(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    if (f == NULL || make_directory(f->path) != 0) return -1;
+    open_values();
+    f->store = open_attached(f->path);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    fixture *f = *state;
+    assert_clean(f->store);
+    tycho_store_close(f->store);
+    remove_directory(f->path);
+    close_values();
+    free(f);
+    return 0;
+}
+
+static void assert_refused(int status, const char *message) {
+    ASSERT_STATUS(status, TYCHO_REJECTED);
+    const tycho_scripts_failure *failure = tycho_scripts_error();
+    assert_non_null(failure);
+    if (strstr(failure->message, message) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", failure->message, message);
+    }
+}
+
+static const char order_type[] =
+    "return event_type { name = 'Order', version = 1,\n"
+    "  data = { customer = 'string', cents = 'integer' },\n"
+    "  check = function(data, event)\n"
+    "    if data.cents < 0 then return 'cents must not be negative' end\n"
+    "    if event.stream == nil then return 'an order needs a stream' end\n"
+    "  end,\n"
+    "  tags = function(data) return 'customer:' .. data.customer, { 'big', 'small' } end }";
+
+/* ---------------------------------------------------------------- definitions */
+
+static const struct {
+    const char *source, *message;
+    int line;
+} wrong_sources[] = {
+    {"return 5", "the script returns a number, not a table", 0},
+    {"return {}", "must return an event_type, a linker or a read_model", 0},
+    {"x = 1", "the global 'x' cannot be set", 1},
+    {"return event_type {", "expected", 1},
+    {"return event_type {\n name = 'T' }", "the field 'version' is missing", 1},
+    {"return event_type { version = 1 }", "the field 'name' is missing", 1},
+    {"return event_type { name = 'T', version = 0 }", "'version' must be an integer", 1},
+    {"return event_type { name = 'T', version = 1.0 }", "'version' must be an integer", 1},
+    {"return event_type { name = 'T',\n version = 1,\n chek = 1 }", "there is no field 'chek'", 3},
+    {"return event_type { name = 'T',\n version = 1,\n check = 1 }",
+     "the field 'check' is a number, must be a function", 3},
+    {"return event_type { name = 'T',\n version = 2 }", "version 2 needs 'upcast'", 2},
+    {"return event_type { name = 'T', version = 3,\n upcast = { function() end } }",
+     "upcast[2] is a nil: each version below 3 needs a function", 2},
+    {"return event_type { name = 'T', version = 1,\n upcast = { function() end } }",
+     "'upcast' has 1 functions, and version 1 has 0 before it", 2},
+    {"return event_type { name = 'T', version = 1, former_names = { 'T' } }",
+     "a former name is the name itself", 1},
+    {"return event_type { name = 'T', version = 1, open = true }", "'open' says nothing", 1},
+    {"return linker { name = 'l', version = 1 }", "a linker has either 'to' or 'by'", 1},
+    {"return linker { name = 'l', version = 1, by = 'type', to = print }", "'print'", 1},
+    {"return linker { name = 'l', version = 1, by = 'colour' }", "the field 'by' must be", 1},
+    {"return linker { name = 'l', version = 1, by = 'metadata' }", "needs a 'key'", 1},
+    {"return linker { name = 'l', version = 1,\n from = {\n typs = 'x' }, by = 'type' }",
+     "there is no field 'typs' in 'from'", 3},
+    {"return linker { name = 'l', version = 1, from = { types = {} }, by = 'type' }",
+     "'types' must be a list of 1 to 256 strings", 1},
+    {"return linker { name = 'l', version = 1, from = { category = 'a-b' }, by = 'type' }",
+     "a category is", 1},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end,\n on = {\n A = function() end,\n B = function() end } }",
+     "there is a handler for 'B', which is not among 'types'", 5},
+    {"return read_model { name = 'm', version = 1,\n types = { 'A', 'B' }, keys = function() end,"
+     " init = function() end, on = { A = function() end } }",
+     "there is no handler for 'B'", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,"
+     " init = function() end, on = { _ = function() end }, mode = 'now' }",
+     "'mode' must be \"on_demand\"", 1},
+};
+
+static void wrong_definitions_are_refused_with_their_line(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong_sources / sizeof *wrong_sources; i++) {
+        tycho_script *script;
+        assert_refused(tycho_script_compile(text("w.lua"), text(wrong_sources[i].source), &script),
+                       wrong_sources[i].message);
+        assert_null(script);
+        assert_int_equal(tycho_scripts_error()->line, wrong_sources[i].line);
+        assert_string_equal(tycho_scripts_error()->script, "w.lua");
+    }
+}
+
+/* ---------------------------------------------------------------- deploying, and by hand */
+
+static void assert_plan(tycho_store *store, const char *source, int is_rollback, uint32_t change,
+                        const char *message) {
+    tycho_deployment *deployment;
+    tycho_change got;
+    ASSERT_STATUS(tycho_deployment_open(store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("a.lua"), text(source), is_rollback),
+                  TYCHO_OK);
+    assert_int_equal(tycho_deployment_count(deployment), 1);
+    tycho_deployment_get(deployment, 0, &got);
+    assert_int_equal(got.change, change);
+    assert_non_null(memmem(got.message.data, got.message.size + 1, message, strlen(message)));
+    tycho_deployment_close(deployment);
+}
+
+static void a_plan_says_what_is_new_changed_and_refused(void **state) {
+    fixture *f = *state;
+    const char *one = "return linker { name = 'l', version = 1, by = 'type' }";
+    const char *two = "return linker { name = 'l', version = 2, by = 'category' }";
+    assert_plan(f->store, one, 0, TYCHO_CHANGE_NEW, "");
+    deploy(f->store, one);
+    assert_plan(f->store, one, 0, TYCHO_CHANGE_UNCHANGED, "");
+    assert_plan(f->store, two, 0, TYCHO_CHANGE_CHANGED, "");
+    assert_plan(f->store, "return linker { name = 'l', version = 1, by = 'category' }", 0,
+                TYCHO_CHANGE_REFUSED, "the source has changed and the version is still 1");
+    deploy(f->store, two);
+    assert_plan(f->store, one, 0, TYCHO_CHANGE_REFUSED, "version 1 is below version 2");
+    assert_plan(f->store, one, 1, TYCHO_CHANGE_CHANGED, "");
+    assert_plan(f->store, "return linker {", 0, TYCHO_CHANGE_REFUSED, "expected");
+    deploy(f->store, "return event_type { name = 'T', version = 1, former_names = { 'old' } }");
+    assert_plan(f->store, "return event_type { name = 'old', version = 1 }", 0,
+                TYCHO_CHANGE_REFUSED, "a former name of another");
+    assert_plan(f->store, "return event_type { name = 'N', version = 1, former_names = 'T' }", 0,
+                TYCHO_CHANGE_REFUSED, "a former name is that of another");
+    ASSERT_STATUS(try_deploy(f->store, "return 1"), TYCHO_REJECTED);
+    assert_int_equal(count_of(f->store, "$scripts", ""), 3);
+}
+
+static void two_deployments_at_once_are_planned_anew(void **state) {
+    fixture *f = *state;
+    tycho_deployment *deployment;
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text(""), text(order_type), 0), TYCHO_OK);
+    deploy(f->store, "return linker { name = 'l', version = 1, by = 'type' }");
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_WRONG_EXPECTED_VERSION);
+    tycho_batch_destroy(batch);
+    tycho_deployment_close(deployment);
+}
+
+static void a_script_is_run_by_hand_for_stored_events(void **state) {
+    fixture *f = *state;
+    tycho_script *script;
+    tycho_script_about about;
+    tycho_cursor *cursor;
+    tycho_event event;
+    tycho_additions additions;
+    tycho_bytes data;
+    const tycho_read read = {.size = sizeof read, .stream = text("order-1")};
+    append(f->store, "order-1", "Order", "{ customer = 'ann', cents = 5 }");
+    append(f->store, "order-1", "Other", "{}");
+    const char *source = "return linker { name = 'c', version = 4, from = { types = 'Order', "
+                         "category = 'order' }, to = function(e) return e.stream .. e.position "
+                         "end }";
+    ASSERT_STATUS(tycho_script_compile(text("c"), text(source), &script), TYCHO_OK);
+    tycho_script_about_get(script, &about);
+    assert_bytes(about.key, text("linker/c"));
+    assert_int_equal(about.version, 4);
+    assert_int_equal(about.type_count, 1);
+    assert_bytes(about.category, text("order"));
+    ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+    ASSERT_STATUS(tycho_script_expand_stored(script, cursor, &event, &additions), TYCHO_OK);
+    assert_int_equal(additions.link_count, 1);
+    assert_bytes(additions.links[0], text("order-11"));
+    ASSERT_STATUS(tycho_script_upcast(script, cursor, &event, 1, &data), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+    ASSERT_STATUS(tycho_script_expand_stored(script, cursor, &event, &additions), TYCHO_OK);
+    assert_int_equal(additions.link_count, 0);
+    tycho_script_close(script);
+    ASSERT_STATUS(tycho_script_open(f->store, TYCHO_LINKER, text("c"), &script), TYCHO_NOT_FOUND);
+    deploy(f->store, source);
+    ASSERT_STATUS(tycho_script_open(f->store, TYCHO_LINKER, text("c"), &script), TYCHO_OK);
+    tycho_script_about_get(script, &about);
+    assert_true(about.deployed_at > 0);
+    assert_bytes(about.source, text(source));
+    tycho_script_close(script);
+    tycho_cursor_close(cursor);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(wrong_definitions_are_refused_with_their_line),
+        TEST(a_plan_says_what_is_new_changed_and_refused),
+        TEST(two_deployments_at_once_are_planned_anew),
+        TEST(a_script_is_run_by_hand_for_stored_events),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+/* script_allocation_test.c - memory runs out for deployed scripts: in a life in which scripts are
+** deployed, check, tag, link and upcast, the n-th allocation fails (sampled, unless
+** TYCHO_SWEEP=full), once and from there on.
+**
+** A step that meets the failure answers NO_MEMORY and changed nothing, or goes on without that
+** memory; run again when there is memory, it succeeds. What leaks is told by the build with ASan.
+** The functions of allocation are defined here, and pre-empt those of the C library.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "store_values.h"
+
+#include "script_values.h"
+
+enum { SAMPLES = 300, STEPS = 7 };
+
+#if defined(__SANITIZE_ADDRESS__)
+#define REAL(name) __interceptor_##name
+#else
+#define REAL(name) __libc_##name
+#endif
+#define EXPORTED __attribute__((visibility("default")))
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *block, size_t size);
+EXPORTED void *malloc(size_t size);
+EXPORTED void *calloc(size_t count, size_t size);
+EXPORTED void *realloc(void *block, size_t size);
+
+static bool is_armed, is_lasting, has_failed;
+static long calls, failing_call;
+
+static bool must_fail(void) {
+    if (!is_armed) return false;
+    long call = calls++;
+    bool fails = failing_call >= 0 && (is_lasting ? call >= failing_call : call == failing_call);
+    if (!fails) return false;
+    has_failed = true;
+    errno = ENOMEM;
+    return true;
+}
+
+void *malloc(size_t size) {
+    return must_fail() ? NULL : REAL(malloc)(size);
+}
+
+void *calloc(size_t count, size_t size) {
+    return must_fail() ? NULL : REAL(calloc)(count, size);
+}
+
+void *realloc(void *block, size_t size) {
+    return must_fail() ? NULL : REAL(realloc)(block, size);
+}
+
+/* ---------------------------------------------------------------- one life */
+
+typedef struct life {
+    const char *path;
+    tycho_store *store;
+    tycho_bytes old_data, new_data;
+} life;
+
+static int attach(life *l) {
+    if (l->store == NULL) {
+        int status = open_store(l->path, TYCHO_CREATE, &l->store);
+        if (status != TYCHO_OK) return status;
+    }
+    return tycho_scripts_attach(l->store);
+}
+
+/* Deploys without asserting anything. */
+static int deploy_one(tycho_store *store, const char *source) {
+    tycho_deployment *deployment = NULL;
+    tycho_batch *batch = NULL;
+    int status = tycho_batch_create(&batch);
+    if (status == TYCHO_OK) status = tycho_deployment_open(store, &deployment);
+    if (status == TYCHO_OK) status = tycho_deployment_put(deployment, text("t"), text(source), 0);
+    if (status == TYCHO_OK) status = tycho_deployment_write(deployment, batch);
+    bool is_there = status == TYCHO_OK && tycho_deployment_count(deployment) == 1;
+    tycho_change change;
+    if (is_there) tycho_deployment_get(deployment, 0, &change);
+    if (is_there && change.change != TYCHO_CHANGE_UNCHANGED) {
+        status = tycho_commit(store, batch, NULL);
+    }
+    tycho_deployment_close(deployment);
+    tycho_batch_destroy(batch);
+    return status;
+}
+
+static int deploy_type(life *l) {
+    return deploy_one(l->store,
+                      "return event_type { name = 'T', version = 2, former_names = { 't' },\n"
+                      "data = { n = 'integer', list = array { s = optional 'string' } },\n"
+                      "check = function(data) if data.n < 0 then return 'no' end end,\n"
+                      "tags = function(data) return 'n:' .. data.n end,\n"
+                      "upcast = { function(data) return { n = data.m, list = {} } end } }");
+}
+
+static int deploy_linker(life *l) {
+    return deploy_one(l->store, "return linker { name = 'l', version = 1, from = { types = { 'T' "
+                                "} }, to = function(event) return 'n-' .. event.data.n end }");
+}
+
+static int append_one(life *l, const char *id, const char *type, tycho_bytes data) {
+    const tycho_new_event event = {.id = text(id), .type = text(type), .data = data};
+    tycho_batch *batch = NULL;
+    int status = tycho_batch_create(&batch);
+    if (status == TYCHO_OK) {
+        status = tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0);
+    }
+    if (status == TYCHO_OK) status = tycho_commit(l->store, batch, NULL);
+    tycho_batch_destroy(batch);
+    return status;
+}
+
+static int append_old(life *l) {
+    return append_one(l, "one", "t", l->old_data);
+}
+
+static int append_new(life *l) {
+    return append_one(l, "two", "T", l->new_data);
+}
+
+/* Both events are served as T, the first one upcast. */
+static int read_all(life *l) {
+    const tycho_bytes types = text("T");
+    const tycho_query_item item = {.types = &types, .type_count = 1};
+    const tycho_query query = {&item, 1};
+    const tycho_read read = {.size = sizeof read, .query = &query};
+    tycho_cursor *cursor = NULL;
+    tycho_event event;
+    int count = 0, status = tycho_cursor_open(l->store, &read, &cursor);
+    while (status == TYCHO_OK && (status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
+        count += event.type.size == 1 && memcmp(event.type.data, "T", 1) == 0 ? 1 : 100;
+    }
+    tycho_cursor_close(cursor);
+    if (status != TYCHO_END) return status;
+    return count == 2 ? TYCHO_OK : TYCHO_CORRUPT;
+}
+
+static int run_by_hand(life *l) {
+    const tycho_event event = {.type = text("T"), .data = l->new_data};
+    tycho_script *script = NULL;
+    tycho_additions additions;
+    int status = tycho_script_open(l->store, TYCHO_LINKER, text("l"), &script);
+    if (status == TYCHO_OK) status = tycho_script_expand_stored(script, NULL, &event, &additions);
+    if (status == TYCHO_OK && additions.link_count != 1) status = TYCHO_CORRUPT;
+    tycho_script_close(script);
+    return status;
+}
+
+static int (*const steps[STEPS])(life *) = {attach,     append_old, deploy_type, deploy_linker,
+                                            append_new, read_all,   run_by_hand};
+
+/* Runs a step, again when there is memory. */
+static void run_step(life *l, int i, long n) {
+    int status = steps[i](l);
+    if (status != TYCHO_OK && (status != TYCHO_NO_MEMORY || !has_failed)) {
+        is_armed = false;
+        fail_msg("allocation %ld, step %d answers %s: %s", n, i, tycho_status_code(status),
+                 tycho_error());
+    }
+    if (status == TYCHO_OK) return;
+    is_armed = false;
+    status = steps[i](l);
+    if (status != TYCHO_OK) {
+        fail_msg("allocation %ld, step %d, with memory again: %s: %s", n, i,
+                 tycho_status_code(status), tycho_error());
+    }
+    is_armed = !is_lasting;
+}
+
+/* Makes a directory, in memory where there is such a file system. */
+static void make_place(char path[DIRECTORY_SIZE]) {
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(path, DIRECTORY_SIZE, "%s/tycho-spec-XXXXXX", parent);
+    assert_non_null(mkdtemp(path));
+}
+
+static long live(long n, tycho_bytes old_data, tycho_bytes new_data) {
+    char path[DIRECTORY_SIZE];
+    make_place(path);
+    life l = {.path = path, .old_data = old_data, .new_data = new_data};
+    calls = 0;
+    failing_call = n;
+    has_failed = false;
+    is_armed = true;
+    for (int i = 0; i < STEPS; i++) run_step(&l, i, n);
+    is_armed = false;
+    assert_int_equal(count_of(l.store, "n-5", ""), 1);
+    assert_int_equal(count_of(l.store, "", "n:5"), 1);
+    assert_int_equal(count_of(l.store, "s", ""), 2);
+    assert_clean(l.store);
+    tycho_store_close(l.store);
+    remove_directory(path);
+    return calls;
+}
+
+static void sweep(bool lasting) {
+    open_values();
+    tycho_bytes old_data = packed("{ m = 4 }"),
+                new_data = packed("{ n = 5, list = { { s = 'x' } } }");
+    is_lasting = lasting;
+    long count = live(-1, old_data, new_data);
+    const char *wanted = getenv("TYCHO_SWEEP");
+    bool is_full = wanted != NULL && strcmp(wanted, "full") == 0;
+    long stride = is_full || count < SAMPLES ? 1 : count / SAMPLES;
+    assert_true(count > 100);
+    for (long n = 0; n < count; n += stride) live(n, old_data, new_data);
+    close_values();
+}
+
+static void one_allocation_fails(void **state) {
+    (void)state;
+    sweep(false);
+}
+
+static void all_allocations_fail_from_one_on(void **state) {
+    (void)state;
+    sweep(true);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_allocation_fails),
+        cmocka_unit_test(all_allocations_fail_from_one_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
