@@ -8,7 +8,7 @@
 **
 **     store --+-- snapshot --+-- cursor          batch (stands alone)
 **             |              +-- listing
-**             +-- cursor, follower, listing, verification, lock, script, deployment
+**             +-- cursor, follower, listing, verification, lock, script, deployment, model
 **
 **   - The empty box is created first and the engine fills it then, so that running out of memory
 **     in between leaves a harmless object.
@@ -114,6 +114,7 @@ void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
 #define TYCHO__LUA_BATCH "tycho.core.Batch"
 #define TYCHO__LUA_SCRIPT "tycho.core.Script"
 #define TYCHO__LUA_DEPLOYMENT "tycho.core.Deployment"
+#define TYCHO__LUA_MODEL "tycho.core.Model"
 #define TYCHO__LUA_EVENT "tycho.Event"
 
 void tycho__lua_store_register(lua_State *L);
@@ -125,6 +126,7 @@ void tycho__lua_verification_register(lua_State *L);
 void tycho__lua_lock_register(lua_State *L);
 void tycho__lua_script_register(lua_State *L);
 void tycho__lua_deployment_register(lua_State *L);
+void tycho__lua_model_register(lua_State *L);
 void tycho__lua_batch_register(lua_State *L);
 void tycho__lua_event_register(lua_State *L);
 
@@ -139,6 +141,7 @@ int tycho__lua_store_lock(lua_State *L);
 int tycho__lua_store_locks(lua_State *L);
 int tycho__lua_store_script(lua_State *L);
 int tycho__lua_store_deployment(lua_State *L);
+int tycho__lua_store_model(lua_State *L);
 int tycho__lua_script_compile(lua_State *L);
 int tycho__lua_batch_create(lua_State *L);
 
