@@ -10,15 +10,15 @@ local failure = require "tycho.command.failure"
 local output = require "tycho.command.output"
 
 local files = {
-  "import", "export", "write", "read", "list", "switch", "lock", "scripts", "maintenance", "repl",
-  "rpc", "completion",
+  "import", "export", "write", "read", "list", "switch", "lock", "scripts", "model", "maintenance",
+  "repl", "rpc", "completion",
 }
 
 -- In the order of the help text.
 local order = {
   "import", "export", "publish", "read", "event", "streams", "types", "link", "unlink", "delete",
-  "route", "rename", "merge", "split", "deploy", "scripts", "check-schema", "lock", "locks",
-  "verify", "backup", "stats", "repl", "rpc", "completion", "help",
+  "route", "rename", "merge", "split", "deploy", "scripts", "check-schema", "model", "lock",
+  "locks", "verify", "backup", "stats", "repl", "rpc", "completion", "help",
 }
 
 local verbs = {}
