@@ -25,11 +25,6 @@ int tycho__lua_store_model(lua_State *L) {
 
 /* ---------------------------------------------------------------- asking */
 
-static int refuse(lua_State *L, int status) {
-    if (status == TYCHO_MISUSE) return tycho__lua_misuse(L, "%s", tycho_error());
-    return tycho__lua_refuse(L, status, NULL);
-}
-
 /* model:get(key, is_fresh, snapshot_after, timeout_ms): the state, position, version, events, folded,
 ** linked, is_known, was_caught_up, and how storing a snapshot ended */
 static int model_get(lua_State *L) {
@@ -45,7 +40,7 @@ static int model_get(lua_State *L) {
 
     int status = tycho_model_get(self->handle, key, &options, &result);
 
-    if (status != TYCHO_OK) return refuse(L, status);
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     status = tycho__lua_decode(L, result.state.data, result.state.size);
     if (status != TYCHO_OK) return tycho__lua_refuse_value(L, status);
     lua_pushinteger(L, (lua_Integer)result.position);
@@ -76,7 +71,7 @@ static int model_look(lua_State *L) {
 
     const int status = tycho_model_look(self->handle, key, &instance);
 
-    if (status != TYCHO_OK) return refuse(L, status);
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     lua_createtable(L, 0, 10);
     set_boolean(L, "is_caught_up", instance.is_caught_up);
     set_boolean(L, "is_current", instance.is_current);
@@ -99,7 +94,7 @@ static int model_count(lua_State *L) {
 
     const int status = tycho_model_count(self->handle, &totals);
 
-    if (status != TYCHO_OK) return refuse(L, status);
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     lua_createtable(L, 0, 4);
     tycho__lua_set_integer(L, "version", totals.version);
     set_count(L, "instances", totals.instances);
@@ -169,7 +164,7 @@ static int catch_up(lua_State *L, int is_given) {
                                 : tycho_model_maintain(self->handle, progress, &now);
 
     if (now.is_raised) return lua_error(L);
-    if (status != TYCHO_OK) return refuse(L, status);
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     push_progress(L, &now.last);
     return 1;
 }
@@ -189,7 +184,7 @@ static int model_forget(lua_State *L) {
 
     const int status = tycho_model_forget(self->handle, key);
 
-    if (status != TYCHO_OK) return refuse(L, status);
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     return 0;
 }
 
