@@ -25,8 +25,8 @@ int tycho__lua_store_model(lua_State *L) {
 
 /* ---------------------------------------------------------------- asking */
 
-/* model:get(key, is_fresh, snapshot_after, timeout_ms): the state, position, version, events, folded,
-** linked, is_known, was_caught_up, and how storing a snapshot ended */
+/* model:get(key, is_fresh, snapshot_after, timeout_ms): the state, position, version, events,
+** folded, linked, is_known, was_caught_up, and how storing a snapshot ended */
 static int model_get(lua_State *L) {
     tycho__lua_box *self = tycho__lua_self_open(L);
     const tycho_bytes key = tycho__lua_bytes(L, 2, "key");

@@ -1,7 +1,7 @@
 /* model.c - on-demand read models (model.lua): catching up many instances, and asking for one.
 **
-** All of it is measured in Lua, so that the figures have what the binding costs. The store is of its
-** own, with as many old events as the big stores have, 1 M at most.
+** All of it is measured in Lua, so that the figures have what the binding costs. The store is of
+** its own, with as many old events as the big stores have, 1 M at most.
 */
 #include <stdio.h>
 #include <unistd.h>

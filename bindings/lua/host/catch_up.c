@@ -3,9 +3,9 @@
 **
 ** Of a group of instances all locks are taken first, then one snapshot is opened, and the histories
 ** are read in it, one after the other. The links go into batches of some thousand, which may begin
-** with the last links of one instance and end with the first ones of another. The row of an instance
-** is in the batch that has its last link, so who is killed in between leaves links and no row, and
-** the next one finds the same again and skips what is there.
+** with the last links of one instance and end with the first ones of another. The row of an
+** instance is in the batch that has its last link, so who is killed in between leaves links and no
+** row, and the next one finds the same again and skips what is there.
 */
 #include <stdlib.h>
 #include <string.h>

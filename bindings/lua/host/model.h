@@ -1,10 +1,9 @@
 /* model.h - what the files of on-demand read models share; see section 7 of tycho_scripts.h.
 **
 ** WHY A CATCH-UP IS EXACT. A batch is committed only under the rules with which it was expanded, so
-** from the batch D on that deployed the model, keys() links every event in its own batch. A catch-up
-** knows the rules before it opens its snapshot, and the snapshot has the same rules, so it is not
-** older than D. What is in it is found by history(); what is not in it was committed after it, and
-** linked. What is both found and linked is a duplicate, and skipped. So nothing is missed and
+** from the batch D on that deployed the model, keys() links every event in its own batch. The
+** snapshot of a catch-up has the rules that the catch-up has, so it is not older than D. What is in
+** it is found by history(); what is not in it was committed after it, and linked. What is both found and linked is a duplicate, and skipped. So nothing is missed and
 ** nothing comes twice, and it does not matter how long the links take, in how many batches, or how
 ** often they begin anew.
 **
@@ -18,11 +17,11 @@
 ** use. The last batch of a catch-up demands that the model's own deployment is still the same; when
 ** only an event type changed meanwhile, the row says so itself.
 **
-** WHY A SNAPSHOT IS EXACT. It has the last revision that was folded, and the place of the last event
-** in the model's order. All entries behind that revision are folded in; when one belongs before the
-** last event, all is folded anew, sorted. Revisions are never used twice while a stream lives, and
-** who deletes the stream deletes the snapshot in the same batch. A new snapshot replaces only the one
-** that was read, of an instance whose row is still the same.
+** WHY A SNAPSHOT IS EXACT. It has the last revision that was folded, and the place of the last
+** event in the model's order. All entries behind that revision are folded in; when one belongs
+** before the last event, all is folded anew, sorted. Revisions are never used twice while a stream
+** lives, and who deletes the stream deletes the snapshot in the same batch. A new snapshot replaces
+** only the one that was read, of an instance whose row is still the same.
 */
 #ifndef TYCHO_MODEL_H
 #define TYCHO_MODEL_H

@@ -232,7 +232,7 @@ int tycho__run_history_look(struct tycho__runner *runner, tycho_bytes key, size_
 /* Drops what is left of a history. */
 void tycho__drop_history(lua_State *L);
 
-/* The runner of a script opened by hand, borrowed when it is first needed and after a fatal error. */
+/* The runner of a script opened by hand, borrowed when it is needed, and after a fatal error. */
 int tycho__script_runner(tycho_script *script, struct tycho__runner **runner);
 
 /* ---------------------------------------------------------------- linkers (linkers.c) */

@@ -244,7 +244,8 @@ TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t
 ** The state is the fold over that stream in the model's order (ties by position). It is exact: the
 ** same as that of a fold over all events that keys() and history() give, up to `position`. An
 ** instance for which nothing is found is init(key), and leaves nothing behind, so that its history
-** is looked for again the next time.
+** is looked for again the next time. Events that are overwritten or unlinked later stay folded as
+** they were, until the instance is forgotten.
 **
 ** In the store are, by the name of the stream, a row of TYCHO_MODELS for each instance that was
 ** caught up, and one of TYCHO_MODEL_STATES for each snapshot of a state, which the next fold
@@ -287,9 +288,9 @@ typedef struct tycho_model_result {
 
 /* The state of one instance. `options` may be NULL. Cost: 10 us with a snapshot that is up to date,
 ** 1 us and its handler for each event to be folded; a commit for a catch-up and for a snapshot.
-** Errors: NOT_FOUND (the model is not deployed any more), REJECTED (with `key`, and `position` where
-** it is an event; nothing is stored), MISUSE (key), TIMEOUT (another's catch-up), DENIED (a catch-up
-** through a read-only handle), those of reading and of a commit. */
+** Errors: NOT_FOUND (the model is not deployed any more), REJECTED (with `key`, and `position`
+** where it is an event; nothing is stored), MISUSE (key), TIMEOUT (another's catch-up), DENIED (a
+** catch-up through a read-only handle), those of reading and of a commit. */
 TYCHO_API int tycho_model_get(tycho_model *model, tycho_bytes key,
                               const tycho_model_options *options, tycho_model_result *result);
 
@@ -302,8 +303,8 @@ typedef struct tycho_model_progress {
 
 /* Catches up many instances, in batches of many thousand links: the given ones, or all that were
 ** caught up before and are not as the present scripts have it, which is what is to be done once
-** when a new version reads more. progress() (may be NULL) is called after each batch; a status other
-** than TYCHO_OK ends it and is returned. May be ended anywhere, also by kill -9, and called again.
+** when a new version reads more. progress() (may be NULL) is called after each 256 instances; a
+** status other than TYCHO_OK ends it and is returned. May be ended anywhere, also by kill -9, and called again.
 ** REJECTED: some instances failed, and the facts are those of the first; all others are done. */
 TYCHO_API int tycho_model_prepare(tycho_model *model, const tycho_bytes *keys, size_t count,
                                   int (*progress)(void *context, const tycho_model_progress *now),
