@@ -204,7 +204,7 @@ $(BUILD)/libtycho_scripts.so: $(SCRIPTS_SO)
 
 $(BUILD)/libtycho_scripts.a: $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE)
 	@echo "  AR    $@" && $(LD) -r -o $(@:.a=.o) $^ && $(OBJCOPY) --wildcard \
-	  $(foreach name,script deployment_ backfill_,--keep-global-symbol='tycho_$(name)*') \
+	  $(foreach name,script deployment_ backfill_ model_,--keep-global-symbol='tycho_$(name)*') \
 	  $(@:.a=.o) && rm -f $@ && $(AR) crD $@ $(@:.a=.o) && rm $(@:.a=.o)
 
 # A module finds its library in the tree (build/lua/tycho -> build) and installed

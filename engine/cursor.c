@@ -417,3 +417,14 @@ void tycho_snapshot_close(tycho_snapshot *snapshot) {
     atomic_fetch_sub(&snapshot->store->children, 1);
     free(snapshot);
 }
+
+int tycho_snapshot_get(tycho_snapshot *snapshot, uint64_t *head, uint64_t *rules) {
+    if (snapshot == NULL || head == NULL || rules == NULL) {
+        return tycho__fail(TYCHO_MISUSE, "no snapshot, or no place to put its head and rules");
+    }
+    int status = tycho__store_check(snapshot->store);
+    if (status != TYCHO_OK) return status;
+    *head = snapshot->txn->state.head;
+    *rules = snapshot->txn->state.rules;
+    return TYCHO_OK;
+}

@@ -437,6 +437,8 @@ TYCHO_API int tycho_commit_completed(tycho_store *store, tycho_batch *batch,
 typedef struct tycho_snapshot tycho_snapshot;
 TYCHO_API int tycho_snapshot_open(tycho_store *store, tycho_snapshot **snapshot);
 TYCHO_API void tycho_snapshot_close(tycho_snapshot *snapshot);
+/* The head and the version of the rules (section 12) in the snapshot. Cost: nothing. */
+TYCHO_API int tycho_snapshot_get(tycho_snapshot *snapshot, uint64_t *head, uint64_t *rules);
 
 enum { /* tycho_read.flags */
     TYCHO_READ_BACKWARD = 1 << 0,     /* the exact reverse of forward */

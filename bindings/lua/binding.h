@@ -8,7 +8,8 @@
 **
 **     store --+-- snapshot --+-- cursor          batch (stands alone)
 **             |              +-- listing
-**             +-- cursor, follower, listing, verification, lock, script, deployment, back-fill
+**             +-- cursor, follower, listing, verification, lock, script, deployment,
+**                 back-fill, model
 **
 **   - The empty box is created first and the engine fills it then, so that running out of memory
 **     in between leaves a harmless object.
@@ -115,6 +116,7 @@ void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
 #define TYCHO__LUA_BATCH "tycho.core.Batch"
 #define TYCHO__LUA_SCRIPT "tycho.core.Script"
 #define TYCHO__LUA_DEPLOYMENT "tycho.core.Deployment"
+#define TYCHO__LUA_MODEL "tycho.core.Model"
 #define TYCHO__LUA_EVENT "tycho.Event"
 
 void tycho__lua_store_register(lua_State *L);
@@ -127,6 +129,7 @@ void tycho__lua_lock_register(lua_State *L);
 void tycho__lua_script_register(lua_State *L);
 void tycho__lua_deployment_register(lua_State *L);
 void tycho__lua_backfill_register(lua_State *L);
+void tycho__lua_model_register(lua_State *L);
 void tycho__lua_batch_register(lua_State *L);
 void tycho__lua_event_register(lua_State *L);
 
@@ -142,6 +145,7 @@ int tycho__lua_store_locks(lua_State *L);
 int tycho__lua_store_script(lua_State *L);
 int tycho__lua_store_deployment(lua_State *L);
 int tycho__lua_store_backfill(lua_State *L);
+int tycho__lua_store_model(lua_State *L);
 int tycho__lua_script_compile(lua_State *L);
 int tycho__lua_batch_create(lua_State *L);
 

@@ -65,6 +65,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_script_register(L);
     tycho__lua_deployment_register(L);
     tycho__lua_backfill_register(L);
+    tycho__lua_model_register(L);
     tycho__lua_batch_register(L);
     tycho__lua_store_register(L);
     luaL_newlib(L, functions);

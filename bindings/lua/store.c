@@ -185,6 +185,7 @@ void tycho__lua_store_register(lua_State *L) {
         {"lock", tycho__lua_store_lock},
         {"locks", tycho__lua_store_locks},
         {"script", tycho__lua_store_script},
+        {"model", tycho__lua_store_model},
         {"deployment", tycho__lua_store_deployment},
         {"backfill", tycho__lua_store_backfill},
         {NULL, NULL},

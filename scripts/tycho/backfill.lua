@@ -1,5 +1,5 @@
 --- Deploying a linker with its older events, while others write. What is linked when, and what
---- makes it exact, is said in bindings/lua/host/tycho_scripts.h, section 7; here is the pace.
+--- makes it exact, is said in bindings/lua/host/tycho_scripts.h, section 8; here is the pace.
 ---
 ---   store:backfill { file = "linkers/by_customer.lua" }
 ---

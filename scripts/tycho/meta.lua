@@ -752,4 +752,75 @@ function Store:close() end
 ---@field event fun(self, id: string): tycho.Event?   nil when it is not in the result
 ---@field events fun(self, ids: string[]): tycho.Event[]
 
+--- An on-demand read model (tycho_scripts.h, section 7): the instance of a key is made when it is
+--- first asked for, from its old events, and then kept up to date. Refusals: not_found (it is not
+--- deployed), rejected (a handler or history failed, with the facts key, position and line).
+---@param name string
+---@return tycho.Model
+function Store:model(name) end
+---@class tycho.Model
+local Model = {}
+---@return string
+function Model:name() end
+--- The state of an instance, and what is known of the answer. An integer is taken as its digits.
+---@class tycho.GetOptions
+---@field fresh? boolean            folds all events; uses and makes no snapshot
+---@field snapshot_after? integer   events behind the snapshot that make a new one; default 100
+---@field timeout? number           seconds to wait for another's catch-up; default 30
+---@class tycho.Answer
+---@field position integer       the head of the store for which it holds
+---@field version integer        of the model
+---@field events integer         folded since init
+---@field folded integer         of them just now; 0: the state was a snapshot
+---@field linked integer         old events linked just now
+---@field is_known boolean       false: there was never an event for this key
+---@field was_caught_up boolean  this call did the catch-up
+---@field snapshot? string       a new one was due: "ok", or why it was not stored
+---@param key string|integer
+---@param options? tycho.GetOptions
+---@return any state, tycho.Answer answer
+function Model:get(key, options) end
+--- Of one instance, or, without a key, the totals.
+---@class tycho.ModelStatus
+---@field version integer
+---@field instances integer   caught up at some time
+---@field current integer     of them as the present scripts have it
+---@field snapshots integer
+---@class tycho.InstanceStatus
+---@field is_caught_up boolean
+---@field is_current boolean
+---@field entries integer           events in its stream
+---@field version? integer          the fields from here on: when it is caught up
+---@field caught_up_at? integer     microseconds
+---@field position? integer         up to which history was read
+---@field linked? integer           old events that were found
+---@field snapshot_events? integer
+---@field snapshot_size? integer
+---@field behind? integer           events that are not in the snapshot
+---@param key? string|integer
+---@return tycho.ModelStatus|tycho.InstanceStatus
+function Model:status(key) end
+--- Catches up instances in large batches. May be broken off anywhere and called again. When the
+--- history of some fails it raises the first failure, when all others are done.
+---@class tycho.PrepareOptions
+---@field progress? fun(now: tycho.Prepared)
+---@class tycho.Prepared
+---@field done integer
+---@field total integer
+---@field linked integer
+---@field failed integer
+---@param keys (string|integer)[]
+---@param options? tycho.PrepareOptions
+---@return tycho.Prepared
+function Model:prepare(keys, options) end
+--- The same for all instances that were caught up and are not as the present scripts have it: after
+--- a version that reads more.
+---@param options? tycho.PrepareOptions
+---@return tycho.Prepared
+function Model:maintain(options) end
+--- Deletes the instance's stream, snapshot and row: the next get begins anew, from its history.
+---@param key string|integer
+function Model:forget(key) end
+function Model:close() end
+
 return tycho

@@ -11,6 +11,7 @@ local core = require "tycho.core"
 local deploy = require "tycho.deploy"
 local follower = require "tycho.follower"
 local lock = require "tycho.lock"
+local model = require "tycho.model"
 local script = require "tycho.script"
 local snapshot = require "tycho.snapshot"
 local specification = require "tycho.specification"
@@ -331,6 +332,15 @@ end
 function Store:check_history(event_type, options)
   local box = box_of(self)
   return script.check_history(event_type, box, deploy.history(self, "event_type"), options)
+end
+
+function Store:model(name)
+  local found = model.open(box_of(self), name)
+  if not found then
+    check.refuse("not_found", ("there is no read model %q"):format(name),
+      "deploy it, or look at store:scripts() for those that are deployed")
+  end
+  return found
 end
 
 -- ---------------------------------------------------------------- subscribers

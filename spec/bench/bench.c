@@ -26,7 +26,7 @@ static const struct family {
     {"read", read_bench},     {"program", program_bench}, {"index", index_bench},
     {"link", link_bench},     {"follow", follow_bench},   {"lock", lock_bench},
     {"rename", rename_bench}, {"sqlite", sqlite_bench},   {"scripts", scripts_bench},
-    {"backfill", backfill_bench},
+    {"model", model_bench},   {"backfill", backfill_bench},
 };
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
 

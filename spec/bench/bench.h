@@ -6,7 +6,7 @@
 **   workload.c  the events that are written, and stores filled with them
 **   raw.c       LMDB alone: the limit that everything is compared to
 **   limits.c append.c commit.c read.c program.c index.c link.c follow.c lock.c rename.c sqlite.c
-**   scripts.c   the families
+**   scripts.c model.c   the families
 **
 ** A figure is a list of samples, one a round. What is compared is measured in turns (A, B, A, B
 ** ...), so that a busy machine slows both; a ratio is taken round by round, and its median is what
@@ -167,5 +167,6 @@ void rename_bench(const bench *run);
 void backfill_bench(const bench *run);
 void link_bench(const bench *run);
 void scripts_bench(const bench *run);
+void model_bench(const bench *run);
 
 #endif

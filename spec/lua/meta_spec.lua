@@ -184,6 +184,21 @@ describe("meta.lua", function()
     same("tycho.Rejection", rejections)
   end)
 
+  it("has what read models answer", function()
+    local store = fresh()
+    store:deploy { sources = { [[return read_model { name = "m", version = 1, types = { "T" },
+      keys = function(event) return event.data.id end, init = function() return {} end,
+      on = { T = function() end } }]] } }
+    store:append("s", { type = "T", data = { id = 1 } })
+    local model <close> = store:model("m")
+    same("tycho.Model", methods(model))
+    local _, answer = model:get(1, { snapshot_after = 1 })
+    same("tycho.Answer", keys(answer))
+    same("tycho.ModelStatus", keys(model:status()))
+    same("tycho.InstanceStatus", keys(model:status(1)))
+    same("tycho.Prepared", keys(model:prepare { 1, 2 }))
+  end)
+
   it("has the status of a rename", function()
     local store, seen = fresh(), {}
     for _ = 1, 3 do store:append("a", { type = "t" }) end
@@ -220,6 +235,9 @@ describe("meta.lua", function()
 
   it("has all options, and no others are taken", function()
     local store = fresh()
+    store:deploy { sources = { [[return read_model { name = "m", version = 1, types = { "T" },
+      keys = function() end, init = function() return {} end, on = { T = function() end } }]] } }
+    local model <close> = store:model("m")
     local cases = {
       ["tycho.OpenOptions"] = { tycho.open, "/nowhere/at/all" },
       ["tycho.WriteOptions"] = { store.append, store, "a", { type = "t" } },
@@ -231,6 +249,8 @@ describe("meta.lua", function()
       ["tycho.DeployOptions"] = { store.deploy, store },
       ["tycho.CheckOptions"] = { store.check_history, store,
         tycho.script('return event_type { name = "E", version = 1 }') },
+      ["tycho.GetOptions"] = { model.get, model, "k" },
+      ["tycho.PrepareOptions"] = { model.prepare, model, {} },
       ["tycho.QueryItem"] = { function(item) return store:read():matching(item) end },
     }
     for class, call in pairs(cases) do

@@ -1,4 +1,4 @@
-/* backfill.h - what the files of back-filling share; see section 7 of tycho_scripts.h.
+/* backfill.h - what the files of back-filling share; see section 8 of tycho_scripts.h.
 **
 **     NEW --step--> LINKING --last batch--> MENDING --> DONE     (MENDING only with streams beside)
 **                      |

@@ -318,6 +318,13 @@ static void read_mode(lua_State *L, struct tycho__reading *reading, const struct
     tycho__definition_refuse(L, reading, field->name, "the field 'mode' must be \"on_demand\"");
 }
 
+/* "A$b" with the key "c" and "A" with the key "b$c" would share a stream. */
+static void finish_read_model(lua_State *L, struct tycho__reading *reading) {
+    tycho_bytes name = reading->definition->about.name;
+    if (memchr(name.data, '$', name.size) == NULL) return;
+    tycho__definition_refuse(L, reading, "name", "the name of a read model has no '$'");
+}
+
 static int index_of_type(const tycho_script_about *about, tycho_bytes type) {
     for (size_t i = 0; i < about->type_count; i++) {
         if (tycho__same(about->types[i], type)) return (int)i;
@@ -492,4 +499,5 @@ void tycho__definition_read(lua_State *L, int first, void *context) {
     set_key(L, definition);
     if (kind == TYCHO_EVENT_TYPE) finish_event_type(L, reading);
     if (kind == TYCHO_LINKER) finish_linker(L, reading);
+    if (kind == TYCHO_READ_MODEL) finish_read_model(L, reading);
 }

@@ -141,6 +141,12 @@ int tycho__script_reject_source(tycho_bytes label, const struct tycho__sandbox_e
     return take_error(error);
 }
 
+int tycho__script_reject_key(int status, tycho_bytes key) {
+    if (status != TYCHO_REJECTED || !last.is_set || last.key[0] != '\0') return status;
+    put(last.key, sizeof last.key, key);
+    return reject();
+}
+
 struct tycho__failure *tycho__failure_copy(void) {
     struct tycho__failure *copy = malloc(sizeof *copy);
     if (copy != NULL) *copy = last;
@@ -156,4 +162,8 @@ void tycho__failure_set_position(uint64_t position) {
     if (!last.is_set) return;
     last.facts.position = position;
     reject();
+}
+
+void tycho__failure_free(struct tycho__failure *failure) {
+    free(failure);
 }

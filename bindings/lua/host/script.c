@@ -30,6 +30,8 @@ static void destroy_runner(struct tycho__runner *runner) {
     tycho__payload_free(&runner->names.text);
     tycho__payload_free(&runner->names.list);
     tycho__payload_free(&runner->data);
+    tycho__payload_free(&runner->instance.names.text);
+    tycho__payload_free(&runner->instance.names.list);
     free(runner->upcasts);
     free(runner->handlers);
     free(runner);
@@ -186,6 +188,12 @@ void tycho__runner_drop(struct tycho__runner *runner) {
     give_back(runner, tycho__sandbox_check_state(runner->sandbox) == TYCHO__SANDBOX_OK);
 }
 
+int tycho__runner_end(struct tycho__runner *runner, int status) {
+    if (status == TYCHO_OK) return tycho__runner_return(runner);
+    tycho__runner_drop(runner);
+    return status;
+}
+
 /* ---------------------------------------------------------------- for hosts */
 
 int tycho__script_create(struct tycho__definition *definition, tycho_script **out) {
@@ -214,6 +222,7 @@ int tycho_script_compile(tycho_bytes name, tycho_bytes source, tycho_script **sc
 
 void tycho_script_close(tycho_script *script) {
     if (script == NULL) return;
+    if (script->runner != NULL) tycho__run_forget(script->runner);
     tycho__runner_drop(script->runner);
     tycho__definition_release(script->definition);
     free(script);
@@ -223,16 +232,18 @@ void tycho_script_about_get(const tycho_script *script, tycho_script_about *abou
     *about = script->definition->about;
 }
 
-/* The runner of the script, borrowed when it is first needed and after a fatal error. */
-static int get_runner(tycho_script *script) {
+int tycho__script_runner(tycho_script *script, struct tycho__runner **runner) {
     if (script->runner != NULL) {
         const struct tycho__sandbox_error *error =
             tycho__sandbox_last_error(script->runner->sandbox);
-        if (error->kind < TYCHO__SANDBOX_OVER_BUDGET) return TYCHO_OK;
-        tycho__runner_drop(script->runner);
-        script->runner = NULL;
+        bool is_good = error->kind < TYCHO__SANDBOX_OVER_BUDGET;
+        if (!is_good) tycho__runner_drop(script->runner);
+        if (!is_good) script->runner = NULL;
     }
-    return tycho__runner_borrow(script->definition, &script->runner);
+    int status = TYCHO_OK;
+    if (script->runner == NULL) status = tycho__runner_borrow(script->definition, &script->runner);
+    *runner = script->runner;
+    return status;
 }
 
 /* Begins to show a stored event. */
@@ -263,15 +274,16 @@ static int expand(tycho_script *script, const struct tycho__shown *shown,
         additions->link_count = script->link_bytes.size > 0 ? 1 : 0;
         return status;
     }
-    int status = get_runner(script);
+    struct tycho__runner *runner;
+    int status = tycho__script_runner(script, &runner);
     if (status != TYCHO_OK) return status;
-    struct tycho__names *names = &script->runner->names;
+    struct tycho__names *names = &runner->names;
     if (definition->about.kind == TYCHO_EVENT_TYPE) {
-        status = tycho__run_event_type(script->runner, shown);
+        status = tycho__run_event_type(runner, shown);
         additions->tags = tycho__names_list(names);
         additions->tag_count = names->count;
     } else {
-        status = tycho__run_names(script->runner, shown);
+        status = tycho__run_names(runner, shown);
         additions->links = tycho__names_list(names);
         additions->link_count = names->count;
     }
@@ -302,8 +314,9 @@ int tycho_script_upcast(tycho_script *script, tycho_cursor *cursor, const tycho_
         return tycho__script_fail(TYCHO_MISUSE, "%.*s has no version %lld", (int)about->key.size,
                                   (const char *)about->key.data, (long long)from);
     }
-    int status = get_runner(script);
-    if (status == TYCHO_OK) status = tycho__run_upcast(script->runner, &shown, from);
+    struct tycho__runner *runner;
+    int status = tycho__script_runner(script, &runner);
+    if (status == TYCHO_OK) status = tycho__run_upcast(runner, &shown, from);
     *data = shown.data;
     return status;
 }

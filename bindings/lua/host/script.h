@@ -76,6 +76,19 @@ struct tycho__names {
     size_t count;
 };
 
+/* The instance of a read model on which a runner works; its state, and the rest of its history, are
+** in the sandbox's registry (instance.c, history.c). */
+struct tycho__instance {
+    bool has_state;
+    int slot;            /* number of the function of the history that is called; 0: none yet */
+    size_t heaviest;     /* bytes of the largest string in the state as it came in */
+    size_t history_next; /* index of the read that is asked for next */
+    bool has_history;    /* the list is there, and nothing was taken of it */
+    size_t key_size;
+    char key[TYCHO_NAME_MAX];
+    struct tycho__names names; /* of a read: stream, types, tags */
+};
+
 struct tycho__runner {
     struct tycho__definition *definition; /* no user by itself: the borrower is one */
     struct tycho__sandbox *sandbox;
@@ -85,6 +98,7 @@ struct tycho__runner {
     int *handlers; /* by the index of the type */
     struct tycho__names names;
     struct tycho_buffer data; /* MessagePack of a result */
+    struct tycho__instance instance;
 };
 
 struct tycho_script {
@@ -126,10 +140,14 @@ int tycho__script_reject_source(tycho_bytes label, const struct tycho__sandbox_e
 /* Says where the event is, of which this thread's failure is. */
 void tycho__failure_set_position(uint64_t position);
 
+/* Puts the key into the failure of this thread, where it is REJECTED and has none. The status. */
+int tycho__script_reject_key(int status, tycho_bytes key);
+
 /* Keeps the failure of this thread, and makes a kept one that of this thread again. */
 struct tycho__failure;
 struct tycho__failure *tycho__failure_copy(void);
 int tycho__failure_raise(const struct tycho__failure *failure);
+void tycho__failure_free(struct tycho__failure *failure);
 
 /* ---------------------------------------------------------------- definitions (definition.c) */
 
@@ -169,6 +187,8 @@ int tycho__runner_borrow(struct tycho__definition *definition, struct tycho__run
 int tycho__runner_return(struct tycho__runner *runner);
 /* The same when something failed before, which stays what this thread's failure is. */
 void tycho__runner_drop(struct tycho__runner *runner);
+/* One of these, by the status, which is kept unless giving back fails. */
+int tycho__runner_end(struct tycho__runner *runner, int status);
 
 /* ---------------------------------------------------------------- running (run.c) */
 
@@ -191,6 +211,32 @@ void tycho__names_take(lua_State *L, int first, struct tycho__names *names, tych
                        bool takes_integers);
 /* What is wrong with a name of a stream or tag; NULL: nothing. */
 const char *tycho__name_fault(const void *data, size_t size);
+
+/* ---------------------------------------------------------------- instances (instance.c) */
+
+/* As tycho_script_init() and so on, on a runner of a read model. */
+int tycho__run_init(struct tycho__runner *runner, tycho_bytes key);
+int tycho__run_set_state(struct tycho__runner *runner, tycho_bytes key, tycho_bytes state);
+int tycho__run_apply(struct tycho__runner *runner, const struct tycho__shown *shown);
+int tycho__run_get_state(struct tycho__runner *runner, struct tycho_buffer *out);
+/* Lets go of the state and the history; before the runner is given back. */
+void tycho__run_forget(struct tycho__runner *runner);
+/* The handler of a type; 0: it is not read. */
+int tycho__runner_handler(const struct tycho__runner *runner, tycho_bytes type);
+/* Pushes the state, or nil. */
+void tycho__push_state(lua_State *L, const struct tycho__runner *runner);
+
+/* history.c */
+int tycho__run_history(struct tycho__runner *runner, tycho_bytes key, size_t index,
+                       tycho_history_read *read);
+/* Whether a function is called for the read with this index, which gets the state. */
+int tycho__run_history_look(struct tycho__runner *runner, tycho_bytes key, size_t index,
+                            bool *is_function);
+/* Drops what is left of a history. */
+void tycho__drop_history(lua_State *L);
+
+/* The runner of a script opened by hand, borrowed when it is needed, and after a fatal error. */
+int tycho__script_runner(tycho_script *script, struct tycho__runner **runner);
 
 /* ---------------------------------------------------------------- linkers (linkers.c) */
 

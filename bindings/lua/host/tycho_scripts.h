@@ -4,8 +4,8 @@
 **
 ** READING ORDER
 **   1 attaching     3 a script and what it says     5 running a script by hand
-**   2 errors        4 deploying                     6 read models
-**                                                   7 back-filling
+**   2 errors        4 deploying                     6 read models by hand  7 on demand
+**                                                   8 back-filling
 **
 ** CONVENTIONS are those of tycho.h: statuses, tycho_error(), bytes with a size, views, sizes of
 ** option structs. A tycho_script is used by one thread at a time; any number of them, of the same
@@ -199,24 +199,27 @@ TYCHO_API int tycho_script_expand_stored(tycho_script *script, tycho_cursor *cur
 TYCHO_API int tycho_script_upcast(tycho_script *script, tycho_cursor *cursor,
                                   const tycho_event *event, int64_t from, tycho_bytes *data);
 
-/* ---------------------------------------------------------------- 6. read models */
+/* ---------------------------------------------------------------- 6. read models by hand */
 
 /* The state of one instance is kept in the sandbox between these calls, and goes in and out as
-** MessagePack. All errors: REJECTED (with `key` in the facts), MISUSE, NO_MEMORY; after one the
-** state is gone. */
+** MessagePack. It is plain data: nil, booleans, numbers, strings, binary, null and tables of these;
+** an empty table is an empty map, and a table that is in two places comes back as two. All errors:
+** REJECTED (with `key` in the facts), MISUSE, NO_MEMORY; after one the state is gone. */
 
 /* Begins an instance: state = init(key). */
 TYCHO_API int tycho_script_init(tycho_script *script, tycho_bytes key);
 /* Begins an instance with a state that was got before. */
 TYCHO_API int tycho_script_set_state(tycho_script *script, tycho_bytes key, tycho_bytes state);
-/* Folds one event into the state, with the handler of its type or "_". Events of types that it does
-** not read are passed over. Cost: 1 us and what the handler does. */
+/* Folds one event into the state, with the handler of its type or "_", which changes the state and
+** returns nothing, or returns the new one. Events of types that it does not read are passed over.
+** Cost: 1 us and what the handler does. The cursor may be NULL, as above. */
 TYCHO_API int tycho_script_apply(tycho_script *script, tycho_cursor *cursor,
                                  const tycho_event *event);
 /* The state; good until the next call. */
 TYCHO_API int tycho_script_get_state(tycho_script *script, tycho_bytes *state);
 
-/* One read of history(key, found): where old events of the instance are. Empty: not given. */
+/* One read of history(key): where old events of the instance are. Empty: not given. Without types
+** it is a read of all types of the model; others than these are refused. */
 typedef struct tycho_history_read {
     tycho_bytes stream;
     const tycho_bytes *types;
@@ -225,13 +228,123 @@ typedef struct tycho_history_read {
     size_t tag_count;
 } tycho_history_read;
 
-/* The read with this index, from 0: TYCHO_END behind the last. An entry of the list that is a
-** function is called with the key and the state as folded so far (nil before init) and gives one
-** read, a list of reads, or nil: these come in its place. Good until the next call. */
+/* The read with this index, asked for from 0 on, one after the other: TYCHO_END behind the last. An
+** entry of the list that is a function is called with the key and the present state (nil: there is
+** none), and gives one read, a list of reads and functions, or nil: these come in its place. Good
+** until the next call. */
 TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t index,
                                    tycho_history_read *read);
 
-/* ---------------------------------------------------------------- 7. back-filling */
+/* ---------------------------------------------------------------- 7. on-demand read models */
+
+/* A deployed read model has one instance for each key, made when it is first asked for. Its events
+** are in the stream NAME$KEY, as links, and that stream is the model's alone:
+**   - what is appended under rules that have the model is linked by keys(), in the same batch;
+**   - older events are linked once, when the instance is first asked for: those that the reads of
+**     history(key) find. That is the catch-up. It is done anew, and adds what is missing, when the
+**     model or an event type that it reads was deployed anew.
+** The state is the fold over that stream in the model's order (ties by position). It is exact: the
+** same as that of a fold over all events that keys() and history() give, up to `position`. An
+** instance for which nothing is found is init(key), and leaves nothing behind, so that its history
+** is looked for again the next time. Events that are overwritten or unlinked later stay folded as
+** they were, until the instance is forgotten.
+**
+** In the store are, by the name of the stream, a row of TYCHO_MODELS for each instance that was
+** caught up, and one of TYCHO_MODEL_STATES for each snapshot of a state, which the next fold
+** continues. A snapshot made under other scripts, or before an event that belongs before its last
+** one, is not used. A catch-up holds the lock "tycho.model:NAME$KEY". */
+#define TYCHO_MODELS "tycho.models"
+#define TYCHO_MODEL_STATES "tycho.model_states"
+
+/* A handle on a deployed model, which follows its deployments; it belongs to one thread at a time,
+** and is closed before the store. */
+typedef struct tycho_model tycho_model;
+
+/* NOT_FOUND: it is not deployed. MISUSE: the store is not attached. REJECTED, NO_MEMORY. */
+TYCHO_API int tycho_model_open(tycho_store *store, tycho_bytes name, tycho_model **model);
+TYCHO_API void tycho_model_close(tycho_model *model);
+
+enum { /* tycho_model_options.flags */
+    TYCHO_MODEL_FRESH = 1 /* folds all events, neither uses nor makes a snapshot */
+};
+
+typedef struct tycho_model_options {
+    size_t size; /* sizeof(tycho_model_options) */
+    uint32_t flags;
+    uint32_t snapshot_after; /* events folded behind the snapshot that make a new one; 0: 100 */
+    int64_t timeout_ms;      /* how long to wait for another's catch-up; 0: 30 s, -1: for ever */
+} tycho_model_options;
+
+typedef struct tycho_model_result {
+    tycho_bytes state;     /* MessagePack; good until the handle's next call */
+    uint64_t position;     /* the head of the store for which it holds */
+    int64_t version;       /* of the model */
+    uint64_t events;       /* folded into the state since init() */
+    uint64_t folded;       /* of them by this call; 0: it is the snapshot's */
+    uint64_t linked;       /* old events that this call linked */
+    uint32_t is_known;     /* 0: nothing was ever found for this key */
+    uint32_t was_caught_up; /* 1: this call did the catch-up */
+    int32_t stored;        /* the status of storing a new snapshot; TYCHO_END: none was due.
+                           ** CONDITION_FAILED: somebody else stored one. Not an error */
+} tycho_model_result;
+
+/* The state of one instance. `options` may be NULL. Cost: 10 us with a snapshot that is up to date,
+** 1 us and its handler for each event to be folded; a commit for a catch-up and for a snapshot.
+** Errors: NOT_FOUND (the model is not deployed any more), REJECTED (with `key`, and `position`
+** where it is an event; nothing is stored), MISUSE (key), TIMEOUT (another's catch-up), DENIED (a
+** catch-up through a read-only handle), those of reading and of a commit. */
+TYCHO_API int tycho_model_get(tycho_model *model, tycho_bytes key,
+                              const tycho_model_options *options, tycho_model_result *result);
+
+typedef struct tycho_model_progress {
+    uint64_t done;   /* instances that are caught up, failed ones included */
+    uint64_t total;
+    uint64_t linked; /* old events linked */
+    uint64_t failed; /* instances whose history could not be read */
+} tycho_model_progress;
+
+/* Catches up many instances, in batches of many thousand links: the given ones, or all that were
+** caught up before and are not as the present scripts have it, which is what is to be done once
+** when a new version reads more. progress() (may be NULL) is called after each 256 instances; a
+** status other than TYCHO_OK ends it and is returned. May be ended anywhere, also by kill -9, and
+** called again.
+** REJECTED: some instances failed, and the facts are those of the first; all others are done. */
+TYCHO_API int tycho_model_prepare(tycho_model *model, const tycho_bytes *keys, size_t count,
+                                  int (*progress)(void *context, const tycho_model_progress *now),
+                                  void *context);
+TYCHO_API int tycho_model_maintain(tycho_model *model,
+                                   int (*progress)(void *context, const tycho_model_progress *now),
+                                   void *context);
+
+typedef struct tycho_model_instance {
+    uint32_t is_caught_up; /* at some time; 0: all that follows is 0 but `entries` */
+    uint32_t is_current;   /* as the present scripts have it */
+    int64_t version;       /* of the model that caught it up */
+    int64_t caught_up_at;
+    uint64_t position;     /* up to which history was read */
+    uint64_t linked;       /* old events that were found */
+    uint64_t entries;      /* events in its stream */
+    uint64_t snapshot_events; /* folded into its snapshot; 0: it has none that can be used */
+    uint64_t snapshot_size;   /* bytes */
+    uint64_t behind;          /* entries that are not in the snapshot */
+} tycho_model_instance;
+
+typedef struct tycho_model_totals {
+    int64_t version;
+    uint64_t instances; /* caught up at some time */
+    uint64_t current;   /* of them as the present scripts have it */
+    uint64_t snapshots;
+} tycho_model_totals;
+
+/* Costs a few us; the second 1 us for each instance. */
+TYCHO_API int tycho_model_look(tycho_model *model, tycho_bytes key, tycho_model_instance *instance);
+TYCHO_API int tycho_model_count(tycho_model *model, tycho_model_totals *totals);
+
+/* Deletes the instance's stream, snapshot and row, under its lock; the next get begins with a
+** catch-up. What keys() had linked comes back only as far as history() finds it. */
+TYCHO_API int tycho_model_forget(tycho_model *model, tycho_bytes key);
+
+/* ---------------------------------------------------------------- 8. back-filling */
 
 /* Deploying a linker in a store that has events already. tycho_deployment_write() alone links what
 ** is appended from then on; this links the older events, too, and then each stream that is the

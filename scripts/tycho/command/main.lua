@@ -10,14 +10,15 @@ local failure = require "tycho.command.failure"
 local output = require "tycho.command.output"
 
 local files = {
-  "import", "export", "write", "read", "list", "switch", "lock", "scripts", "backfill",
+  "import", "export", "write", "read", "list", "switch", "lock", "scripts", "backfill", "model",
   "maintenance", "repl", "rpc", "completion",
 }
 
 -- In the order of the help text.
 local order = {
   "import", "export", "publish", "read", "event", "streams", "types", "link", "unlink", "delete",
-  "route", "rename", "merge", "split", "deploy", "backfill", "scripts", "check-schema", "lock",
+  "route", "rename", "merge", "split", "deploy", "backfill", "scripts", "check-schema", "model",
+  "lock",
   "locks", "verify", "backup", "stats", "repl", "rpc", "completion", "help",
 }
 

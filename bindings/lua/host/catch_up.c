@@ -1,0 +1,388 @@
+/* catch_up.c - the old events of instances are linked into their streams; model.h says why nothing
+** is missed.
+**
+** Of a group of instances all locks are taken first, then one snapshot is opened, and the histories
+** are read in it, one after the other. The links go into batches of some thousand, which may begin
+** with the last links of one instance and end with the first ones of another. The row of an
+** instance is in the batch that has its last link, so who is killed in between leaves links and no
+** row, and the next one finds the same again and skips what is there.
+*/
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+enum { LINKS = 5000, ATTEMPTS = 100, TIMEOUT_MS = 30000 };
+
+struct member {
+    struct tycho__instance_name name;
+    tycho_bytes key;
+    tycho_lock *lock;
+    bool is_busy; /* somebody else has its lock */
+};
+
+struct group {
+    tycho_model *model;
+    struct member *members;
+    size_t count;
+    struct tycho__found found;
+    size_t links; /* in the batch */
+    size_t rows;
+    struct tycho__catch_up *result;
+};
+
+/* ---------------------------------------------------------------- the history of one */
+
+/* Sees to it that functions of the history get the fold of what was found so far. */
+static int fold_found(struct group *group, struct tycho__runner *runner, tycho_bytes key) {
+    const tycho_bytes *ids;
+    size_t count;
+    int status = tycho__found_sort(&group->found, false, &ids, &count);
+    if (status == TYCHO_OK) status = tycho__run_init(runner, key);
+    if (status == TYCHO_OK) status = tycho__model_fold_ids(group->model, runner, ids, count);
+    return status;
+}
+
+static int find_events(struct group *group, const tycho_history_read *where) {
+    tycho_model *model = group->model;
+    const tycho_query_item item = {.types = where->types,
+                                   .type_count = where->type_count,
+                                   .tags = where->tags,
+                                   .tag_count = where->tag_count};
+    const tycho_query query = {&item, 1};
+    const tycho_read read = {
+        .size = sizeof read, .snapshot = model->snapshot, .stream = where->stream, .query = &query};
+    tycho_cursor *cursor = NULL;
+    tycho_event event;
+    int status = tycho_cursor_open(model->store, &read, &cursor);
+    while (status == TYCHO_OK) {
+        status = tycho_cursor_next(cursor, &event);
+        if (status != TYCHO_OK) break;
+        const struct tycho__place place = tycho__place_of(&event, model->definition->about.order);
+        status = tycho__found_add(&group->found, &event, &place);
+    }
+    tycho_cursor_close(cursor);
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+static int read_history(struct group *group, struct tycho__runner *runner, tycho_bytes key) {
+    tycho_history_read read;
+    int status = TYCHO_OK;
+    tycho__found_clear(&group->found);
+    for (size_t i = 0; status == TYCHO_OK; i++) {
+        bool is_function = false;
+        status = tycho__run_history_look(runner, key, i, &is_function);
+        if (status == TYCHO_OK && is_function) status = fold_found(group, runner, key);
+        if (status == TYCHO_OK) status = tycho__run_history(runner, key, i, &read);
+        if (status == TYCHO_OK) status = find_events(group, &read);
+    }
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+/* Fills group->found with the events of an instance. */
+static int find(struct group *group, tycho_bytes key) {
+    struct tycho__runner *runner;
+    int status = tycho__runner_borrow(group->model->definition, &runner);
+    if (status != TYCHO_OK) return status;
+    status = read_history(group, runner, key);
+    tycho__run_forget(runner);
+    return tycho__script_reject_key(tycho__runner_end(runner, status), key);
+}
+
+/* ---------------------------------------------------------------- batches */
+
+static int begin_batch(struct group *group) {
+    tycho_model *model = group->model;
+    group->links = group->rows = 0;
+    tycho_batch_clear(model->batch);
+    return tycho_batch_expect_row(model->batch, tycho__table(TYCHO_SCRIPTS),
+                                  model->definition->about.key, model->deployed);
+}
+
+/* Commits what is in the batch, and begins another. */
+static int flush(struct group *group) {
+    const tycho_receipt *receipt;
+    uint64_t changed = 0;
+    if (group->links + group->rows == 0) return TYCHO_OK;
+    int status = tycho_commit(group->model->store, group->model->batch, &receipt);
+    if (status != TYCHO_OK) return status;
+    for (size_t i = 0; i < receipt->result_count; i++) changed += receipt->results[i].count;
+    group->result->linked += changed - group->rows;
+    group->result->done += group->rows;
+    if (group->rows > 0) group->result->was_done = true;
+    return begin_batch(group);
+}
+
+/* Adds links, and commits whenever the batch is full; what is left is not committed. */
+static int add_links(struct group *group, const struct member *member, const tycho_bytes *ids,
+                     size_t count) {
+    tycho_model *model = group->model;
+    int status = tycho__model_expect_lock(model, &member->name, member->lock);
+    for (size_t at = 0; at < count && status == TYCHO_OK;) {
+        size_t room = LINKS - group->links, part = count - at < room ? count - at : room;
+        if (part > 0) {
+            status = tycho_batch_link(model->batch, tycho__instance_bytes(&member->name),
+                                      TYCHO_EXPECT_ANY, ids + at, part,
+                                      TYCHO_RAW | TYCHO_SKIP_DUPLICATES);
+        }
+        at += part;
+        group->links += part;
+        if (status != TYCHO_OK || at == count) continue;
+        status = flush(group);
+        if (status == TYCHO_OK) {
+            status = tycho__model_expect_lock(model, &member->name, member->lock);
+        }
+    }
+    return status;
+}
+
+static int add_row(struct group *group, const struct member *member,
+                   const struct tycho__model_row *old, size_t count) {
+    tycho_model *model = group->model;
+    const struct tycho__model_row row = {.row_version = old->row_version,
+                                         .fingerprint = model->fingerprint,
+                                         .version = model->definition->about.version,
+                                         .at = tycho_now(),
+                                         .position = model->head,
+                                         .linked = count};
+    int status = tycho__model_row_put(model, &member->name, &row);
+    if (status == TYCHO_OK) group->rows++;
+    if (status == TYCHO_OK && group->links >= LINKS) status = flush(group);
+    return status;
+}
+
+/* ---------------------------------------------------------------- one of the group */
+
+static int link_found(struct group *group, const struct member *member,
+                      const struct tycho__model_row *row) {
+    const tycho_bytes *ids;
+    uint64_t entries;
+    int64_t revision;
+    size_t count;
+    int status = tycho__found_sort(&group->found, true, &ids, &count);
+    if (status == TYCHO_OK) {
+        status = tycho__model_stream(group->model, &member->name, &revision, &entries);
+    }
+    if (status != TYCHO_OK) return status;
+    bool is_known = count > 0 || entries > 0 || row->row_version > 0;
+    if (!is_known) {
+        group->result->is_known = false;
+        group->result->done++;
+        return TYCHO_OK;
+    }
+    status = add_links(group, member, ids, count);
+    return status == TYCHO_OK ? add_row(group, member, row, count) : status;
+}
+
+static int catch_up(struct group *group, const struct member *member) {
+    struct tycho__catch_up *result = group->result;
+    struct tycho__model_row row;
+    int status = tycho__model_row_get(group->model, TYCHO_MODELS, &member->name, &row);
+    if (status != TYCHO_OK) return status;
+    if (row.fingerprint == group->model->fingerprint) {
+        result->done++;
+        return TYCHO_OK;
+    }
+    status = find(group, member->key);
+    if (status == TYCHO_OK) return link_found(group, member, &row);
+    if (status != TYCHO_REJECTED) return status;
+    if (result->failure == NULL) result->failure = tycho__failure_copy();
+    result->failed++;
+    result->done++;
+    return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- the group */
+
+static void release(struct group *group) {
+    for (size_t i = 0; i < group->count; i++) {
+        tycho_lock_release(group->members[i].lock);
+        group->members[i].lock = NULL;
+    }
+}
+
+/* Takes the locks. One that somebody else has is waited for only when it is the only one. */
+static int lock(struct group *group, int64_t timeout_ms) {
+    for (size_t i = 0; i < group->count; i++) {
+        struct member *member = &group->members[i];
+        int status = tycho__model_lock(group->model, &member->name,
+                                       group->count == 1 ? timeout_ms : 0, &member->lock);
+        member->is_busy = status != TYCHO_OK;
+        bool is_taken = status == TYCHO_TIMEOUT || status == TYCHO_BUSY ||
+                        status == TYCHO_TOO_LARGE; /* TYCHO_LOCKS_MAX */
+        if (status != TYCHO_OK && (group->count == 1 || !is_taken)) return status;
+    }
+    return TYCHO_OK;
+}
+
+static int try_group(struct group *group, int64_t timeout_ms) {
+    int status = lock(group, timeout_ms);
+    if (status == TYCHO_OK) status = tycho__model_begin(group->model);
+    if (status == TYCHO_OK) status = begin_batch(group);
+    for (size_t i = 0; i < group->count && status == TYCHO_OK; i++) {
+        if (!group->members[i].is_busy) status = catch_up(group, &group->members[i]);
+    }
+    if (status == TYCHO_OK) status = flush(group);
+    tycho__model_end(group->model);
+    release(group);
+    return status;
+}
+
+/* Carries a group out. A condition that does not hold says that the model was deployed anew, or the
+** lock lost, meanwhile: all begins again, and what is done is current by then. */
+static int run_group(struct group *group, int64_t timeout_ms) {
+    struct tycho__catch_up *result = group->result;
+    const uint64_t done = result->done, failed = result->failed;
+    int status = TYCHO_CONDITION_FAILED;
+    for (int i = 0; i < ATTEMPTS && status == TYCHO_CONDITION_FAILED; i++) {
+        result->done = done;
+        result->failed = failed;
+        result->is_known = true;
+        status = try_group(group, timeout_ms);
+    }
+    return status;
+}
+
+int tycho__model_catch_up(tycho_model *model, const tycho_bytes *keys, size_t count,
+                          int64_t timeout_ms, struct tycho__catch_up *result) {
+    struct group group = {.model = model, .count = count, .result = result};
+    int status = TYCHO_OK;
+    memset(result, 0, sizeof *result);
+    if (count == 0) return TYCHO_OK;
+    group.members = calloc(count, sizeof *group.members);
+    if (group.members == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to catch up");
+    for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
+        group.members[i].key = keys[i];
+        status = tycho__model_name(model, keys[i], &group.members[i].name);
+    }
+    if (status == TYCHO_OK) status = run_group(&group, timeout_ms);
+    for (size_t i = 0; count > 1 && i < count && status == TYCHO_OK; i++) {
+        struct group single = {.model = model, .count = 1, .result = result};
+        if (!group.members[i].is_busy) continue;
+        single.members = &group.members[i];
+        status = run_group(&single, timeout_ms);
+        tycho__found_free(&single.found);
+    }
+    bool is_alone = count == 1 && result->failure != NULL && status == TYCHO_OK;
+    if (is_alone) status = tycho__failure_raise(result->failure);
+    if (is_alone || status != TYCHO_OK) {
+        tycho__failure_free(result->failure);
+        result->failure = NULL;
+    }
+    tycho__found_free(&group.found);
+    free(group.members);
+    return status;
+}
+
+/* ---------------------------------------------------------------- many */
+
+struct run {
+    tycho_model *model;
+    tycho_model_progress now;
+    struct tycho__failure *failure;
+    int (*progress)(void *context, const tycho_model_progress *now);
+    void *context;
+};
+
+static int run_keys(struct run *run, const tycho_bytes *keys, size_t count) {
+    struct tycho__catch_up done;
+    int status = tycho__model_catch_up(run->model, keys, count, TIMEOUT_MS, &done);
+    run->now.linked += done.linked;
+    if (status == TYCHO_REJECTED && count == 1) {
+        done.failure = tycho__failure_copy();
+        status = TYCHO_OK;
+    }
+    run->now.failed += done.failed;
+    run->now.done += done.done;
+    if (run->failure == NULL) {
+        run->failure = done.failure;
+    } else {
+        tycho__failure_free(done.failure);
+    }
+    bool is_told = status == TYCHO_OK && run->progress != NULL;
+    return is_told ? run->progress(run->context, &run->now) : status;
+}
+
+static int end_run(struct run *run, int status) {
+    if (status == TYCHO_OK && run->failure != NULL) status = tycho__failure_raise(run->failure);
+    tycho__failure_free(run->failure);
+    return status;
+}
+
+int tycho_model_prepare(tycho_model *model, const tycho_bytes *keys, size_t count,
+                        int (*progress)(void *context, const tycho_model_progress *now),
+                        void *context) {
+    struct run run = {.model = model, .progress = progress, .context = context};
+    struct tycho__instance_name name;
+    int status = TYCHO_OK;
+    run.now.total = count;
+    for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
+        status = tycho__model_name(model, keys[i], &name);
+    }
+    for (size_t at = 0; at < count && status == TYCHO_OK; at += TYCHO__GROUP_MAX) {
+        size_t left = count - at;
+        status = run_keys(&run, keys + at, left < TYCHO__GROUP_MAX ? left : TYCHO__GROUP_MAX);
+    }
+    return end_run(&run, status);
+}
+
+/* The instances behind the name `last` that are not current, at most a group. */
+struct page {
+    struct tycho__instance_name names[TYCHO__GROUP_MAX];
+    tycho_bytes keys[TYCHO__GROUP_MAX];
+    size_t count;
+    struct tycho__instance_name last;
+};
+
+static int take_row(const tycho_model *model, const tycho_item *item, struct page *page) {
+    struct tycho__model_row row;
+    int status = tycho__model_row_parse(item, &row, NULL);
+    if (status != TYCHO_OK) return status;
+    page->last.size = item->name.size;
+    memcpy(page->last.text, item->name.data, item->name.size);
+    if (row.fingerprint == model->fingerprint) return TYCHO_OK;
+    const size_t prefix = model->name_size + 1;
+    struct tycho__instance_name *name = &page->names[page->count];
+    *name = page->last;
+    page->keys[page->count++] = tycho__text_of(name->text + prefix, name->size - prefix);
+    return TYCHO_OK;
+}
+
+static int read_page(tycho_model *model, struct page *page) {
+    tycho_list_options options = {
+        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = tycho__table(TYCHO_MODELS)};
+    tycho_listing *listing = NULL;
+    tycho_item item;
+    page->count = 0;
+    int status = tycho__model_begin(model);
+    if (status != TYCHO_OK) return status;
+    options.snapshot = model->snapshot;
+    options.prefix = model->definition->about.prefix;
+    if (page->last.size > 0) options.after = tycho__instance_bytes(&page->last);
+    status = tycho_listing_open(model->store, &options, &listing);
+    while (status == TYCHO_OK && page->count < TYCHO__GROUP_MAX) {
+        status = tycho_listing_next(listing, &item);
+        if (status == TYCHO_OK) status = take_row(model, &item, page);
+    }
+    tycho_listing_close(listing);
+    tycho__model_end(model);
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+int tycho_model_maintain(tycho_model *model,
+                         int (*progress)(void *context, const tycho_model_progress *now),
+                         void *context) {
+    struct run run = {.model = model, .progress = progress, .context = context};
+    tycho_model_totals totals;
+    int status = tycho_model_count(model, &totals);
+    if (status != TYCHO_OK) return status;
+    struct page *page = calloc(1, sizeof *page);
+    if (page == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to maintain");
+    run.now.total = totals.instances - totals.current;
+    do {
+        status = read_page(model, page);
+        if (status == TYCHO_OK && page->count > 0) status = run_keys(&run, page->keys, page->count);
+    } while (status == TYCHO_OK && page->count > 0);
+    free(page);
+    return end_run(&run, status);
+}

@@ -1,0 +1,51 @@
+--- A process that works on the read model "Count" of a store.
+---
+---   lua5.4 model_worker.lua STORE prepare KEYS   catches up the keys 1 to KEYS, and ends
+---   lua5.4 model_worker.lua STORE race KEYS      asks for each key once, and says how many it
+---                                                caught up itself
+---   lua5.4 model_worker.lua STORE publish KEYS   publishes until the checkpoint "stop" is set
+---   lua5.4 model_worker.lua STORE ask KEYS       asks until then; each answer must have as many
+---                                                events as the log has up to its position
+
+local tycho = require "tycho"
+
+local path, role, keys = arg[1], arg[2], math.tointeger(tonumber(arg[3]))
+local store <close> = tycho.open(path)
+
+local function is_stopped() return store:checkpoint("stop") > 0 end
+
+io.stdout:write("working\n")
+io.stdout:flush()
+if role == "publish" then
+  while not is_stopped() do
+    local key = math.random(keys)
+    store:append("n", { type = "N", data = { key = key }, tags = { "of:" .. key } })
+    store:wait(math.maxinteger, math.random() / 500)
+  end
+  return
+end
+
+local model <close> = store:model("Count")
+if role == "prepare" then
+  local list = {}
+  for key = 1, keys do list[key] = key end
+  model:prepare(list)
+elseif role == "race" then
+  local caught_up = 0
+  for key = 1, keys do
+    local _, answer = model:get(key)
+    if answer.was_caught_up then caught_up = caught_up + 1 end
+  end
+  print(caught_up)
+else
+  local answers = 0
+  while not is_stopped() do
+    local key = math.random(keys)
+    local state, answer = model:get(key, { snapshot_after = 3 })
+    local there = store:read():tagged("of:" .. key):to_position(answer.position + 1):count()
+    assert(state.count == there, ("key %d at %d: %d counted, %d there"):format(key,
+      answer.position, state.count, there))
+    answers = answers + 1
+  end
+  print(answers)
+end
