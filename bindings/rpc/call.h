@@ -7,6 +7,7 @@
 **     write.c     operations to a batch          field.c     fields of the request, checked
 **     batch.c     conditions, commit, receipt    text.c      the JSON of the answer
 **     value.c     JSON to and from MessagePack   store.c     open, wait, verify, stats ...
+**     model.c     read models on demand
 **     session.h names the files of what is answered late: late.c, lock.c, follow.c, extension.c.
 **
 ** A call reads a parsed request (jansson) and writes its answer as text, straight into a buffer. A
@@ -304,6 +305,9 @@ int tycho__rpc_backup(struct rpc_call *call);
 int tycho__rpc_wait(struct rpc_call *call);
 int tycho__rpc_verify(struct rpc_call *call);
 int tycho__rpc_stats(struct rpc_call *call);
+
+int tycho__rpc_model_get(struct rpc_call *call);
+int tycho__rpc_model_status(struct rpc_call *call);
 
 int tycho__rpc_lock(struct rpc_call *call);
 int tycho__rpc_unlock(struct rpc_call *call);

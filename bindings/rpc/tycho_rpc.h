@@ -72,6 +72,12 @@
 **   stream_metadata (stream, raw), route (route), checkpoint (checkpoint), get_row (table, key)
 **   wait                 position, timeout_ms            the head, or null when time is over
 **   verify                                               {findings, finding_count, checked}
+**   model_get            model, key, fresh, snapshot_after, timeout_ms (30000; -1: for ever)
+**       {state, position, version, events, folded, linked, is_known, was_caught_up}
+**   model_status         model                           {version, instances, current, snapshots}
+**                        model, key  {is_caught_up, is_current, entries, and what is known of it}
+** The state of an instance of a read model (tycho_scripts.h, section 7); the first time it is asked
+** for, its old events are linked. rejected has the facts script, version, line, key, position.
 ** spec: {stream, raw, dir, start, stop, from_position, to_position, from_revision, to_revision, lt,
 ** lteq, gt, gteq, sort, limit, ids, types, tags, query, read_as}; query is {types, tags} or an
 ** array of them. `next` is the cursor of the rest, or null; a page also ends when it reaches
@@ -85,9 +91,10 @@
 ** timeout and busy have the fact `owner`: {token, pid, thread, host, since}, when it is known.
 ** Tokens rise with each grant; the condition {lock, token} keeps out who lost the lock meanwhile.
 **
-** LATE ANSWERS. A lock that must be waited for, a follow and what the host adds do not hold up the
-** requests behind them: their lines come when there is something to say, each whole, with the id of
-** the request. All lines of one request are in their order, and its answer or `over` is the last.
+** LATE ANSWERS. A lock that must be waited for, a model_get that must catch up, a follow
+** and what the host adds do not hold up the requests behind them: their lines come when there is
+** something to say, each whole, with the id of the request. All lines of one request are in their
+** order, and its answer or `over` is the last.
 **   follow               spec, cursor                                        {follow: n}, first
 **       {"id":5,"ok":true,"result":{"follow":1}}
 **       {"id":5,"event":{...}}                the history, then what is written, by any process

@@ -4,9 +4,8 @@
 ** from the batch D on that deployed the model, keys() links every event in its own batch. The
 ** snapshot of a catch-up has the rules that the catch-up has, so it is not older than D. What is in
 ** it is found by history(); what is not in it was committed after it, and linked. What is both
-** found and linked is a duplicate, and skipped. So nothing is missed and
-** nothing comes twice, and it does not matter how long the links take, in how many batches, or how
-** often they begin anew.
+** found and linked is a duplicate, and skipped. So nothing is missed and nothing comes twice, and
+** it does not matter how long the links take, in how many batches, or how often they begin anew.
 **
 **     no row ---+                      +--(last batch)--> row, current --(deployment)--> row, old
 **               +--(lock)--> history --+                      ^                              |

@@ -307,8 +307,8 @@ typedef struct tycho_model_progress {
 ** caught up before and are not as the present scripts have it, which is what is to be done once
 ** when a new version reads more. progress() (may be NULL) is called after each 256 instances; a
 ** status other than TYCHO_OK ends it and is returned. May be ended anywhere, also by kill -9, and
-** called again.
-** REJECTED: some instances failed, and the facts are those of the first; all others are done. */
+** called again. REJECTED: some instances failed, and the facts are those of the first; all others
+** are done. */
 TYCHO_API int tycho_model_prepare(tycho_model *model, const tycho_bytes *keys, size_t count,
                                   int (*progress)(void *context, const tycho_model_progress *now),
                                   void *context);
