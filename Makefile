@@ -261,7 +261,8 @@ $(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/c/sandbox%.o $(HOST)
 $(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/fault/sandbox%.o $(HOST)
 	$(link) $< $(HOST) $(HOST_LIBS) $(SPEC_LIBS) $(LDLIBS)
 
-SCRIPT_TEST = $(link) $< $(SPEC_HELP_OBJ) $(HOST) $(STATIC) $(HOST_LIBS) $(ENGINE_LIBS) \
+SCRIPT_TEST = $(link) $< $(SPEC_HELP_OBJ) -Wl,--start-group $(HOST) $(BUILD)/libtycho_rpc.a \
+  -Wl,--end-group $(BUILD)/libtycho.a $(HOST_LIBS) $(ENGINE_LIBS) \
   $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
 
 $(BUILD)/spec/script_%: $(BUILD)/obj/spec/c/script_%.o $(SPEC_HELP_OBJ) $(HOST) $(STATIC)

@@ -31,9 +31,9 @@ describe("The host protocol", function()
   end)
 
   it("names the op that it does not know, and those that it does", function()
-    local answer = tycho.json.decode(dispatcher.dispatch '{"id":1,"op":"model_get"}')
+    local answer = tycho.json.decode(dispatcher.dispatch '{"id":1,"op":"no_such_op"}')
     assert.equal("invalid_argument", answer.error)
-    assert.truthy(answer.message:find('"model_get"', 1, true))
+    assert.truthy(answer.message:find('"no_such_op"', 1, true))
     assert.truthy(answer.message:find("append", 1, true))
   end)
 
