@@ -1,6 +1,6 @@
 /* script_allocation_test.c - memory runs out for deployed scripts: in a life in which scripts are
-** deployed, check, tag, link and upcast, the n-th allocation fails (sampled, unless
-** TYCHO_SWEEP=full), once and from there on.
+** deployed, check, tag, link, upcast and are asked for a state, the n-th allocation fails (sampled,
+** unless TYCHO_SWEEP=full), once and from there on.
 **
 ** A step that meets the failure answers NO_MEMORY and changed nothing, or goes on without that
 ** memory; run again when there is memory, it succeeds. What leaks is told by the build with ASan.
@@ -21,7 +21,7 @@
 
 #include "script_values.h"
 
-enum { SAMPLES = 300, STEPS = 7 };
+enum { SAMPLES = 300, STEPS = 9 };
 
 #if defined(__SANITIZE_ADDRESS__)
 #define REAL(name) __interceptor_##name
@@ -159,8 +159,31 @@ static int run_by_hand(life *l) {
     return status;
 }
 
-static int (*const steps[STEPS])(life *) = {attach,     append_old, deploy_type, deploy_linker,
-                                            append_new, read_all,   run_by_hand};
+static int deploy_model(life *l) {
+    return deploy_one(l->store, "return read_model { name = 'M', version = 1, types = { 'T' },\n"
+                                "keys = function(event) return event.data.n end,\n"
+                                "history = function(key) return { { tags = 'n:' .. key },\n"
+                                "  function(_, found) return { stream = found.stream } end } end,\n"
+                                "init = function() return { stream = 's', count = 0 } end,\n"
+                                "on = { T = function(state, event)\n"
+                                "  state.count = state.count + 1 end } }");
+}
+
+/* Both events are in the stream `s`, so its function finds the other one, too. */
+static int ask(life *l) {
+    const tycho_model_options options = {.size = sizeof options, .snapshot_after = 1};
+    tycho_model *model = NULL;
+    tycho_model_result result = {.events = 2};
+    int status = tycho_model_open(l->store, text("M"), &model);
+    if (status == TYCHO_OK) status = tycho_model_get(model, text("5"), &options, &result);
+    if (status == TYCHO_OK && result.events != 2) status = TYCHO_CORRUPT;
+    tycho_model_close(model);
+    return status;
+}
+
+static int (*const steps[STEPS])(life *) = {attach,        append_old,   deploy_type,
+                                            deploy_linker, append_new,   read_all,
+                                            run_by_hand,   deploy_model, ask};
 
 /* Runs a step, again when there is memory. */
 static void run_step(life *l, int i, long n) {
@@ -200,6 +223,7 @@ static long live(long n, tycho_bytes old_data, tycho_bytes new_data) {
     assert_int_equal(count_of(l.store, "n-5", ""), 1);
     assert_int_equal(count_of(l.store, "", "n:5"), 1);
     assert_int_equal(count_of(l.store, "s", ""), 2);
+    assert_int_equal(count_of(l.store, "M$5", ""), 2);
     assert_clean(l.store);
     tycho_store_close(l.store);
     remove_directory(path);
