@@ -23,6 +23,7 @@ struct call {
     const struct tycho__shown *shown;
     tycho_bytes state; /* that comes in */
     struct tycho_buffer *out;
+    bool lacks_memory; /* to encode, which says nothing about the script */
 };
 
 /* ---------------------------------------------------------------- the registry */
@@ -235,11 +236,14 @@ static void level_empty_tables(struct tycho_buffer *out) {
 }
 
 static void take_out(lua_State *L, int first, void *context) {
-    const struct call *call = context;
+    struct call *call = context;
     enum { ENCODE_PRICE = 8 }; /* bytes that cost what an instruction costs */
     lua_settop(L, first - 1);
     tycho__push_state(L, call->runner);
-    if (tycho__lua_encode(L, first, "state", call->out) != TYCHO_OK) {
+    int status = tycho__lua_encode(L, first, "state", call->out);
+    call->lacks_memory = status == TYCHO_NO_MEMORY;
+    if (call->lacks_memory) return;
+    if (status != TYCHO_OK) {
         tycho__sandbox_bad_result(L, "%s", lua_tostring(L, -1));
     }
     tycho__sandbox_charge(L, call->out->size / ENCODE_PRICE);
@@ -262,7 +266,7 @@ int tycho__run_get_state(struct tycho__runner *runner, struct tycho_buffer *out)
     tycho__payload_clear(out);
     if (!runner->instance.has_state) return no_state();
     int status = run(&context, &call);
-    if (status == TYCHO_OK && out->failed != 0) {
+    if (status == TYCHO_OK && context.lacks_memory) {
         status = tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a state");
     }
     return status;
