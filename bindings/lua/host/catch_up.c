@@ -233,8 +233,11 @@ static int try_group(struct group *group, int64_t timeout_ms) {
 static int run_group(struct group *group, int64_t timeout_ms) {
     struct tycho__catch_up *result = group->result;
     const uint64_t done = result->done, failed = result->failed;
+    struct tycho__failure *const first = result->failure;
     int status = TYCHO_CONDITION_FAILED;
     for (int i = 0; i < ATTEMPTS && status == TYCHO_CONDITION_FAILED; i++) {
+        if (result->failure != first) tycho__failure_free(result->failure);
+        result->failure = first;
         result->done = done;
         result->failed = failed;
         result->is_known = true;

@@ -252,7 +252,8 @@ TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t
 ** In the store are, by the name of the stream, a row of TYCHO_MODELS for each instance that was
 ** caught up, and one of TYCHO_MODEL_STATES for each snapshot of a state, which the next fold
 ** continues. A snapshot made under other scripts, or before an event that belongs before its last
-** one, is not used. A catch-up holds the lock "tycho.model:NAME$KEY". */
+** one, is not used. A catch-up holds the lock "tycho.model:NAME$KEY", and some 100 bytes of memory
+** for each event that it finds. */
 #define TYCHO_MODELS "tycho.models"
 #define TYCHO_MODEL_STATES "tycho.model_states"
 
