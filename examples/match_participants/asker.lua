@@ -18,6 +18,6 @@ while store:checkpoint(experiment.stop) == 0 do
   local match = math.random(#experiment.matches)
   local state, answer = model:get(experiment.matches[match], { snapshot_after = 20 })
   assert(answers:write(("%3d %10d %20d\n"):format(match, answer.position,
-    experiment.digest(state.tickets, state.yearpasses))))
+    experiment.digest(state.tickets, state.yearpasses, state.last_buyer))))
   store:wait(math.maxinteger, math.random() * 0.004)
 end

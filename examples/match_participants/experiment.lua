@@ -46,8 +46,8 @@ function experiment.sale()
 end
 
 --- A state as one number, to be compared: the tables of a state have no order.
-function experiment.digest(tickets, yearpasses)
-  local lines = {}
+function experiment.digest(tickets, yearpasses, last_buyer)
+  local lines = { "last " .. tostring(last_buyer) }
   for person, count in pairs(tickets) do lines[#lines + 1] = ("%s %d"):format(person, count) end
   for person in pairs(yearpasses) do lines[#lines + 1] = person .. " yearpass" end
   table.sort(lines)

@@ -24,7 +24,7 @@ local function by_time(a, b)
 end
 
 local function digest_at(sales, position)
-  local seen, tickets, yearpasses = {}, {}, {}
+  local seen, tickets, yearpasses, last_buyer = {}, {}, {}, nil
   for _, sale in ipairs(sales) do
     if sale.position <= position then seen[#seen + 1] = sale end
   end
@@ -35,9 +35,10 @@ local function digest_at(sales, position)
     else
       local count = (tickets[sale.person] or 0) + (sale.type == "TicketBought" and 1 or -1)
       tickets[sale.person] = count ~= 0 and count or nil
+      if sale.type == "TicketBought" then last_buyer = sale.person end
     end
   end
-  return experiment.digest(tickets, yearpasses)
+  return experiment.digest(tickets, yearpasses, last_buyer)
 end
 
 local function read_answers(directory, askers)
@@ -70,8 +71,8 @@ function proof.check_instances(store, model)
   for _, match in ipairs(experiment.matches) do
     local state = model:get(match)
     local fresh = model:get(match, { fresh = true })
-    if experiment.digest(state.tickets, state.yearpasses)
-        ~= experiment.digest(fresh.tickets, fresh.yearpasses) then
+    if experiment.digest(state.tickets, state.yearpasses, state.last_buyer)
+        ~= experiment.digest(fresh.tickets, fresh.yearpasses, fresh.last_buyer) then
       differ = differ + 1
     end
     local seen = {}

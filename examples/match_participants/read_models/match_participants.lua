@@ -41,7 +41,10 @@ return read_model {
     YearpassBought = function(state, event)
       if is_good_for(event.data, state.match) then state.yearpasses[event.data.person] = true end
     end,
-    TicketBought = function(state, event) count(state.tickets, event.data.person, 1) end,
+    TicketBought = function(state, event)
+      count(state.tickets, event.data.person, 1)
+      state.last_buyer = event.data.person
+    end,
     TicketReturned = function(state, event) count(state.tickets, event.data.person, -1) end,
   },
 }
