@@ -423,5 +423,11 @@ local s = ('x'):rep(1000000) return ('%s%s'):format(s, s)
 --- fails 'more than two digits': a width that is too long
 return ('%999d'):format(1)
 
+--- fails 'more than two digits': a width that no integer can be
+return ('%777777777777777777777d'):format(1)
+
+--- fails 'more than two digits': a precision that no integer can be
+return ('%.777777777777777777777f'):format(1)
+
 --- fails 'a string may have 1048576': a concat that is too long
 local s, t = ('x'):rep(100000), {} for i = 1, 100 do t[i] = s end return table.concat(t)

@@ -26,8 +26,10 @@ struct spec {
 static const char *take_digits(lua_State *L, const char *at, const char *end, int *value) {
     int count = 0;
     *value = 0;
-    for (; at < end && *at >= '0' && *at <= '9'; at++, count++) *value = *value * 10 + *at - '0';
-    if (count > 2) luaL_error(L, "format: a width or precision has more than two digits");
+    for (; at < end && *at >= '0' && *at <= '9'; at++) {
+        if (++count > 2) luaL_error(L, "format: a width or precision has more than two digits");
+        *value = *value * 10 + *at - '0';
+    }
     return at;
 }
 
