@@ -19,7 +19,7 @@ local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c", "lock_table.c" }
 
 -- One public header and one file on the API of Lua are promised; most of both is prose.
-local MORE_LINES = { ["engine/tycho.h"] = 900, ["scripts/tycho/meta.lua"] = 850 }
+local MORE_LINES = { ["engine/tycho.h"] = 810, ["scripts/tycho/meta.lua"] = 830 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {
