@@ -225,6 +225,7 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     if (env->is_unsynced != is_unsynced) mdb_env_set_flags(env->mdb, MDB_NOSYNC, is_unsynced);
     env->is_unsynced = is_unsynced;
     int status = state_read(txn);
+    txn->state.format = TYCHO__FORMAT;
     /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status == TYCHO_OK) {
