@@ -498,11 +498,8 @@ static uint8_t *tail_room(tycho__list *list) {
 
 /* Moves the full tail to a row of its own. */
 static int spill_tail(tycho__txn *txn, tycho__list *list) {
-    uint64_t values[TYCHO__BLOCK];
     tycho_bytes tail = {list->tail, list->tail_size};
-    int status = tycho__block_decode(tail, values, list->tail_count);
-    if (status != TYCHO_OK) return status;
-    status = tycho__block_write(txn, list, list->tail_base, values, list->tail_count);
+    int status = tycho__block_put(txn, list, list->tail_base, tail, list->tail_count);
     if (status != TYCHO_OK) return status;
     list->tail_count = 0;
     list->tail_size = 0;
@@ -511,14 +508,17 @@ static int spill_tail(tycho__txn *txn, tycho__list *list) {
 }
 
 void tycho__list_append(tycho__list *list, uint64_t position, tycho__recent_item *item) {
-    bool is_stream = list->kind == TYCHO__STREAM;
     item->list = list;
-    item->ordinal = is_stream ? list->next : position;
+    item->ordinal = list->kind == TYCHO__STREAM ? list->next : position;
     item->position = position;
-    if (is_stream) list->next++;
-    if (position > list->highest) list->highest = position;
-    list->count++;
-    list->recent++;
+    tycho__list_extend(list, 1, position);
+}
+
+void tycho__list_extend(tycho__list *list, uint32_t count, uint64_t highest) {
+    if (list->kind == TYCHO__STREAM) list->next += count;
+    if (highest > list->highest) list->highest = highest;
+    list->count += count;
+    list->recent += count;
 }
 
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value) {

@@ -73,9 +73,11 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
 int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list);
 int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
 
-/* Describes and counts an entry behind the last, which the caller then puts (recent.h). */
+/* Describes and counts an entry behind the last, which the caller then puts (recent.h); and the
+** same for links into a stream, of which the highest position is given. */
 struct tycho__recent_item;
 void tycho__list_append(tycho__list *list, uint64_t position, struct tycho__recent_item *item);
+void tycho__list_extend(tycho__list *list, uint32_t count, uint64_t highest);
 
 /* Adds an entry to the row; for settle.c. */
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);
@@ -151,6 +153,9 @@ int tycho__block_read(const tycho__list *list, uint64_t base, tycho_bytes value,
                       uint32_t *count);
 int tycho__block_write(tycho__txn *txn, const tycho__list *list, uint64_t base,
                        const uint64_t *values, uint32_t count);
+/* The same for entries that are encoded, as those of a tail are. */
+int tycho__block_put(tycho__txn *txn, const tycho__list *list, uint64_t base, tycho_bytes entries,
+                     uint32_t count);
 /* Moves to the block that may have the ordinal: the last one whose base is <= it. The base comes
 ** back. TYCHO_NOT_FOUND when there is none. */
 int tycho__block_seek(tycho__txn *txn, const tycho__list *list, uint64_t ordinal, uint64_t *base,

@@ -25,8 +25,8 @@ enum {
     DEPTH = 16 /* of tables within the fields */
 };
 
-/* Keys of the registry: the addresses of these. */
-static const char fields_table = 0, fields_metatable = 0;
+/* Key of the registry: its address. */
+static const char fields_metatable = 0;
 
 /* ---------------------------------------------------------------- finding the fields */
 
@@ -105,8 +105,7 @@ void tycho__host_fill(lua_State *L, int index) {
     lua_pushnil(L);
     lua_setmetatable(L, index);
     fields->table = NULL;
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &fields_table);
+    luaL_unref(L, LUA_REGISTRYINDEX, fields->slot);
     lua_pushnil(L);
     while (lua_next(L, top + 1) != 0) {
         lua_pushvalue(L, -2);
@@ -198,14 +197,14 @@ int tycho__sandbox_push_fields(lua_State *L, const void *data, size_t size) {
     fields->reads = 0;
     luaL_checkstack(L, 4, "no room for data");
     if (fields->table != NULL) {
-        lua_rawgetp(L, LUA_REGISTRYINDEX, &fields_table);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, fields->slot);
         return 1;
     }
     lua_newtable(L);
     push_metatable(L);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &fields_table);
+    fields->slot = luaL_ref(L, LUA_REGISTRYINDEX);
     fields->table = lua_topointer(L, -1);
     return 1;
 }

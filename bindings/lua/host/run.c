@@ -141,12 +141,12 @@ const char *tycho__name_fault(const void *data, size_t size) {
     const unsigned char *text = data;
     if (size == 0) return "is empty";
     if (size > TYCHO_NAME_MAX) return "has over 255 bytes";
-    bool is_ascii = true;
-    for (size_t i = 0; i < size; i++) {
+    bool is_odd = false; /* nearly no name is */
+    for (size_t i = 0; i < size; i++) is_odd |= (unsigned char)(text[i] - 0x20) > 0x7e - 0x20;
+    for (size_t i = 0; i < size && is_odd; i++) {
         if (text[i] < 0x20 || text[i] == 0x7f) return "has a control character";
-        is_ascii = is_ascii && text[i] < 0x80;
     }
-    return is_ascii || tycho__utf8_check(data, size) ? NULL : "is not UTF-8";
+    return !is_odd || tycho__utf8_check(data, size) ? NULL : "is not UTF-8";
 }
 
 void tycho__names_clear(struct tycho__names *names) {

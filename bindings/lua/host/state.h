@@ -33,6 +33,7 @@ enum {
 struct tycho__host_view {
     const struct tycho__sandbox_view_type *type;
     const void *object; /* NULL when the call is over */
+    int slot;           /* in the registry */
     uint32_t kept;      /* fields whose values are in the user values */
     int count;
     const char *names[TYCHO__SANDBOX_VIEW_FIELDS]; /* as this Lua has them, each once */
@@ -43,6 +44,7 @@ struct tycho__host_fields {
     const void *data; /* NULL when the call is over */
     size_t size;
     const void *table; /* of Lua; NULL: there is none, or it was filled */
+    int slot;          /* of the same in the registry */
     int reads;
     int count;
     struct {

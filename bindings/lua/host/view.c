@@ -73,7 +73,7 @@ static struct tycho__host_view *create(lua_State *L, const struct tycho__sandbox
     lua_setmetatable(L, -2);
     lua_remove(L, -2);
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, type);
+    view->slot = luaL_ref(L, LUA_REGISTRYINDEX);
     sandbox->views[sandbox->view_count++] = view;
     return view;
 }
@@ -82,11 +82,15 @@ void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_typ
                               const void *object) {
     assert(object != NULL);
     luaL_checkstack(L, 6, "no room for a view");
-    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
-    struct tycho__host_view *view = lua_touserdata(L, -1);
+    const struct tycho__sandbox *sandbox = tycho__host(L);
+    struct tycho__host_view *view = NULL;
+    for (int i = 0; i < sandbox->view_count && view == NULL; i++) {
+        if (sandbox->views[i]->type == type) view = sandbox->views[i];
+    }
     if (view == NULL) {
-        lua_pop(L, 1);
         view = create(L, type);
+    } else {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, view->slot);
     }
     for (int field = 1; view->kept != 0; field++) {
         if (!(view->kept & 1u << field)) continue;
