@@ -57,6 +57,23 @@ static bool pass_value(struct tycho__msgpack_reader *reader) {
     }
 }
 
+/* The size of a number, boolean, null or string, by its first bytes; 0: it is something else, too
+** large a number maybe, or cut short. */
+static size_t plain_size(const uint8_t *bytes, size_t left) {
+    size_t size = 0;
+    if (left < 2) return 0;
+    if (bytes[0] < 0x80 || bytes[0] >= 0xe0) {
+        size = 1;
+    } else if ((bytes[0] & 0xe0) == 0xa0) {
+        size = 1 + (bytes[0] & 0x1fu);
+    } else if (bytes[0] == 0xd9) {
+        size = 2 + bytes[1];
+    } else if (bytes[0] >= 0xcc && bytes[0] <= 0xce) {
+        size = 1 + (1u << (bytes[0] - 0xcc));
+    }
+    return size <= left ? size : 0;
+}
+
 /* Finds the fields. False when the data is to be decoded as a whole. */
 static bool find_fields(struct tycho__host_fields *fields, const void *data, size_t size) {
     struct tycho__msgpack_reader reader = {data, size, 0};
@@ -71,7 +88,9 @@ static bool find_fields(struct tycho__host_fields *fields, const void *data, siz
         fields->all[i].name = key.data;
         fields->all[i].size = (uint32_t)key.size;
         fields->all[i].value = (uint32_t)reader.offset;
-        if (!pass_value(&reader)) return false;
+        size_t plain = plain_size(reader.data + reader.offset, size - reader.offset);
+        reader.offset += plain;
+        if (plain == 0 && !pass_value(&reader)) return false;
     }
     return reader.offset == size;
 }

@@ -338,6 +338,11 @@ int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *sh
     return status;
 }
 
+bool tycho__run_read_type_alone(const struct tycho__runner *runner) {
+    uint32_t reads = tycho__sandbox_view_reads(runner->sandbox, &tycho__event_view);
+    return (reads & ~(1u << FIELD_TYPE)) == 0;
+}
+
 int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from) {
     const struct tycho__definition *definition = runner->definition;
     struct call call = {.runner = runner, .shown = shown};

@@ -35,6 +35,7 @@ struct tycho__host_view {
     const void *object; /* NULL when the call is over */
     int slot;           /* in the registry */
     uint32_t kept;      /* fields whose values are in the user values */
+    uint32_t reads;     /* fields that this call read, or the last one */
     int count;
     const char *names[TYCHO__SANDBOX_VIEW_FIELDS]; /* as this Lua has them, each once */
 };

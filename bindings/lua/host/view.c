@@ -26,6 +26,7 @@ static int view_index(lua_State *L) {
     int field = view->count;
     while (field > 0 && view->names[field - 1] != name) field--;
     if (field == 0) return luaL_error(L, "%s has no field '%s'", view->type->name, name);
+    view->reads |= 1u << (field - 1);
     if (view->object == NULL) {
         return luaL_error(L, "this %s was that of a call that is over", view->type->name);
     }
@@ -99,6 +100,15 @@ void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_typ
         view->kept &= ~(1u << field);
     }
     view->object = object;
+    view->reads = 0;
+}
+
+uint32_t tycho__sandbox_view_reads(const struct tycho__sandbox *sandbox,
+                                   const struct tycho__sandbox_view_type *type) {
+    for (int i = 0; i < sandbox->view_count; i++) {
+        if (sandbox->views[i]->type == type) return sandbox->views[i]->reads;
+    }
+    return 0;
 }
 
 void tycho__host_end_views(struct tycho__sandbox *sandbox) {
