@@ -190,7 +190,7 @@ static void add_name(lua_State *L, struct tycho__names *names, tycho_bytes prefi
         tycho__sandbox_bad_result(L, "the name \"%s\" that was returned %s", text, fault);
     }
     tycho_bytes name = {(const void *)names->text.size, prefix.size + size};
-    tycho__payload_put(&names->text, prefix.data, prefix.size);
+    if (prefix.size > 0) tycho__payload_put(&names->text, prefix.data, prefix.size);
     tycho__payload_put(&names->text, text, size);
     tycho__payload_put(&names->list, &name, sizeof name);
     names->count++;
