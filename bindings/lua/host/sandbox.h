@@ -206,11 +206,11 @@ struct tycho__sandbox_view_type {
 void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_type *type,
                               const void *object);
 
-/* Which fields the script read in the last call that got a view of this type: bit 0 for the first. */
+/* Fields that the script read in the last call that got a view of this type; bit 0 is the first. */
 uint32_t tycho__sandbox_view_reads(const struct tycho__sandbox *sandbox,
                                    const struct tycho__sandbox_view_type *type);
 
-/* Pushes the map that `data` holds as MessagePack, as a table whose fields are decoded when they are
+/* Pushes the map that `data` holds as MessagePack: a table whose fields are decoded when they are
 ** read; a script cannot tell it from one that was decoded. For data of which the host keeps nothing
 ** when the call is over: it stays until then, and reading it later is an error. 0, with nothing
 ** pushed: the data is to be decoded as a whole. One in each call. */

@@ -199,8 +199,8 @@ extern const struct tycho__sandbox_view_type tycho__event_view;
 int tycho__run_event_type(struct tycho__runner *runner, const struct tycho__shown *shown);
 /* Gathers the names of streams in runner->names: of `to`, or the instances of `keys`. */
 int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *shown);
-/* Whether the last call of tycho__run_names() read nothing of the event but its type: a pure function
-** gives the same for every event of that type. */
+/* Whether the last tycho__run_names() read nothing of the event but its type: a pure function gives
+** the same for every event of that type. */
 bool tycho__run_read_type_alone(const struct tycho__runner *runner);
 /* Brings `shown->data`, written under version `from`, to the version of the definition: a view into
 ** runner->data. */
