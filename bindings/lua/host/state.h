@@ -76,7 +76,7 @@ static inline struct tycho__sandbox *tycho__host(lua_State *L) {
     return *(struct tycho__sandbox **)lua_getextraspace(L);
 }
 
-/* ---------------------------------------------------------------- budget (budget.c) */
+/* ---------------------------------------------------------------- budget, memory (limits.c) */
 
 /* The count hook of every thread. */
 void tycho__host_count(lua_State *L, lua_Debug *record);
@@ -96,8 +96,6 @@ static inline void tycho__host_charge(lua_State *L, size_t count) {
 static inline void tycho__host_charge_bytes(lua_State *L, size_t size) {
     tycho__host_charge(L, size / TYCHO__SANDBOX_BYTES);
 }
-
-/* ---------------------------------------------------------------- memory (memory.c) */
 
 void *tycho__host_allocate(void *context, void *block, size_t old, size_t size);
 
