@@ -57,13 +57,15 @@ endif
 
 # Asked when they are needed, because `deps` may have to install them first.
 packages = $(PKG_CONFIG) $(1)
-ENGINE_LIBS = $$($(call packages,--libs lmdb libxxhash))
+ENGINE_LIBS = $$($(call packages,--libs libxxhash))
+LMDB_ARCHIVE = $$($(call packages,--variable=libdir lmdb))/liblmdb.a
+LMDB_LIBS = $$($(call packages,--libs lmdb))
 LUA_CFLAGS = $$($(call packages,--cflags lua5.4))
 LUA_LIBS = $$($(call packages,--libs libedit))
 LUA_ARCHIVE = $$($(call packages,--variable=libdir lua5.4))/liblua5.4.a
 HOST_LIBS = $$($(call packages,--libs lua5.4)) -lm
 RPC_LIBS = $$($(call packages,--libs jansson))
-SPEC_LIBS = $$($(call packages,--libs cmocka msgpack))
+SPEC_LIBS = $$($(call packages,--libs cmocka msgpack lmdb))
 
 ENGINE_SRC := $(sort $(wildcard engine/*.c))
 MSGPACK_SRC := $(sort $(wildcard bindings/msgpack/*.c))
@@ -164,15 +166,26 @@ ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(HOST_SRC)
 link = @mkdir -p $(@D) && echo "  LINK  $@" && $(CC) $(CFLAGS) $(TYCHO_LDFLAGS) $(LDFLAGS) -o $@
 archive = @mkdir -p $(@D) && echo "  AR    $@" && rm -f $@ && $(AR) crD $@ $^
 
-$(TYCHO_SO): $(ENGINE_OBJ) engine/libtycho.map
+# LMDB is inside, because the engine decides how its commits are flushed (engine/disk.h); none of
+# its symbols goes in or out.
+LMDB_INSIDE := $(BUILD)/obj/lmdb_inside.o
+
+$(LMDB_INSIDE): | $(DEPS_BUILD)
+	@mkdir -p $(@D) && $(LD) -r -o $@ --whole-archive $(LMDB_ARCHIVE) && $(OBJCOPY) \
+	  $(foreach name,pwrite writev fdatasync fsync stderr,\
+	  --redefine-sym $(name)=tycho__lmdb_$(name)) $@
+
+$(TYCHO_SO): $(ENGINE_OBJ) $(LMDB_INSIDE) engine/libtycho.map
 	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) -Wl,--version-script=engine/libtycho.map \
-	  $(ENGINE_OBJ) $(ENGINE_LIBS) $(LDLIBS)
+	  $(ENGINE_OBJ) $(LMDB_INSIDE) $(ENGINE_LIBS) $(LDLIBS)
 
 $(BUILD)/libtycho.so: $(TYCHO_SO)
 	@ln -sf $(<F) $@
 
-$(BUILD)/libtycho.a: $(ENGINE_OBJ)
-	$(archive)
+$(BUILD)/libtycho.a: $(ENGINE_OBJ) $(LMDB_INSIDE)
+	@echo "  AR    $@" && $(LD) -r -o $(@:.a=.o) $^ && $(OBJCOPY) --wildcard \
+	  --localize-symbol='mdb_*' $(@:.a=.o) && rm -f $@ && $(AR) crD $@ $(@:.a=.o) && \
+	  rm $(@:.a=.o)
 
 $(RPC_SO): $(RPC_OBJ) $(MSGPACK_OBJ) bindings/rpc/libtycho_rpc.map $(BUILD)/libtycho_scripts.so
 	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) \
@@ -286,7 +299,7 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/fault/%.o $(SPEC_HELP_OBJ) $(STATIC)
 	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 
 $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
-	$(link) $^ $(ENGINE_LIBS) $(RPC_LIBS) \
+	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) \
 	  $$($(PKG_CONFIG) --silence-errors --libs sqlite3) -lm $(LDLIBS)
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/spec/fuzz/%.o $(STATIC)

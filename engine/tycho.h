@@ -415,7 +415,7 @@ typedef struct tycho_receipt {
 ** Errors: those of its conditions and operations; TIMEOUT (another process writes for longer than
 ** write_timeout_ms), FULL, NO_MEMORY, IO, DENIED (read-only handle, or deployed scripts and no
 ** script host), CORRUPT, UNKNOWN_OUTCOME. All but the last mean: nothing was changed.
-** Cost with FULL: two flushes, shared by all batches of the group. */
+** Cost with FULL: one flush, shared by all batches of the group. */
 TYCHO_API int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt);
 
 /* The same for a batch that must see all that was written before it: complete() is called, in the

@@ -9,7 +9,8 @@ local FILE_LINES, FUNCTION_LINES, COLUMNS, PARAMETERS = 600, 60, 100, 6
 -- hold both.
 local LAYERS = {
   { "tycho.h", "base.h", "commit.h", "lock.h" },
-  { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h" },
+  { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h",
+    "disk.h" },
   { "table.h", "env.h", "list.h", "generation.h", "recent.h", "pending.h", "watch.h",
     "lock_table.h" },
   { "query.h", "stream.h", "settle.h" },
