@@ -78,6 +78,7 @@ SPEC_SRC := $(sort $(wildcard spec/c/*_test.c spec/fault/*_test.c))
 SPEC_HELP_SRC := $(sort $(filter-out $(SPEC_SRC),$(wildcard spec/c/*.c)))
 BENCH_SRC := $(sort $(wildcard spec/bench/*.c))
 FUZZ_SRC := $(sort $(wildcard spec/fuzz/*_fuzz.c))
+POWER_SRC := $(sort $(wildcard spec/power/*.c))
 LUA_FILES := $(sort $(wildcard scripts/tycho/*.lua scripts/tycho/*/*.lua))
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -91,6 +92,7 @@ RPC_MODULE_OBJ := $(call object,$(RPC_MODULE_SRC))
 SPEC_HELP_OBJ := $(call object,$(SPEC_HELP_SRC))
 SPEC_PROGRAMS := $(patsubst %.c,$(BUILD)/spec/%,$(notdir $(SPEC_SRC)))
 BENCH_OBJ := $(call object,$(BENCH_SRC))
+POWER_OBJ := $(call object,$(filter-out spec/power/recorder.c,$(POWER_SRC)))
 FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/fuzz/%,$(notdir $(FUZZ_SRC)))
 
 TYCHO_SO := $(BUILD)/libtycho.so.$(SOVERSION)
@@ -105,8 +107,8 @@ DEPS_CHECK := build/.deps-check
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all libs spec-programs thread-programs fuzz-programs demo check bench bench-full asan tsan \
-  fuzz property rename-rounds lint deps install uninstall dist clean help always
+.PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
+  bench-full asan tsan fuzz property rename-rounds power-loss lint deps install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -158,7 +160,7 @@ $(BUILD)/obj/%.o: %.c | $(DEPS_BUILD)
 	$(call compile,)
 
 ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(HOST_SRC) $(RPC_SRC) \
-  $(RPC_MODULE_SRC) $(SPEC_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+  $(RPC_MODULE_SRC) $(SPEC_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(POWER_SRC)
 -include $(patsubst %.o,%.d,$(call object,$(ALL_SRC)))
 
 # ---------------------------------------------------------------- libraries and Lua modules
@@ -259,6 +261,7 @@ always:
 spec-programs: $(SPEC_PROGRAMS)
 thread-programs: $(filter %_threads_test,$(SPEC_PROGRAMS))
 fuzz-programs: $(FUZZ_PROGRAMS)
+power-programs: $(BUILD)/power/recorder.so $(BUILD)/power/replay
 
 STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 
@@ -302,6 +305,13 @@ $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho
 	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) \
 	  $$($(PKG_CONFIG) --silence-errors --libs sqlite3) -lm $(LDLIBS)
 
+# What is recorded and replayed when the power fails: spec/power/.
+$(BUILD)/power/recorder.so: $(BUILD)/obj/spec/power/recorder.o
+	$(link) -shared $< $(LDLIBS)
+
+$(BUILD)/power/replay: $(POWER_OBJ) $(STATIC)
+	$(link) $(POWER_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) -lm $(LDLIBS)
+
 $(BUILD)/fuzz/%: $(BUILD)/obj/spec/fuzz/%.o $(STATIC)
 	$(link) -fsanitize=fuzzer $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) -lm $(LDLIBS)
 
@@ -312,7 +322,7 @@ check: | $(DEPS_CHECK) ## build and run every test (under 15 minutes on 2 cores)
 
 asan: | $(DEPS_CHECK) ## build everything with ASan and UBSan in build/asan
 	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined WERROR= \
-	  libs spec-programs
+	  libs spec-programs power-programs
 
 tsan: | $(DEPS_CHECK) ## build the tests with threads with TSan in build/tsan
 	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE=thread WERROR= thread-programs
@@ -336,6 +346,11 @@ property: all ## random histories against the model: STEPS=100000 SEED=...
 rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 SEED=...
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
 	  $(LUA) spec/fault/rename_rounds.lua $(ROUNDS) $(SEED)
+
+power-loss: all power-programs ## power cuts: BATCHES=200 SEED=... SUBSETS=8 SYNC=full POINT=w.i
+	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
+	  $(LUA) spec/power/power_loss.lua $(foreach name,BATCHES SEED SUBSETS SYNC PROCESSES BUILD REPLAY \
+	  JOBS POINT IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \

@@ -248,10 +248,11 @@ static int fill_store(const char *path, const tycho_options *options) {
     return status == TYCHO_OK ? sync_directory(path) : status;
 }
 
-/* Makes the store beside its place and renames it there, so that it is whole or not there. */
+/* Makes the store beside its place and renames it there, so that it is whole or not there. That it
+** is there is made durable by who opens it. */
 static int make_store(const char *path, const tycho_options *options) {
     static atomic_uint counter;
-    char made[PATH_MAX + 64], parent[PATH_MAX + 4];
+    char made[PATH_MAX + 64];
     int size = snprintf(made, sizeof made, "%s.new-%ld-%u", path, (long)getpid(),
                         atomic_fetch_add(&counter, 1));
     if (size >= (int)sizeof made) return tycho__fail(TYCHO_MISUSE, "the path is too long");
@@ -270,12 +271,8 @@ static int make_store(const char *path, const tycho_options *options) {
         remove_made(made);
         return status;
     }
-    if (status != TYCHO_OK) {
-        remove_made(made);
-        return status;
-    }
-    snprintf(parent, sizeof parent, "%s/..", path);
-    return sync_directory(parent);
+    if (status != TYCHO_OK) remove_made(made);
+    return status;
 }
 
 /* ---------------------------------------------------------------- opening a store */
@@ -321,9 +318,23 @@ static int recover(tycho__env *env, int directory) {
     return status;
 }
 
+/* Makes the name of the store durable before anybody is told of a commit in it: its maker may be
+** about to do so, or have died before. */
+static int flush_name(int directory, const char *path) {
+    int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A parent that may not be read is flushed with the whole file system. */
+    int result = parent >= 0 ? fsync(parent) : syncfs(directory);
+    int status = result == 0 ? TYCHO_OK : fail_path(path, "flushing the directory of");
+    if (parent >= 0) close(parent);
+    return status;
+}
+
 static int open_in_lock(tycho__env *env, int directory, const tycho_options *options) {
     int status = TYCHO_OK;
-    if (env->can_write) status = allocate_lock_file(directory, options, env->path);
+    if (env->can_write) status = flush_name(directory, env->path);
+    if (status == TYCHO_OK && env->can_write) {
+        status = allocate_lock_file(directory, options, env->path);
+    }
     if (status == TYCHO_OK) status = recover(env, directory);
     if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
