@@ -249,15 +249,17 @@ static int fill_store(const char *path, const tycho_options *options) {
 }
 
 /* Makes the store beside its place and renames it there, so that it is whole or not there. That it
-** is there is made durable by who opens it. */
+** is there is made durable by who opens it. An empty directory that was there leaves its mode. */
 static int make_store(const char *path, const tycho_options *options) {
     static atomic_uint counter;
     char made[PATH_MAX + 64];
+    struct stat place;
     int size = snprintf(made, sizeof made, "%s.new-%ld-%u", path, (long)getpid(),
                         atomic_fetch_add(&counter, 1));
     if (size >= (int)sizeof made) return tycho__fail(TYCHO_MISUSE, "the path is too long");
     if (mkdir(made, 0770) != 0) return fail_path(made, "making");
-    int status = fill_store(made, options);
+    bool is_kept = stat(path, &place) != 0 || chmod(made, place.st_mode & 07777) == 0;
+    int status = is_kept ? fill_store(made, options) : fail_path(made, "making");
     if (status == TYCHO_OK && rename(made, path) != 0) {
         /* Somebody else was faster, or there is something that is no store; the opening says. */
         bool is_odd = errno == EBUSY || errno == ENOTDIR;
@@ -298,7 +300,7 @@ static int check_file_system(int directory, const char *path) {
 /* Gives lock.mdb its blocks now: it is written through a map, where a full disk is a signal. A file
 ** that is there keeps its size, because other processes have it mapped. */
 static int allocate_lock_file(int directory, const tycho_options *options, const char *path) {
-    int fd = openat(directory, "lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    int fd = tycho__open_file(directory, "lock.mdb", O_CREAT);
     if (fd < 0) return fail_path(path, "opening lock.mdb in");
     struct stat file;
     int error = fstat(fd, &file) == 0 ? 0 : errno;
@@ -389,17 +391,28 @@ static int open_directory(const char *path, const tycho_options *options, int *d
     return *directory >= 0 ? TYCHO_OK : fail_path(path, "opening the store");
 }
 
+/* LMDB would follow links to files of somebody else, and write to them. Gives data.mdb. */
+static int check_files(int directory, const char *path, struct stat *data) {
+    static const char *const files[] = {"lock.mdb", "data.mdb"};
+    bool is_there = false;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        is_there = fstatat(directory, files[i], data, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!is_there || S_ISREG(data->st_mode)) continue;
+        return tycho__fail(TYCHO_DENIED,
+                           "\"%s\" in \"%s\" is no file, but a link or something else", files[i],
+                           path);
+    }
+    if (is_there) return TYCHO_OK;
+    return tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
+}
+
 static int get_in_registry(const char *path, const tycho_options *options, tycho__env **out) {
     int directory = -1;
-    struct stat place;
+    struct stat place; /* of the file: the number of a removed directory comes again */
     int status = open_directory(path, options, &directory);
     if (status != TYCHO_OK) return status;
     status = check_file_system(directory, path);
-    /* The file, which the environment holds open: the number of a removed directory comes again. */
-    bool is_store = fstatat(directory, "data.mdb", &place, 0) == 0;
-    if (status == TYCHO_OK && !is_store) {
-        status = tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
-    }
+    if (status == TYCHO_OK) status = check_files(directory, path, &place);
     tycho__env *env = status == TYCHO_OK ? registry.first : NULL;
     while (env != NULL && (env->device != place.st_dev || env->inode != place.st_ino)) {
         env = env->next;

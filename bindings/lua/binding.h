@@ -102,6 +102,7 @@ void tycho__lua_push_bytes(lua_State *L, tycho_bytes bytes);
 /* Sets a field of the table on top of the stack; empty bytes set nothing. */
 void tycho__lua_set_bytes(lua_State *L, const char *name, tycho_bytes bytes);
 void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
+void tycho__lua_set_boolean(lua_State *L, const char *name, int value);
 
 /* ---------------------------------------------------------------- classes */
 

@@ -78,28 +78,23 @@ static void set_names(lua_State *L, const char *field, const tycho_bytes *names,
     lua_setfield(L, -2, field);
 }
 
-static void set_boolean(lua_State *L, const char *field, uint32_t value) {
-    lua_pushboolean(L, value != 0);
-    lua_setfield(L, -2, field);
-}
-
 /* Fields that only some kinds have are absent in the others. */
 static void set_own(lua_State *L, const tycho_script_about *about) {
     if (about->kind == TYCHO_EVENT_TYPE) {
         set_names(L, "former_names", about->former_names, about->former_name_count);
-        set_boolean(L, "has_schema", about->has_schema);
-        set_boolean(L, "has_check", about->has_check);
-        set_boolean(L, "has_tags", about->has_tags);
+        tycho__lua_set_boolean(L, "has_schema", about->has_schema != 0);
+        tycho__lua_set_boolean(L, "has_check", about->has_check != 0);
+        tycho__lua_set_boolean(L, "has_tags", about->has_tags != 0);
     } else if (about->kind == TYCHO_LINKER) {
         set_names(L, "tags", about->tags, about->tag_count);
-        set_boolean(L, "is_ready_made", about->is_ready_made);
+        tycho__lua_set_boolean(L, "is_ready_made", about->is_ready_made != 0);
         tycho__lua_set_bytes(L, "category", about->category);
         tycho__lua_set_bytes(L, "prefix", about->prefix);
     } else {
         static const char *const orders[] = {"position", "time", "valid_time"};
         lua_pushstring(L, orders[about->order]);
         lua_setfield(L, -2, "order");
-        set_boolean(L, "has_history", about->has_history);
+        tycho__lua_set_boolean(L, "has_history", about->has_history != 0);
         tycho__lua_set_bytes(L, "prefix", about->prefix);
     }
 }

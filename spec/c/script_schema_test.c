@@ -10,21 +10,7 @@
 
 #include <cmocka.h>
 
-#include "store_values.h"
-
-#include "script_values.h"
-
-static int set_up(void **state) {
-    (void)state;
-    open_values();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    close_values();
-    return 0;
-}
+#include "script_fixture.h"
 
 static tycho_script *compile(const char *schema) {
     char source[2000];
