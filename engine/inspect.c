@@ -6,6 +6,9 @@
 
 #include "text.h"
 
+/* Of looking at what others may be writing at that moment. */
+enum { TRIES = 8 };
+
 static const char *const names[TYCHO__TREES] = {
 #define TYCHO__TABLE(name, text) text,
     TYCHO__TABLE_MAP(TYCHO__TABLE)
@@ -263,23 +266,35 @@ int tycho__inspect_file(const char *path, uint64_t commit) {
     return status;
 }
 
-int tycho__inspect_heads(const char *path) {
-    tycho__image image;
+static int check_heads(const tycho__image *image) {
     tycho__meta metas[2];
-    int status = tycho__image_open(&image, path);
-    if (status != TYCHO_OK) return status;
-    for (uint64_t i = 0; i < 2 && status == TYCHO_OK; i++) {
-        if (!tycho__meta_read(&image, i, &metas[i])) {
-            status = tycho__fail(TYCHO_CORRUPT, "the store is damaged: its meta page %u is none",
-                                 (unsigned)i);
-        } else if (metas[i].last >= image.count + TYCHO__INSPECT_PAGES) {
-            status = tycho__fail(TYCHO_CORRUPT,
-                                 "the store is damaged: its meta page %u speaks of %llu pages in a "
-                                 "file of %llu",
-                                 (unsigned)i, (unsigned long long)metas[i].last + 1,
-                                 (unsigned long long)image.count);
+    for (uint64_t i = 0; i < 2; i++) {
+        if (!tycho__meta_read(image, i, &metas[i])) {
+            return tycho__fail(TYCHO_CORRUPT, "the store is damaged: its meta page %u is none",
+                               (unsigned)i);
+        }
+        if (metas[i].last >= image->count + TYCHO__INSPECT_PAGES) {
+            return tycho__fail(TYCHO_CORRUPT,
+                               "the store is damaged: its meta page %u speaks of %llu pages in a "
+                               "file of %llu",
+                               (unsigned)i, (unsigned long long)metas[i].last + 1,
+                               (unsigned long long)image->count);
         }
     }
+    uint64_t a = metas[0].commit, b = metas[1].commit;
+    if (a - b <= 1 || b - a <= 1) return TYCHO_OK;
+    return tycho__fail(TYCHO_CORRUPT,
+                       "the store is damaged: its meta pages are of the commits %llu and %llu, "
+                       "which do not follow each other",
+                       (unsigned long long)a, (unsigned long long)b);
+}
+
+int tycho__inspect_heads(const char *path) {
+    tycho__image image;
+    int status = tycho__image_open(&image, path);
+    if (status != TYCHO_OK) return status;
+    status = TYCHO_CORRUPT;
+    for (int i = 0; i < TRIES && status == TYCHO_CORRUPT; i++) status = check_heads(&image);
     tycho__image_close(&image);
     return status;
 }

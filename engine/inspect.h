@@ -11,6 +11,10 @@
 #include "pages.h"
 #include "table.h"
 
+#if !defined(TYCHO__INSPECT_PAGES) /* of a store that is inspected whole when it is opened */
+#define TYCHO__INSPECT_PAGES 16384
+#endif
+
 enum { TYCHO__FREE_PAGES = TYCHO__TABLES, TYCHO__TREES = TYCHO__TABLES + 1 };
 
 typedef struct tycho__inspection {
@@ -50,7 +54,6 @@ void tycho__key_text(unsigned table, tycho_bytes key, char *text, size_t size);
 
 /* Inspects the store in this file as of a commit, before it is used: whole when it has no more than
 ** TYCHO__INSPECT_PAGES pages, else without leaf pages and no further than so many. CORRUPT. */
-enum { TYCHO__INSPECT_PAGES = 16384 };
 int tycho__inspect_file(const char *path, uint64_t commit);
 
 /* Both meta pages of a data file, before LMDB maps it by what they say. CORRUPT. */
