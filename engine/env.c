@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "inspect.h"
 #include "list.h"
 #include "lock.h"
 #include "recent.h"
@@ -331,15 +332,36 @@ static int flush_name(int directory, const char *path) {
     return status;
 }
 
+/* LMDB trusts what it maps, so that damaged pages end the process: they are looked at before it
+** reads any, in a snapshot, whose pages nobody writes over. A meta page may be written over while
+** it is read, after two commits of others: then it is looked at again. */
+static int inspect(tycho__env *env, const char *file) {
+    enum { TRIES = 8 };
+    int status = TYCHO_NOT_FOUND;
+    for (int i = 0; i < TRIES && (status == TYCHO_NOT_FOUND || status == TYCHO_CORRUPT); i++) {
+        MDB_txn *txn;
+        int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+        if (error != 0) return tycho__mdb_fail(env, error, "opening");
+        status = tycho__inspect_file(file, mdb_txn_id(txn));
+        mdb_txn_abort(txn);
+    }
+    /* Without memory for a second map of the file there is no looking. */
+    return status == TYCHO_NOT_FOUND || status == TYCHO_NO_MEMORY ? TYCHO_OK : status;
+}
+
 static int open_in_lock(tycho__env *env, int directory, const tycho_options *options) {
+    char file[PATH_MAX + 16];
     int status = TYCHO_OK;
+    snprintf(file, sizeof file, "%s/data.mdb", env->path);
     if (env->can_write) status = flush_name(directory, env->path);
     if (status == TYCHO_OK && env->can_write) {
         status = allocate_lock_file(directory, options, env->path);
     }
     if (status == TYCHO_OK) status = recover(env, directory);
+    if (status == TYCHO_OK) status = tycho__inspect_heads(file);
     if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
+    if (status == TYCHO_OK) status = inspect(env, file);
     if (status == TYCHO_OK) status = open_all_tables(env);
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */

@@ -153,6 +153,8 @@ struct tycho__txn {
 
 /* BUSY when all reader slots are taken. */
 int tycho__txn_read(tycho__env *env, tycho__txn **txn);
+/* The number of the commit that it sees. */
+uint64_t tycho__txn_number(const tycho__txn *txn);
 /* Renews a read transaction in place: it then sees the present. */
 int tycho__txn_renew(tycho__txn *txn);
 /* Ends a read transaction; NULL is fine. */

@@ -55,6 +55,7 @@ int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
         return tycho__fail(TYCHO_CORRUPT, "%s: %s", what, mdb_strerror(error));
     case MDB_PANIC:
         atomic_store(&env->is_broken, true);
@@ -178,6 +179,11 @@ int tycho__txn_read(tycho__env *env, tycho__txn **out) {
     }
     *out = txn;
     return TYCHO_OK;
+}
+
+uint64_t tycho__txn_number(const tycho__txn *txn) {
+    assert(!txn->is_write);
+    return mdb_txn_id(txn->mdb);
 }
 
 int tycho__txn_renew(tycho__txn *txn) {
