@@ -40,6 +40,11 @@ void *tycho__definition_keep(lua_State *L, struct tycho__definition *definition,
 tycho_bytes tycho__definition_text(lua_State *L, struct tycho__definition *definition, int index) {
     size_t size;
     const char *text = lua_tolstring(L, index, &size);
+    definition->text_size += size;
+    if (definition->text_size > TYCHO__SANDBOX_SOURCE_MAX) {
+        tycho__sandbox_bad_result(L, "the definition has over %d bytes of names and values",
+                                  TYCHO__SANDBOX_SOURCE_MAX);
+    }
     char *copy = tycho__definition_keep(L, definition, size + 1);
     memcpy(copy, text, size);
     return tycho__text_of(copy, size);
