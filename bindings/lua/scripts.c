@@ -197,15 +197,14 @@ static bool is_text_at(lua_State *L, int index, tycho_bytes bytes) {
 
 /* The version under which an event was written: that of the last of the boundaries before it, which
 ** are three values each at `index`: position, version, name of the type. */
-static int64_t version_of(lua_State *L, int index, const tycho_event *event, tycho_bytes name) {
+static int64_t version_of(lua_State *L, int index, const tycho_event *event) {
     int64_t version = 1;
 
     for (lua_Integer i = 1; lua_rawgeti(L, index, i) == LUA_TNUMBER; i += 3) {
         if ((uint64_t)lua_tointeger(L, -1) >= event->position) break;
         lua_rawgeti(L, index, i + 1);
         lua_rawgeti(L, index, i + 2);
-        if (is_text_at(L, -1, name) || is_text_at(L, -1, event->type))
-            version = lua_tointeger(L, -2);
+        if (is_text_at(L, -1, event->type)) version = lua_tointeger(L, -2);
         lua_pop(L, 3);
     }
     lua_pop(L, 1);
@@ -238,18 +237,16 @@ static int script_try(lua_State *L) {
     luaL_checktype(L, 3, LUA_TTABLE);
     const int64_t count = tycho__lua_integer(L, 4, "count");
     struct tycho_buffer *room = tycho__lua_new_buffer(L);
-    tycho_script_about about;
     tycho_event event;
     int64_t tried = 0;
     int status = TYCHO_OK;
 
-    tycho_script_about_get(self->box.handle, &about);
     while (tried < count && status == TYCHO_OK) {
         reader->step++;
         status = tycho_cursor_next(reader->cursor, &event);
         if (status != TYCHO_OK) break;
         tried++;
-        const int64_t from = version_of(L, 3, &event, about.name);
+        const int64_t from = version_of(L, 3, &event);
         status = try_event(self->box.handle, reader->cursor, &event, from, room);
     }
 

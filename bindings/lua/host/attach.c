@@ -280,7 +280,7 @@ static int upcast(const struct tycho__rules *rules, struct tycho__definition *de
                   tycho_cursor *cursor, tycho_event *event) {
     struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
     struct tycho__runner *runner;
-    int64_t from = tycho__rules_version_at(rules, definition, event->type, event->position);
+    int64_t from = tycho__rules_version_at(rules, event->type, event->position);
     if (from >= definition->about.version) return TYCHO_OK;
     int status = tycho__runner_borrow(definition, &runner);
     if (status != TYCHO_OK) return status;

@@ -220,6 +220,7 @@ static int add_boundary(struct loading *loading, const struct tycho__deployed *d
     struct tycho__boundary *boundary = &rules->boundaries[rules->boundary_count++];
     boundary->position = position;
     boundary->version = deployed->version;
+    boundary->source = XXH3_64bits(deployed->source.data, deployed->source.size);
     boundary->name = tycho__text_of(name, deployed->name.size);
     return TYCHO_OK;
 }
@@ -255,17 +256,13 @@ static int take_history(struct loading *loading) {
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
-int64_t tycho__rules_version_at(const struct tycho__rules *rules,
-                                const struct tycho__definition *definition, tycho_bytes type,
+int64_t tycho__rules_version_at(const struct tycho__rules *rules, tycho_bytes type,
                                 uint64_t position) {
     int64_t version = 1;
     for (size_t i = 0; i < rules->boundary_count; i++) {
         const struct tycho__boundary *boundary = &rules->boundaries[i];
         if (boundary->position >= position) break;
-        if (tycho__same(boundary->name, definition->about.name) ||
-            tycho__same(boundary->name, type)) {
-            version = boundary->version;
-        }
+        if (tycho__same(boundary->name, type)) version = boundary->version;
     }
     return version;
 }

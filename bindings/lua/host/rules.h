@@ -21,6 +21,7 @@ struct tycho__concern {
 struct tycho__boundary {
     uint64_t position; /* of the deployment */
     int64_t version;
+    uint64_t source; /* hash of it */
     tycho_bytes name;
 };
 
@@ -60,8 +61,7 @@ const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
 const tycho_script_about *tycho__rules_about(const struct tycho__rules *rules, tycho_bytes key);
 
 /* The version under which an event of the stored type was written at the position. */
-int64_t tycho__rules_version_at(const struct tycho__rules *rules,
-                                const struct tycho__definition *definition, tycho_bytes type,
+int64_t tycho__rules_version_at(const struct tycho__rules *rules, tycho_bytes type,
                                 uint64_t position);
 
 /* What a row of TYCHO_SCRIPTS, or the data of an event of "$scripts", says. */
