@@ -81,6 +81,8 @@ static const struct {
     {"return event_type { name = 'T', version = 1, former_names = { 'T' } }",
      "a former name is the name itself", 1},
     {"return event_type { name = 'T', version = 1, open = true }", "'open' says nothing", 1},
+    {"return linker { name = ('n'):rep(249),\n version = 1, by = 'type' }",
+     "the name has over 255 bytes with 'linker/'", 1},
     {"return linker { name = 'l', version = 1 }", "a linker has either 'to' or 'by'", 1},
     {"return linker { name = 'l', version = 1, by = 'type', to = print }", "'print'", 1},
     {"return linker { name = 'l', version = 1, by = 'colour' }", "the field 'by' must be", 1},
