@@ -726,8 +726,8 @@ TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
 /* ---------------------------------------------------------------- 12. scripts and hooks */
 
-/* Scripts are deployed into the store: all who write to it keep the same rules. To the engine one is
-** a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and nothing but this
+/* Scripts are deployed into the store: all who write to it keep the same rules. To the engine one
+** is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and only this
 ** operation writes; empty bytes take it away. A batch that deploys gives the rules a new version,
 ** its own sequence (0: no scripts), but what it appends behind its first operation that deploys
 ** (-1: none) is expanded under the old ones. A handle without hooks can only read then (DENIED). */
