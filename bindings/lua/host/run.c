@@ -11,7 +11,10 @@
 #include "../codec.h"
 #include "script.h"
 
-enum { DECODE_PRICE = 8 }; /* bytes that cost what an instruction costs */
+enum {
+    DECODE_PRICE = 8, /* bytes that cost what an instruction costs */
+    NAME_PRICE = 8    /* what taking a name costs, and more by its size */
+};
 
 /* ---------------------------------------------------------------- the event */
 
@@ -179,6 +182,7 @@ static void add_name(lua_State *L, struct tycho__names *names, tycho_bytes prefi
                                   luaL_typename(L, -1));
     }
     const char *text = lua_tolstring(L, -1, &size);
+    tycho__sandbox_charge(L, NAME_PRICE + (prefix.size + size) / DECODE_PRICE);
     const char *fault = tycho__name_fault(text, size);
     if (fault == NULL && prefix.size + size > TYCHO_NAME_MAX) {
         fault = "has over 255 bytes with its prefix";

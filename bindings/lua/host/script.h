@@ -59,6 +59,7 @@ struct tycho__definition {
     tycho_script_about about;
     int64_t line; /* of the constructor */
     struct tycho__block *blocks;
+    size_t text_size;             /* bytes of the names and values in them */
     bool lacks_memory;            /* where it was being read */
     struct tycho__schema *schema; /* or NULL */
     enum tycho__by by;
