@@ -268,7 +268,7 @@ STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.
 # The script host for its own tests, which look inside.
 HOST := $(BUILD)/libtycho_host.a
 
-$(HOST): $(HOST_OBJ)
+$(HOST): $(HOST_OBJ) $(MSGPACK_OBJ)
 	$(archive)
 
 $(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/c/sandbox%.o $(HOST)

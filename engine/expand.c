@@ -65,9 +65,9 @@ static int grow_targets(expansion *x) {
     return TYCHO_OK;
 }
 
+/* What is known needs no check of its name. */
 static int find_target(expansion *x, tycho_bytes name, link_target **out) {
-    int status = tycho__check_name(name, "stream to link into");
-    if (status == TYCHO_OK) status = grow_targets(x);
+    int status = grow_targets(x);
     if (status != TYCHO_OK) return status;
     uint64_t hash = tycho__hash(name.data, name.size, 0);
     size_t at = (size_t)hash & (x->slot_count - 1);
@@ -76,6 +76,8 @@ static int find_target(expansion *x, tycho_bytes name, link_target **out) {
         *out = known;
         if (tycho__equal(tycho__bytes(known->name, known->name_size), name)) return TYCHO_OK;
     }
+    status = tycho__check_name(name, "stream to link into");
+    if (status != TYCHO_OK) return status;
     link_target *made = calloc(1, sizeof *made);
     if (made == NULL) return no_memory();
     made->hash = hash;

@@ -265,6 +265,7 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     int error = tycho__mdb_begin(env, sync, &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
     int status = state_read(txn);
+    txn->state.format = TYCHO__FORMAT;
     /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status == TYCHO_OK) {

@@ -23,6 +23,7 @@
 #include "inspect.h"
 #include "pending.h"
 #include "settle.h"
+#include "ways.h"
 
 enum { STEP_EVENTS = 1000, STEP_PAGES = 1000, FINDINGS_MAX = 1000, TRIES = 8 };
 
@@ -45,7 +46,7 @@ struct tycho_verification {
     uint64_t type_entries, tag_entries, stream_entries, link_entries, streams, garbage_links;
     uint64_t rows, links, routes, scripts;
     uint32_t scripts_table; /* 0: there is none */
-    uint64_t moved_links; /* those that have their row and are pending all the same */
+    uint64_t moved_links;   /* those that have their row and are pending all the same */
     uint64_t findings, done, total;
     char text[1600];
     bool has_text;
@@ -359,21 +360,13 @@ static int step_lists(tycho_verification *v) {
 
 /* ---------------------------------------------------------------- links, rows, routes, counts */
 
-static int check_link(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+static int check_way(tycho_verification *v, uint64_t position, const tycho__way *way) {
     tycho__list stream;
     tycho__entry entry;
     v->links++;
     v->done++;
-    if (key.size != TYCHO__LINK_KEY || value.size != 16) {
-        find(v, "a link has %zu and %zu bytes", key.size, value.size);
-        return TYCHO_OK;
-    }
-    uint64_t position = tycho__unkey64(key.data), revision = tycho__load64(value.data);
-    if (tycho__load64((const uint8_t *)value.data + 8) > v->txn->state.links_settled) {
-        v->moved_links++;
-    }
-    uint32_t number = tycho__unkey32((const uint8_t *)key.data + 8);
-    int status = tycho__list_read(v->txn, TYCHO__STREAM, number, &stream);
+    if (way->link > v->txn->state.links_settled) v->moved_links++;
+    int status = tycho__list_read(v->txn, TYCHO__STREAM, way->stream, &stream);
     if (status == TYCHO_OK && (stream.flags & TYCHO__LIST_DELETED) != 0) {
         v->garbage_links++;
         return TYCHO_OK;
@@ -381,16 +374,26 @@ static int check_link(tycho_verification *v, tycho_bytes key, tycho_bytes value)
     if (status == TYCHO_OK) {
         tycho__entries entries;
         tycho__entries_begin(&entries, v->txn, &stream);
-        status = tycho__entries_from(&entries, revision, &entry);
+        status = tycho__entries_from(&entries, way->revision, &entry);
     }
-    bool is_right = status == TYCHO_OK && entry.ordinal == revision && entry.is_link &&
+    bool is_right = status == TYCHO_OK && entry.ordinal == way->revision && entry.is_link &&
                     entry.position == position;
     bool is_answer = status == TYCHO_OK || status == TYCHO_NOT_FOUND || status == TYCHO_END;
     if (is_answer && !is_right) {
         find(v, "the link of the event at position %llu into stream %u has no entry",
-             (unsigned long long)position, number);
+             (unsigned long long)position, way->stream);
     }
     return is_answer || is_damage(v, status) ? TYCHO_OK : status;
+}
+
+static int check_links(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+    tycho__ways ways;
+    int status = tycho__ways_parse(key, value, &ways);
+    if (is_damage(v, status)) return TYCHO_OK;
+    for (uint32_t i = 0; i < ways.count && status == TYCHO_OK; i++) {
+        status = check_way(v, ways.position, &ways.all[i]);
+    }
+    return status;
 }
 
 static int check_row(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
@@ -425,7 +428,7 @@ static int check_in_table(tycho_verification *v, tycho__table table, tycho_bytes
                           tycho_bytes value) {
     switch (table) {
     case TYCHO__LINKS:
-        return check_link(v, key, value);
+        return check_links(v, key, value);
     case TYCHO__ROWS:
         return check_row(v, key, value);
     case TYCHO__ROUTES:

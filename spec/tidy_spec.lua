@@ -14,7 +14,7 @@ local LAYERS = {
   { "table.h", "pages.h", "inspect.h", "env.h", "list.h", "generation.h", "recent.h",
     "pending.h", "watch.h",
     "lock_table.h" },
-  { "query.h", "stream.h", "settle.h" },
+  { "query.h", "ways.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h" },
 }
 local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }

@@ -190,6 +190,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
     struct tycho__shown shown = {.event = &appended->event,
+                                 .is_for_names = true,
                                  .data = appended->event.data,
                                  .stream = appended->stream,
                                  .tags = appended->tags,
