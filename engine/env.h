@@ -99,7 +99,7 @@ struct tycho__env {
     struct tycho__watch *watch;
     struct tycho__locks *locks;
     _Atomic uint64_t rules;                   /* as last seen; TYCHO__UNSEEN: not yet */
-    struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
+    struct tycho__lists *kept_lists;          /* of the last commit (list_memory.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointers */
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
@@ -133,7 +133,7 @@ void tycho__mdb_abort(struct MDB_txn *txn);
 
 /* ---------------------------------------------------------------- transactions (txn.c) */
 
-struct tycho__lists; /* list.c: lists that a write transaction changed and did not write yet */
+struct tycho__lists; /* list_memory.c: those that a write transaction has in memory */
 
 struct tycho__txn {
     tycho__env *env;
