@@ -36,6 +36,17 @@ static void takes_a_caret_that_is_no_operator(void **state) {
     expect_result("return (('a^'):match('^a%^'))", "a^");
 }
 
+/* To Lua a carriage return ends a line, and a comment with it. */
+static void sees_what_is_behind_a_comment_that_a_carriage_return_ends(void **state) {
+    struct script script;
+    (void)state;
+    assert_int_equal(load_module(&script, NULL, "--\rreturn { run = 2 ^ 0.5 }"),
+                     TYCHO__SANDBOX_REFUSED);
+    expect_message(&script, "no operator '^'");
+    drop(&script);
+    expect_result("-- ^\r return 1", "1");
+}
+
 static void refuses_bytecode_and_too_long_sources(void **state) {
     struct script script;
     (void)state;
@@ -83,6 +94,35 @@ static void refuses_sources_with_too_many_jumps(void **state) {
     }
     expect_result("local orange, android, breakfast, s = 1, 2, 3, 'or or or' -- or or\n"
                   "return orange + android + breakfast", "6");
+}
+
+/* The compiler looks for each name in all functions around it. */
+static void refuses_sources_with_too_many_names_in_deep_functions(void **state) {
+    enum { DEPTH = 100, ROOM = 250000 };
+    struct script script;
+    char *source = malloc(ROOM + 1000), *end = source;
+    (void)state;
+    assert_non_null(source);
+    for (int i = 0; i < DEPTH; i++) {
+        end += sprintf(end, "local a");
+        for (int j = 1; j < 199; j++) end += sprintf(end, ",a");
+        end += sprintf(end, " local function f() if a then end\n");
+    }
+    while (end < source + ROOM) end += sprintf(end, "b=b ");
+    for (int i = 0; i < DEPTH; i++) end += sprintf(end, "end ");
+    assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_REFUSED);
+    expect_message(&script, "too many names in functions within functions");
+    assert_in_range(script.error->line, 2, DEPTH + 1);
+    drop(&script);
+    end = source + sprintf(source, "local M = {}\n");
+    for (int i = 0; end < source + ROOM; i++) {
+        end += sprintf(end, "function M.f%d(a, b) for i = a, b do if i > 0 then repeat a = b until "
+                            "a end end return function() return a, b, M end end\n", i);
+    }
+    sprintf(end, "M.run = M.f1 return M");
+    assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_OK);
+    drop(&script);
+    free(source);
 }
 
 static void refuses_a_script_that_returns_no_table(void **state) {
@@ -406,8 +446,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_does_not_compile_with_its_line),
         cmocka_unit_test(takes_a_caret_that_is_no_operator),
+        cmocka_unit_test(sees_what_is_behind_a_comment_that_a_carriage_return_ends),
         cmocka_unit_test(refuses_bytecode_and_too_long_sources),
         cmocka_unit_test(refuses_sources_with_too_many_jumps),
+        cmocka_unit_test(refuses_sources_with_too_many_names_in_deep_functions),
         cmocka_unit_test(refuses_a_script_that_returns_no_table),
         cmocka_unit_test(stops_a_load_that_does_not_end),
         cmocka_unit_test(tells_where_an_error_was_raised),

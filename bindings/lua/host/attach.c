@@ -190,6 +190,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
     struct tycho__shown shown = {.event = &appended->event,
+                                 .is_for_names = true,
                                  .data = appended->event.data,
                                  .stream = appended->stream,
                                  .tags = appended->tags,
@@ -233,10 +234,24 @@ static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
     return status;
 }
 
+/* Events behind a deployment would be written under its rules, and checked under the old ones. */
+static int refuse_behind(void *context, const tycho_appended *appended,
+                         tycho_additions *additions) {
+    const int64_t *deploy = context;
+    (void)additions;
+    if ((int64_t)appended->operation < *deploy) return TYCHO_OK;
+    if (tycho__same(appended->stream, tycho__scripts_stream())) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_MISUSE,
+                              "an event is appended behind a deployment of its batch: "
+                              "append it before that, or in the next batch");
+}
+
 static int expand(void *context, tycho_store *store, uint64_t version, tycho_batch *batch) {
     struct tycho__rules *rules;
-    if (version == 0) return TYCHO_OK;
-    int status = get_rules(context, store, version, &rules);
+    int64_t deploy = tycho_batch_first_deploy(batch);
+    int status = deploy < 0 ? TYCHO_OK : tycho_batch_expand(batch, NULL, refuse_behind, &deploy);
+    if (version == 0 || status != TYCHO_OK) return status;
+    status = get_rules(context, store, version, &rules);
     if (status != TYCHO_OK || rules == NULL) return status;
     bool is_idle = rules->count == 0 && rules->failure == NULL;
     if (!is_idle) status = expand_under(rules, batch);
@@ -280,7 +295,7 @@ static int upcast(const struct tycho__rules *rules, struct tycho__definition *de
                   tycho_cursor *cursor, tycho_event *event) {
     struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
     struct tycho__runner *runner;
-    int64_t from = tycho__rules_version_at(rules, definition, event->type, event->position);
+    int64_t from = tycho__rules_version_at(rules, event->type, event->position);
     if (from >= definition->about.version) return TYCHO_OK;
     int status = tycho__runner_borrow(definition, &runner);
     if (status != TYCHO_OK) return status;

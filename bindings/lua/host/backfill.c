@@ -288,7 +288,7 @@ static int check_old(const tycho_backfill *b) {
 }
 
 /* The same before the last batch, for what was deployed since it was opened. */
-static int check_plan(const tycho_backfill *b, const tycho_deployment *deployment) {
+static int check_plan(const tycho_backfill *b, tycho_deployment *deployment) {
     uint32_t expected = TYCHO_CHANGE_NEW;
     tycho_change change;
     tycho_deployment_get(deployment, 0, &change);

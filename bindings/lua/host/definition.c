@@ -40,6 +40,11 @@ void *tycho__definition_keep(lua_State *L, struct tycho__definition *definition,
 tycho_bytes tycho__definition_text(lua_State *L, struct tycho__definition *definition, int index) {
     size_t size;
     const char *text = lua_tolstring(L, index, &size);
+    definition->text_size += size;
+    if (definition->text_size > TYCHO__SANDBOX_SOURCE_MAX) {
+        tycho__sandbox_bad_result(L, "the definition has over %d bytes of names and values",
+                                  TYCHO__SANDBOX_SOURCE_MAX);
+    }
     char *copy = tycho__definition_keep(L, definition, size + 1);
     memcpy(copy, text, size);
     return tycho__text_of(copy, size);
@@ -468,10 +473,15 @@ static int kind_of_module(lua_State *L, int module) {
     return kind;
 }
 
-static void set_key(lua_State *L, struct tycho__definition *definition) {
+static void set_key(lua_State *L, struct tycho__reading *reading) {
+    struct tycho__definition *definition = reading->definition;
     tycho_script_about *about = &definition->about;
     const char *kind = tycho_script_kind_name((int)about->kind);
     size_t size = strlen(kind) + 1 + about->name.size;
+    if (size > TYCHO_NAME_MAX) {
+        tycho__definition_refuse(L, reading, "name", "the name has over 255 bytes with '%s/'",
+                                 kind);
+    }
     char *key = tycho__definition_keep(L, definition, size + 1);
     snprintf(key, size + 1, "%s/%.*s", kind, (int)about->name.size, (const char *)about->name.data);
     about->key = tycho__text_of(key, size);
@@ -496,7 +506,7 @@ void tycho__definition_read(lua_State *L, int first, void *context) {
     lua_pop(L, 1);
     definition->about.kind = (uint32_t)kind;
     read_fields(L, reading, fields_of[kind], "");
-    set_key(L, definition);
+    set_key(L, reading);
     if (kind == TYCHO_EVENT_TYPE) finish_event_type(L, reading);
     if (kind == TYCHO_LINKER) finish_linker(L, reading);
     if (kind == TYCHO_READ_MODEL) finish_read_model(L, reading);

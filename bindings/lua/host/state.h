@@ -13,6 +13,7 @@
 #define TYCHO_SANDBOX_STATE_H
 
 #include <locale.h>
+#include <stdbool.h>
 
 #include <lauxlib.h>
 
@@ -25,13 +26,30 @@ enum {
     TYCHO__SANDBOX_BYTES = 16,         /* bytes for the price of one instruction */
     TYCHO__SANDBOX_STEPS = 4,          /* steps of the matcher for the price of one instruction */
     TYCHO__SANDBOX_HEAVY = 8 << 10,    /* strings from this size on make instructions dearer */
-    TYCHO__SANDBOX_VIEWS_MAX = 4
+    TYCHO__SANDBOX_VIEWS_MAX = 4,
+    TYCHO__SANDBOX_FIELDS_MAX = 32
 };
 
 struct tycho__host_view {
     const struct tycho__sandbox_view_type *type;
     const void *object; /* NULL when the call is over */
     uint32_t kept;      /* fields whose values are in the user values */
+    int count;
+    const char *names[TYCHO__SANDBOX_VIEW_FIELDS]; /* as this Lua has them, each once */
+};
+
+/* Data that is read field by field (fields.c). */
+struct tycho__host_fields {
+    const void *data; /* NULL when the call is over */
+    size_t size;
+    const void *table; /* of Lua; NULL: there is none, or it was filled */
+    int reads;
+    int count;
+    struct {
+        const uint8_t *name;
+        uint32_t size;
+        uint32_t value; /* its offset */
+    } all[TYCHO__SANDBOX_FIELDS_MAX];
 };
 
 struct tycho__sandbox {
@@ -64,6 +82,7 @@ struct tycho__sandbox {
     uint64_t state; /* fingerprint of the module */
     int view_count;
     struct tycho__host_view *views[TYCHO__SANDBOX_VIEWS_MAX];
+    struct tycho__host_fields fields;
     struct tycho__pattern_frame frames[TYCHO__PATTERN_FRAMES_MAX]; /* of the running match */
     lua_State *traced; /* the last thread whose stack is in the traceback */
     struct tycho__sandbox_error error;
@@ -131,6 +150,8 @@ void tycho__host_text_push(struct tycho__host_text *text);
 
 /* ---------------------------------------------------------------- shared by libraries */
 
+/* Makes the table at `index`, if it is read field by field, an ordinary one (fields.c). */
+void tycho__host_fill(lua_State *L, int index);
 /* Checks that argument `index` is a table; when it is frozen, puts its contents in its place. */
 void tycho__host_check_readable(lua_State *L, int index);
 /* Checks that argument `index` is a table that may be changed. */
