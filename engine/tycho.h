@@ -205,11 +205,10 @@ typedef struct tycho_options {
 
 /* Opens the store in the directory `path` (NUL-terminated). `options` may be NULL. A second open
 ** of the same directory in one process shares everything but the handle's own options.
-** Temporary stores take `path` NULL. Costs milliseconds; take it once per process. Files are for
-** the owner and the group, less the umask, and never opened through a link.
-** Errors: MISUSE (options, path), NOT_FOUND, DENIED (permissions, not a store, a link or a network
-** file system), NEWER_FORMAT, CORRUPT, BUSY (another process is opening it for over 10 s), FULL,
-** NO_MEMORY, IO. `*store` is NULL on error. */
+** Temporary stores take `path` NULL. Costs milliseconds; take it once per process.
+** Files are for owner and group, less the umask. Errors: MISUSE (options, path), NOT_FOUND, DENIED
+** (permissions, not a store, a link, a network file system), NEWER_FORMAT, CORRUPT, BUSY (another
+** process is opening it for over 10 s), FULL, NO_MEMORY, IO. `*store` is NULL on error. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
 /* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed

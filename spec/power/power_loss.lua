@@ -57,7 +57,8 @@ end
 --- Looks at the disks; gives the exit status and what was said.
 local function replay(directory, work, options)
   local words = { "env", "-u", "LD_PRELOAD", "timeout", SECONDS,
-    (options.REPLAY or options.BUILD) .. "/power/replay", directory .. "/log", work, "DATA=" .. directory .. "/store/data.mdb" }
+    (options.REPLAY or options.BUILD) .. "/power/replay", directory .. "/log", work,
+    "DATA=" .. directory .. "/store/data.mdb" }
   for _, name in ipairs({ "SYNC", "SEED", "SUBSETS", "JOBS", "POINT", "IGNORE_FLUSH" }) do
     if options[name] then words[#words + 1] = name .. "=" .. options[name] end
   end
