@@ -189,12 +189,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     }
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
-    struct tycho__shown shown = {.event = &appended->event,
-                                 .is_for_names = true,
-                                 .data = appended->event.data,
-                                 .stream = appended->stream,
-                                 .tags = appended->tags,
-                                 .tag_count = appended->event.tag_count};
+    struct tycho__shown shown = tycho__shown_of(appended);
     int status = TYCHO_OK;
     if (concern->renamed >= 0) {
         return tycho__script_reject(x->rules->definitions[concern->renamed], &appended->event, "",

@@ -207,9 +207,9 @@ void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_typ
                               const void *object);
 
 /* Pushes the map that `data` holds as MessagePack, as a table whose fields are decoded when they
-** are read; a script cannot tell it from one that was decoded. For data of which the host keeps nothing
-** when the call is over: it stays until then, and reading it later is an error. 0, with nothing
-** pushed: the data is to be decoded as a whole. One in each call. */
+** are read; a script cannot tell it from one that was decoded. For data of which the host keeps
+** nothing when the call is over: it stays until then, and reading it later is an error. 0, with
+** nothing pushed: the data is to be decoded as a whole. One in each call. */
 int tycho__sandbox_push_fields(lua_State *L, const void *data, size_t size);
 
 #endif

@@ -122,6 +122,16 @@ struct tycho__shown {
     size_t more_tag_count;
 };
 
+/* An event that is appended, to what gives names. */
+static inline struct tycho__shown tycho__shown_of(const tycho_appended *appended) {
+    return (struct tycho__shown){.event = &appended->event,
+                                 .is_for_names = true,
+                                 .data = appended->event.data,
+                                 .stream = appended->stream,
+                                 .tags = appended->tags,
+                                 .tag_count = appended->event.tag_count};
+}
+
 /* ---------------------------------------------------------------- failures (failure.c) */
 
 /* A failure that is no script's: sets the sentence and returns the status. */
