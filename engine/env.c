@@ -313,6 +313,10 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
         status = allocate_lock_file(directory, options, env->path);
     }
     if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
+    /* A process that was killed while it waited for its flush left a commit that is seen from here
+    ** on, and must stay. */
+    bool must_stay = env->can_write && options->sync == TYCHO_SYNC_FULL;
+    if (status == TYCHO_OK && must_stay) status = tycho__env_sync(env);
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
     if (status == TYCHO_OK) status = open_all_tables(env);
     tycho__txn *txn = NULL;

@@ -85,7 +85,7 @@ struct tycho__env {
     unsigned handles;
     unsigned fork_count; /* of the process that opened it */
     bool can_write;
-    bool is_unsynced;      /* LMDB's own flag, which only the writer sets */
+    unsigned sync_flags;   /* LMDB's own, which only the writer sets */
     atomic_bool is_broken; /* a commit failed such that LMDB must be reopened */
     uint64_t map_size;
     pthread_mutex_t pool_mutex;

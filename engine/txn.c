@@ -135,7 +135,9 @@ static int find_half_commit(tycho__env *env, MDB_txn *txn) {
     MDB_txn *writing;
     mdb_env_info(env->mdb, &facts);
     if (facts.me_last_txnid == mdb_txn_id(txn) || !tycho__commit_try_enter(env)) return TYCHO_OK;
-    if (mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
+    /* It may have been killed while it flushed: what is seen must stay. */
+    bool may_see = mdb_env_sync(env->mdb, 1) == 0;
+    if (may_see && mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
     tycho__commit_leave(env);
     mdb_txn_reset(txn);
     int error = mdb_txn_renew(txn);
@@ -218,12 +220,14 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     txn->env = env;
     txn->is_write = true;
     assert(sync <= TYCHO_SYNC_NONE);
-    int error = mdb_txn_begin(env->mdb, NULL, flags[sync], &txn->mdb);
+    int error = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
-    /* LMDB heeds this flag of a transaction only half: the data would be flushed all the same. */
-    bool is_unsynced = sync == TYCHO_SYNC_NONE;
-    if (env->is_unsynced != is_unsynced) mdb_env_set_flags(env->mdb, MDB_NOSYNC, is_unsynced);
-    env->is_unsynced = is_unsynced;
+    /* Flags of the environment, as LMDB heeds those of a transaction only in part. */
+    if (env->sync_flags != flags[sync]) {
+        mdb_env_set_flags(env->mdb, MDB_NOSYNC | MDB_NOMETASYNC, 0);
+        mdb_env_set_flags(env->mdb, flags[sync], 1);
+    }
+    env->sync_flags = flags[sync];
     int status = state_read(txn);
     /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_need(txn);
