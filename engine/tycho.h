@@ -185,9 +185,10 @@ enum tycho_mode {
 **   FULL     a receipt is returned after the flush. Neither takes anything acknowledged.
 **   BATCHED  data is flushed at each commit, the commit record with the next one or with
 **            tycho_store_sync(). A process crash takes nothing; a power cut may take the last
-**            commits whole, never damages the store.
+**            commit, with all batches that shared it, and never damages the store.
 **   NONE     nothing is flushed before tycho_store_sync(). A process crash takes nothing; a power
-**            cut may destroy the store. Only for what can be made again.
+**            cut after a later commit may destroy the store, with all that was synced, or mix old
+**            and new, which verification may miss. Only for what can be made again.
 ** Each handle has its own level; a commit that serves several handles takes the strictest. */
 enum tycho_sync { TYCHO_SYNC_FULL = 0, TYCHO_SYNC_BATCHED = 1, TYCHO_SYNC_NONE = 2 };
 
