@@ -22,23 +22,24 @@ static const struct family {
     const char *name;
     void (*measure)(const bench *run);
 } families[] = {
-    {"limits", limits_bench}, {"append", append_bench},   {"commit", commit_bench},
-    {"read", read_bench},     {"program", program_bench}, {"index", index_bench},
-    {"link", link_bench},     {"follow", follow_bench},   {"lock", lock_bench},
-    {"rename", rename_bench}, {"sqlite", sqlite_bench},   {"scripts", scripts_bench},
-    {"model", model_bench},   {"backfill", backfill_bench},
+    {"limits", limits_bench},     {"append", append_bench},   {"commit", commit_bench},
+    {"threads", threads_bench},   {"read", read_bench},       {"program", program_bench},
+    {"index", index_bench},       {"sizes", sizes_bench},     {"decision", decision_bench},
+    {"link", link_bench},         {"follow", follow_bench},   {"lock", lock_bench},
+    {"rename", rename_bench},     {"sqlite", sqlite_bench},   {"scripts", scripts_bench},
+    {"model", model_bench},       {"backfill", backfill_bench},
 };
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
 
 static char directory[512];
+static pid_t owner; /* of the directory and of the report: children are none */
 static volatile sig_atomic_t interrupted;
 
-static const bench *running; /* whose figures are printed when the run fails */
+static bool is_running; /* its figures are printed when the run fails */
 
 static void fail(const char *what, const char *why) {
-    const bench *run = running;
-    running = NULL;
-    if (run != NULL) report_print(run);
+    if (is_running && getpid() == owner) report_print();
+    is_running = false;
     fflush(stdout);
     fprintf(stderr, "bench: %s: %s\n", what, why);
     exit(1);
@@ -92,7 +93,7 @@ uint64_t bench_random(uint64_t *state) { /* splitmix64 */
 }
 
 static void clean_up(void) {
-    if (directory[0] != '\0') bench_remove(directory);
+    if (directory[0] != '\0' && getpid() == owner) bench_remove(directory);
 }
 
 static void interrupt(int signal) {
@@ -111,6 +112,7 @@ static void make_directory(bench *run) {
     snprintf(directory, sizeof directory, "%s/run-%ld", run->root, (long)getpid());
     bench_need_system(mkdir(directory, 0777) == 0, directory);
     run->directory = directory;
+    owner = getpid();
     atexit(clean_up);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -136,8 +138,9 @@ static void check_names(const bench *run) {
 
 static void usage(FILE *file) {
     fprintf(file, "usage: bench [--full] [--only FAMILY,...] [--rounds N] [--small N] [--big N]\n"
-                  "             [--json FILE] [--base FILE] [--root DIR] [--command ./tycho]\n"
-                  "             [--lua lua5.4] [--loans FILE] [--realtime]\nfamilies:");
+                  "             [--sizes N,...] [--json FILE] [--base FILE] [--root DIR]\n"
+                  "             [--command ./tycho] [--lua lua5.4] [--loans FILE]\n"
+                  "             [--settle SECONDS] [--realtime]\nfamilies:");
     for (size_t i = 0; i < FAMILY_COUNT; i++) fprintf(file, " %s", families[i].name);
     fputc('\n', file);
 }
@@ -149,6 +152,24 @@ static uint64_t number(const char *name, const char *text, uint64_t min, uint64_
     return value;
 }
 
+static void parse_sizes(bench *run, char *text) {
+    char *rest = NULL;
+    run->size_count = 0;
+    for (char *at = strtok_r(text, ",", &rest); at != NULL; at = strtok_r(NULL, ",", &rest)) {
+        if (run->size_count == SIZES_MAX) fail("too many sizes", at);
+        run->sizes[run->size_count++] = number("sizes", at, 20000, 1000000000);
+    }
+    if (run->size_count < 2) fail("sizes", "there must be two of them");
+}
+
+static void take_full(bench *run) {
+    run->full = true;
+    run->small = 1000000;
+    run->big = 10000000;
+    run->sizes[2] = 100000000;
+    run->size_count = 3;
+}
+
 static void parse(bench *run, int count, char **arguments) {
     static const struct option options[] = {
         {"full", no_argument, NULL, 'f'},        {"only", required_argument, NULL, 'o'},
@@ -157,12 +178,14 @@ static void parse(bench *run, int count, char **arguments) {
         {"command", required_argument, NULL, 'c'}, {"lua", required_argument, NULL, 'l'},
         {"loans", required_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'},
         {"small", required_argument, NULL, 's'}, {"big", required_argument, NULL, 'g'},
-        {"realtime", no_argument, NULL, 't'},
+        {"settle", required_argument, NULL, 'w'},
+        {"realtime", no_argument, NULL, 't'},     {"sizes", required_argument, NULL, 'z'},
         {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         switch (option) {
-        case 'f': run->full = true, run->small = 1000000, run->big = 10000000; break;
+        case 'f': take_full(run); break;
+        case 'z': parse_sizes(run, optarg); break;
         case 'o': run->only = optarg; break;
         case 'r': run->rounds = (uint32_t)number("rounds", optarg, 1, 99); break;
         case 's': run->small = number("small", optarg, 20000, 100000000); break;
@@ -173,6 +196,7 @@ static void parse(bench *run, int count, char **arguments) {
         case 'c': run->command = optarg; break;
         case 'l': run->lua = optarg; break;
         case 'n': run->loans = optarg; break;
+        case 'w': run->settle = (uint32_t)number("settle", optarg, 0, 3600); break;
         case 't': run->realtime = true; break;
         case 'h': usage(stdout); exit(0);
         default: usage(stderr); exit(2);
@@ -190,14 +214,16 @@ static void take_priority(const bench *run) {
 int main(int count, char **arguments) {
     bench run = {.root = "build/bench", .json = "build/bench.json", .command = "./tycho",
                  .lua = "lua5.4", .loans = "../shared/data/loans.jsonl.gz", .rounds = 5,
-                 .small = 200000, .big = 2000000};
+                 .settle = 60, .small = 200000, .big = 2000000,
+                 .sizes = {1000000, 10000000}, .size_count = 2};
     double start = bench_seconds();
     parse(&run, count, arguments);
     check_names(&run);
     setenv("LUA_PATH", "scripts/?.lua;scripts/?/init.lua;spec/?.lua;;", 0);
     setenv("LUA_CPATH", "build/lua/?.so;;", 0);
     take_priority(&run);
-    running = &run;
+    if (run.base != NULL) report_load_base(run.base);
+    is_running = true;
     make_directory(&run);
     machine_describe(&run);
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
@@ -205,10 +231,10 @@ int main(int count, char **arguments) {
         bench_progress(families[i].name);
         families[i].measure(&run);
     }
-    running = NULL;
+    is_running = false;
     machine_load("load at the end");
     report_setting("duration", "%.0f s", bench_seconds() - start);
-    report_print(&run);
+    report_print();
     report_write(&run);
     return 0;
 }

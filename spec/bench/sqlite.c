@@ -163,7 +163,7 @@ void sqlite_bench(const bench *run) {
     peer to = {0};
     bench_need_system(events != NULL, "memory");
     bench_need(tycho_batch_create(&batch), "batch");
-    report_section("10. A PEER: SQLITE " SQLITE_VERSION ", WAL, SYNCHRONOUS=FULL");
+    report_section("A PEER: SQLITE " SQLITE_VERSION ", WAL, SYNCHRONOUS=FULL");
     open_peer(&to, bench_path(run, "sqlite.db"));
     fill(&to, &work, events);
     tycho_store *store = workload_open(path, TYCHO_SYNC_FULL);
@@ -187,7 +187,7 @@ void sqlite_bench(const bench *run) {
 
 void sqlite_bench(const bench *run) {
     (void)run;
-    report_section("10. A PEER: SQLITE");
+    report_section("A PEER: SQLITE");
     report_skip("batches of 1,000, Tycho / SQLite", "libsqlite3-dev was not there at build time");
 }
 
