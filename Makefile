@@ -63,6 +63,8 @@ LUA_LIBS = $$($(call packages,--libs libedit))
 LUA_ARCHIVE = $$($(call packages,--variable=libdir lua5.4))/liblua5.4.a
 HOST_LIBS = $$($(call packages,--libs lua5.4)) -lm
 RPC_LIBS = $$($(call packages,--libs jansson))
+PEER_LIBS = $$(for name in sqlite3 libpq hiredis libnats; do \
+  $(PKG_CONFIG) --silence-errors --libs $$name; done)
 SPEC_LIBS = $$($(call packages,--libs cmocka msgpack))
 
 ENGINE_SRC := $(sort $(wildcard engine/*.c))
@@ -287,7 +289,7 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/fault/%.o $(SPEC_HELP_OBJ) $(STATIC)
 
 $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 	$(link) $^ $(ENGINE_LIBS) $(RPC_LIBS) \
-	  $$($(PKG_CONFIG) --silence-errors --libs sqlite3) -lm $(LDLIBS)
+	  $(PEER_LIBS) -lm $(LDLIBS)
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/spec/fuzz/%.o $(STATIC)
 	$(link) -fsanitize=fuzzer $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) -lm $(LDLIBS)

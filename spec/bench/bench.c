@@ -26,7 +26,7 @@ static const struct family {
     {"threads", threads_bench},   {"read", read_bench},       {"program", program_bench},
     {"index", index_bench},       {"sizes", sizes_bench},     {"decision", decision_bench},
     {"link", link_bench},         {"follow", follow_bench},   {"lock", lock_bench},
-    {"rename", rename_bench},     {"sqlite", sqlite_bench},   {"scripts", scripts_bench},
+    {"rename", rename_bench},     {"peers", peers_bench},   {"scripts", scripts_bench},
     {"model", model_bench},       {"backfill", backfill_bench},
 };
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
@@ -37,7 +37,7 @@ static volatile sig_atomic_t interrupted;
 
 static bool is_running; /* its figures are printed when the run fails */
 
-static void fail(const char *what, const char *why) {
+void bench_fail(const char *what, const char *why) {
     if (is_running && getpid() == owner) report_print();
     is_running = false;
     fflush(stdout);
@@ -46,21 +46,21 @@ static void fail(const char *what, const char *why) {
 }
 
 void bench_need(int status, const char *what) {
-    if (interrupted) fail(what, "interrupted");
+    if (interrupted) bench_fail(what, "interrupted");
     if (status == TYCHO_OK) return;
-    fail(what, status < 0 ? tycho_error() : tycho_status_text(status));
+    bench_fail(what, status < 0 ? tycho_error() : tycho_status_text(status));
 }
 
 void bench_need_lmdb(int status, const char *what) {
-    if (status != 0) fail(what, mdb_strerror(status));
+    if (status != 0) bench_fail(what, mdb_strerror(status));
 }
 
 void bench_need_system(bool is_done, const char *what) {
-    if (!is_done) fail(what, strerror(errno));
+    if (!is_done) bench_fail(what, strerror(errno));
 }
 
 void bench_progress(const char *what) {
-    if (interrupted) fail(what, "interrupted");
+    if (interrupted) bench_fail(what, "interrupted");
     fprintf(stderr, "  ... %s\n", what);
 }
 
@@ -108,7 +108,7 @@ static void make_directory(bench *run) {
     int status = mkdir(run->root, 0777);
     bench_need_system(status == 0 || errno == EEXIST, run->root);
     bench_need_system(statfs(run->root, &facts) == 0, run->root);
-    if (facts.f_type == IN_MEMORY) fail(run->root, "is in memory; give one of a disk: --root");
+    if (facts.f_type == IN_MEMORY) bench_fail(run->root, "is in memory; give one of a disk: --root");
     snprintf(directory, sizeof directory, "%s/run-%ld", run->root, (long)getpid());
     bench_need_system(mkdir(directory, 0777) == 0, directory);
     run->directory = directory;
@@ -133,7 +133,7 @@ static void check_names(const bench *run) {
     size_t names = 1, known = 0;
     for (const char *at = run->only; at != NULL && *at != '\0'; at++) names += *at == ',';
     for (size_t i = 0; i < FAMILY_COUNT; i++) known += is_wanted(run, families[i].name);
-    if (run->only != NULL && names != known) fail("no such family among these", run->only);
+    if (run->only != NULL && names != known) bench_fail("no such family among these", run->only);
 }
 
 static void usage(FILE *file) {
@@ -148,7 +148,7 @@ static void usage(FILE *file) {
 static uint64_t number(const char *name, const char *text, uint64_t min, uint64_t max) {
     char *end;
     unsigned long long value = strtoull(text, &end, 10);
-    if (*end != '\0' || end == text || value < min || value > max) fail(name, text);
+    if (*end != '\0' || end == text || value < min || value > max) bench_fail(name, text);
     return value;
 }
 
@@ -156,10 +156,10 @@ static void parse_sizes(bench *run, char *text) {
     char *rest = NULL;
     run->size_count = 0;
     for (char *at = strtok_r(text, ",", &rest); at != NULL; at = strtok_r(NULL, ",", &rest)) {
-        if (run->size_count == SIZES_MAX) fail("too many sizes", at);
+        if (run->size_count == SIZES_MAX) bench_fail("too many sizes", at);
         run->sizes[run->size_count++] = number("sizes", at, 20000, 1000000000);
     }
-    if (run->size_count < 2) fail("sizes", "there must be two of them");
+    if (run->size_count < 2) bench_fail("sizes", "there must be two of them");
 }
 
 static void take_full(bench *run) {

@@ -7,7 +7,8 @@
 **   raw.c       LMDB alone: the limit that everything is compared to
 **   crowd.c     many clients at once
 **   limits.c append.c commit.c threads.c decision.c read.c sizes.c program.c index.c link.c
-**   follow.c lock.c rename.c sqlite.c scripts.c model.c backfill.c   the families
+**   follow.c lock.c rename.c scripts.c model.c backfill.c   the families
+**   peers.h     the family of the peers, which has files of its own
 **
 ** A figure is a list of samples, one a round. What is compared is measured in turns (A, B, A, B
 ** ...), so that a busy machine slows both; a ratio is taken round by round, and its median is what
@@ -20,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <lmdb.h>
 
@@ -46,7 +48,8 @@ typedef struct bench {
     size_t size_count;
 } bench;
 
-/* Ends the run with "bench: what: why" unless `status` is 0. */
+/* Ends the run with "bench: what: why"; the others unless `status` is 0. */
+_Noreturn void bench_fail(const char *what, const char *why);
 void bench_need(int status, const char *what);          /* a status of Tycho */
 void bench_need_lmdb(int status, const char *what);     /* a status of LMDB */
 void bench_need_system(bool is_done, const char *what); /* else errno */
@@ -67,10 +70,13 @@ void report_value(const char *name, const char *unit, double value);
 const char *report_name(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A figure that is `over` / `under`, sample by sample. */
 void report_ratio(const char *name, const char *over, const char *under);
+/* A figure that is the most of these, sample by sample; the list ends with NULL. */
+void report_best(const char *name, const char *const *others);
 /* The samples that a script printed to a file, as lines "name <tab> unit <tab> value". */
 void report_samples(const char *path);
 void report_at_least(const char *name, double target);
 void report_at_most(const char *name, double target);
+/* Says why there is nothing, where there is nothing. */
 void report_skip(const char *name, const char *reason);
 /* Reads the results of an older run; the run ends when there are none. */
 void report_load_base(const char *path);
@@ -97,6 +103,8 @@ typedef struct machine_memory {
 /* Runs a program to its end, its output going to `output` (NULL: nowhere). Gives its exit code, and
 ** the most memory it was seen with where `peak` is not NULL. */
 int machine_run(char *const arguments[], const char *output, machine_memory *peak);
+/* Starts a program; all that it says goes to `output`. */
+pid_t machine_start(char *const arguments[], const char *output);
 
 /* What this process did to its files since it began. */
 typedef struct machine_io {
@@ -115,6 +123,7 @@ typedef struct crowd {
     const char *name; /* of its figures: "16 threads" */
     size_t count;     /* of clients */
     bool is_processes;
+    bool is_brief; /* without p99 and p99.9 */
     double seconds;
     void *context;
     void (*join)(void *context, size_t client); /* before the clock runs; may be NULL */
@@ -220,7 +229,7 @@ void index_bench(const bench *run);
 void follow_bench(const bench *run);
 void program_bench(const bench *run);
 void lock_bench(const bench *run);
-void sqlite_bench(const bench *run);
+void peers_bench(const bench *run);
 void rename_bench(const bench *run);
 void backfill_bench(const bench *run);
 void link_bench(const bench *run);

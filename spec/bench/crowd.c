@@ -114,7 +114,7 @@ static void report_crowd(const crowd *of, double seconds) {
         for (size_t k = 0; k < one->count; k++) times[at++] = (double)one->times[k];
     }
     report_value(of->name, "events/s", (double)requests / seconds);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < (of->is_brief ? 1 : 3); i++) {
         report_value(report_name("%s, %s", of->name, quantiles[i].name), "us",
                      report_quantile(times, requests, quantiles[i].share));
     }

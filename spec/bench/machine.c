@@ -170,22 +170,27 @@ static void look(pid_t child, machine_memory *peak) {
 }
 
 /* Unlike fork(), gives no child that still has the memory of this process. */
-static pid_t start(char *const arguments[], const char *output) {
+static pid_t start(char *const arguments[], const char *output, bool has_all) {
     posix_spawn_file_actions_t actions;
     pid_t child = 0;
     bench_need_system(posix_spawn_file_actions_init(&actions) == 0, arguments[0]);
     posix_spawn_file_actions_addopen(&actions, 1, output ? output : "/dev/null",
                                      O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (has_all) posix_spawn_file_actions_adddup2(&actions, 1, 2);
     errno = posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ);
     bench_need_system(errno == 0, arguments[0]);
     posix_spawn_file_actions_destroy(&actions);
     return child;
 }
 
+pid_t machine_start(char *const arguments[], const char *output) {
+    return start(arguments, output, true);
+}
+
 int machine_run(char *const arguments[], const char *output, machine_memory *peak) {
     const struct timespec pause = {0, 20000000};
     int status = 0;
-    pid_t child = start(arguments, output);
+    pid_t child = start(arguments, output, false);
     for (;;) {
         pid_t ended = waitpid(child, &status, peak ? WNOHANG : 0);
         if (ended < 0 && errno == EINTR) continue;

@@ -84,6 +84,22 @@ void report_ratio(const char *name, const char *over, const char *under) {
     }
 }
 
+void report_best(const char *name, const char *const *others) {
+    for (size_t i = 0; i < SAMPLES_MAX; i++) {
+        double best = 0;
+        const figure *of = NULL;
+        for (size_t k = 0; others[k] != NULL; k++) {
+            const figure *other = get(others[k]);
+            if (i < other->count && other->samples[i] > best) {
+                best = other->samples[i];
+                of = other;
+            }
+        }
+        if (of == NULL) break;
+        report_value(name, of->unit, best);
+    }
+}
+
 void report_samples(const char *path) {
     char line[256], name[64], unit[16];
     double value;
