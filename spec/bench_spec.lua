@@ -14,9 +14,9 @@ describe("the bench", function()
   after_each(function() scratch.remove(directory) end)
 
   --- Runs it on the disk of the build directory, without waiting for the disk: status and lines.
-  local function bench(words)
-    local command = ("%s --settle 0 --rounds 2 --small 20000 --json %s/out.json %s 2>&1")
-      :format(BENCH, directory, words)
+  local function bench(words, environment)
+    local command = ("%s %s --settle 0 --rounds 2 --small 20000 --json %s/out.json %s 2>&1")
+      :format(environment or "", BENCH, directory, words)
     local status, lines = process.start("sh -c " .. process.quote(command)):wait()
     return status, table.concat(lines, "\n")
   end
@@ -97,6 +97,42 @@ describe("the bench", function()
     local skipped = figure(results().figures, "tycho import of real events")
     assert.equal("no file of events (--loans)", skipped.skipped)
     assert.matches("tycho import of real events +skipped: no file of events", text)
+  end)
+
+  it("skips peers that are not there, with the reason, and measures the others", function()
+    os.execute(("ln -s $(command -v setpriv) $(command -v lua5.4) %s/"):format(directory))
+    local status, text = bench("--only peers --rounds 1 --peers /nowhere "
+      .. "--without PostgreSQL,'NATS JetStream'", "PATH=" .. directory)
+    assert(status == 0, text)
+    local list = results().figures
+    local function skipped(name)
+      local reason = figure(list, name).skipped
+      return (reason:gsub("^lib%w+%-dev was not there at build time$", "there is no client"))
+    end
+    assert.equal("left out (--without)", skipped "batches of 1,000: PostgreSQL")
+    assert.matches("there is no [rc]", skipped "16 clients: Redis streams")
+    assert.matches("there is no node: apt%-get", skipped "replay: Emmett on SQLite")
+    assert.matches("Emmett on SQLite +skipped: there is no node", text)
+    assert.equal("no such peer is there", skipped "replay: Tycho / best event store")
+    assert.is_true(figure(list, "replay: Tycho").median > 0)
+    assert.is_true(figure(list, "10,000-event stream: Tycho").median > 0)
+    assert.is_nil(figure(list, "10,000 links: Redis streams"))
+  end)
+
+  it("skips a peer that does not start, with what it said", function()
+    local path = directory .. "/redis-server"
+    local file <close> = assert(io.open(path, "w"))
+    file:write("#!/bin/sh\necho first\necho 'cannot do that: no luck'\nexit 1\n")
+    file:close()
+    os.execute(("chmod +x %s; ln -s $(command -v setpriv) $(command -v lua5.4) %s/")
+      :format(path, directory))
+    local status, text = bench("--only peers --rounds 1 --peers /nowhere "
+      .. "--without PostgreSQL,'NATS JetStream'", "PATH=" .. directory)
+    assert(status == 0, text)
+    local reason = figure(results().figures, "1 client: Redis streams").skipped
+    if reason ~= "libhiredis-dev was not there at build time" then
+      assert.equal("redis did not start: cannot do that: no luck", reason)
+    end
   end)
 
   describe("on a disk of its own", function()

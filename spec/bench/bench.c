@@ -108,7 +108,7 @@ static void make_directory(bench *run) {
     int status = mkdir(run->root, 0777);
     bench_need_system(status == 0 || errno == EEXIST, run->root);
     bench_need_system(statfs(run->root, &facts) == 0, run->root);
-    if (facts.f_type == IN_MEMORY) bench_fail(run->root, "is in memory; give one of a disk: --root");
+    if (facts.f_type == IN_MEMORY) bench_fail(run->root, "is in memory: give a disk with --root");
     snprintf(directory, sizeof directory, "%s/run-%ld", run->root, (long)getpid());
     bench_need_system(mkdir(directory, 0777) == 0, directory);
     run->directory = directory;
@@ -118,15 +118,17 @@ static void make_directory(bench *run) {
     sigaction(SIGTERM, &action, NULL);
 }
 
-static bool is_wanted(const bench *run, const char *name) {
+bool bench_has_name(const char *names, const char *name) {
     size_t size = strlen(name);
-    const char *at = run->only;
-    if (at == NULL) return true;
-    for (; (at = strstr(at, name)) != NULL; at += size) {
-        bool is_start = at == run->only || at[-1] == ',';
+    for (const char *at = names; at != NULL && (at = strstr(at, name)) != NULL; at += size) {
+        bool is_start = at == names || at[-1] == ',';
         if (is_start && (at[size] == ',' || at[size] == '\0')) return true;
     }
     return false;
+}
+
+static bool is_wanted(const bench *run, const char *name) {
+    return run->only == NULL || bench_has_name(run->only, name);
 }
 
 static void check_names(const bench *run) {
@@ -140,7 +142,8 @@ static void usage(FILE *file) {
     fprintf(file, "usage: bench [--full] [--only FAMILY,...] [--rounds N] [--small N] [--big N]\n"
                   "             [--sizes N,...] [--json FILE] [--base FILE] [--root DIR]\n"
                   "             [--command ./tycho] [--lua lua5.4] [--loans FILE]\n"
-                  "             [--settle SECONDS] [--realtime]\nfamilies:");
+                  "             [--peers DIR] [--without PEER,...] [--settle SECONDS]\n"
+                  "             [--realtime]\nfamilies:");
     for (size_t i = 0; i < FAMILY_COUNT; i++) fprintf(file, " %s", families[i].name);
     fputc('\n', file);
 }
@@ -178,7 +181,8 @@ static void parse(bench *run, int count, char **arguments) {
         {"command", required_argument, NULL, 'c'}, {"lua", required_argument, NULL, 'l'},
         {"loans", required_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'},
         {"small", required_argument, NULL, 's'}, {"big", required_argument, NULL, 'g'},
-        {"settle", required_argument, NULL, 'w'},
+        {"settle", required_argument, NULL, 'w'}, {"peers", required_argument, NULL, 'p'},
+        {"without", required_argument, NULL, 'x'},
         {"realtime", no_argument, NULL, 't'},     {"sizes", required_argument, NULL, 'z'},
         {NULL, 0, NULL, 0}};
     int option;
@@ -196,6 +200,8 @@ static void parse(bench *run, int count, char **arguments) {
         case 'c': run->command = optarg; break;
         case 'l': run->lua = optarg; break;
         case 'n': run->loans = optarg; break;
+        case 'p': run->peers = optarg; break;
+        case 'x': run->without = optarg; break;
         case 'w': run->settle = (uint32_t)number("settle", optarg, 0, 3600); break;
         case 't': run->realtime = true; break;
         case 'h': usage(stdout); exit(0);
@@ -213,7 +219,8 @@ static void take_priority(const bench *run) {
 
 int main(int count, char **arguments) {
     bench run = {.root = "build/bench", .json = "build/bench.json", .command = "./tycho",
-                 .lua = "lua5.4", .loans = "../shared/data/loans.jsonl.gz", .rounds = 5,
+                 .lua = "lua5.4", .loans = "../shared/data/loans.jsonl.gz",
+                 .peers = "build/bench-peers", .rounds = 5,
                  .settle = 60, .small = 200000, .big = 2000000,
                  .sizes = {1000000, 10000000}, .size_count = 2};
     double start = bench_seconds();

@@ -38,6 +38,8 @@ typedef struct bench {
     const char *command;  /* ./tycho */
     const char *lua;      /* the interpreter of the scripts */
     const char *loans;    /* real events to import */
+    const char *peers;    /* packages of peers, as .ci/peers installs them */
+    const char *without;  /* names of peers with commas, or NULL */
     bool full;
     bool realtime; /* other programs do not delay what is measured */
     uint32_t rounds;
@@ -53,6 +55,8 @@ _Noreturn void bench_fail(const char *what, const char *why);
 void bench_need(int status, const char *what);          /* a status of Tycho */
 void bench_need_lmdb(int status, const char *what);     /* a status of LMDB */
 void bench_need_system(bool is_done, const char *what); /* else errno */
+/* Whether the list, with commas (or NULL: empty), has the name. */
+bool bench_has_name(const char *names, const char *name);
 void bench_progress(const char *what);
 double bench_seconds(void); /* of a clock that only rises */
 /* root/run-PID/name, good until the next call. */

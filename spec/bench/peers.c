@@ -12,8 +12,9 @@
 
 enum { CLIENTS = 16, BATCHES = 10, READS = 5, FILL = 40000 };
 
-static peer *const peers[] = {&peer_tycho, &peer_sqlite, &peer_postgres};
-enum { PEERS = sizeof peers / sizeof peers[0] };
+enum { TYCHO, SQLITE, POSTGRES, REDIS, NATS, EMMETT_SQLITE, EMMETT_POSTGRES, PEERS };
+
+static peer *peers[PEERS] = {&peer_tycho, &peer_sqlite, &peer_postgres, &peer_redis, &peer_nats};
 
 static const struct {
     const char *title, *name, *unit;
@@ -98,15 +99,16 @@ static bool is_own_work(const peer *one, work_kind kind) {
 static void measure_one(contest *all, size_t index, work_kind kind) {
     peer *one = peers[index];
     const char *name = figure(kind, one->name);
+    if (kind == WORK_LINK && one->link_long == NULL) return;
     report_section(works[kind].title);
     all->now = one;
     all->with = all->clients[index];
     if (kind <= WORK_BATCHES || kind == WORK_LINK) machine_settle(all->run);
     if (is_own_work(one, kind)) {
-        peer_need(one->work(one, all->run, kind, name), one->name, "its work failed");
+        if (!one->work(one, all->run, kind, name)) report_skip(name, "it failed at this work");
     } else if (kind <= WORK_MANY) {
         singles(all, kind, name);
-    } else if (kind != WORK_LINK || one->link_long != NULL) {
+    } else {
         timed(all, kind, name);
     }
 }
@@ -143,7 +145,7 @@ static void against_sqlite(const contest *all, work_kind kind) {
     const char *ratio = report_name("%s: Tycho / SQLite in C", works[kind].name);
     report_ratio(ratio, figure(kind, "Tycho"), figure(kind, "SQLite in C"));
     if (kind == WORK_READ) report_at_least(ratio, 1);
-    if (!all->is_there[1]) report_skip(ratio, "SQLite is not there");
+    if (!all->is_there[SQLITE]) report_skip(ratio, "SQLite is not there");
 }
 
 static void report(const contest *all) {
@@ -176,7 +178,8 @@ static void fill(contest *all, size_t index) {
 static void start_one(contest *all, size_t index) {
     peer *one = peers[index];
     bench_progress(one->name);
-    const char *reason = one->start(one, all->run);
+    bool is_left_out = bench_has_name(all->run->without, one->name);
+    const char *reason = is_left_out ? "left out (--without)" : one->start(one, all->run);
     if (reason != NULL) fprintf(stderr, "      skipped: %s\n", reason);
     all->is_there[index] = reason == NULL;
     for (work_kind kind = 0; kind < WORK_COUNT; kind++) {
@@ -206,6 +209,8 @@ void peers_bench(const bench *run) {
     all->events = malloc(sizeof *all->events);
     bench_need_system(all->events != NULL, "memory");
     workload_prepare(&work, all->events);
+    peers[EMMETT_SQLITE] = peer_emmett_sqlite;
+    peers[EMMETT_POSTGRES] = peer_emmett_postgres;
     for (size_t i = 0; i < PEERS; i++) start_one(all, i);
     for (uint32_t round = 0; round < run->rounds; round++) {
         for (work_kind kind = 0; kind < WORK_COUNT; kind++) {
@@ -216,7 +221,7 @@ void peers_bench(const bench *run) {
         }
     }
     report(all);
-    for (size_t i = 0; i < PEERS; i++) stop_one(all, i);
+    for (size_t i = PEERS; i-- > 0;) stop_one(all, i);
     free(all->events);
     free(all);
 }

@@ -52,7 +52,8 @@ typedef struct peer {
 /* Ends the run with "bench: who: why" unless it was done. */
 void peer_need(bool is_done, const char *who, const char *why);
 
-extern peer peer_tycho, peer_sqlite, peer_postgres;
+extern peer peer_tycho, peer_sqlite, peer_postgres, peer_redis, peer_nats;
+extern peer *const peer_emmett_sqlite, *const peer_emmett_postgres;
 
 /* "host:port" of the server of peer_postgres, while it runs; else NULL. */
 const char *peer_postgres_address(void);

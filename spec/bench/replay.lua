@@ -1,5 +1,5 @@
---- Replaying a store in Lua, the events of each type counted: a run of `make bench`, which gives the
---- store and the name of the figure. By the clock on the wall, as for the peers, and the second
+--- Replaying a store in Lua, the events of each type counted: a run of `make bench`, which gives
+--- the store and the name of the figure. By the clock on the wall, as for the peers, and the second
 --- time, when all is in memory.
 local tycho = require "tycho"
 
