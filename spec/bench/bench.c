@@ -220,11 +220,12 @@ static void take_priority(const bench *run) {
 int main(int count, char **arguments) {
     bench run = {.root = "build/bench", .json = "build/bench.json", .command = "./tycho",
                  .lua = "lua5.4", .loans = "../shared/data/loans.jsonl.gz",
-                 .peers = "build/bench-peers", .rounds = 5,
+                 .peers = "build/bench-peers",
                  .settle = 60, .small = 200000, .big = 2000000,
                  .sizes = {1000000, 10000000}, .size_count = 2};
     double start = bench_seconds();
     parse(&run, count, arguments);
+    if (run.rounds == 0) run.rounds = run.full ? 5 : 3;
     check_names(&run);
     setenv("LUA_PATH", "scripts/?.lua;scripts/?/init.lua;spec/?.lua;;", 0);
     setenv("LUA_CPATH", "build/lua/?.so;;", 0);

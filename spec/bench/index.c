@@ -196,4 +196,8 @@ void index_bench(const bench *run) {
     report_section("BYTES AN EVENT ON THE DISK");
     store_sizes(run, MIX_RANDOM, "random", true);
     store_sizes(run, MIX_RECENT, "recent", false);
+    report_skip("payload compression, times smaller", "there is none");
+    report_at_least("payload compression, times smaller", 2);
+    report_skip("payload compression, each way, us", "there is none");
+    report_at_most("payload compression, each way, us", 2);
 }

@@ -192,16 +192,20 @@ static double older(const char *name) {
 
 static void print_figure(const figure *of) {
     char min[16], median[16], max[16], target[16];
+    const char *sign = of->target_kind > 0 ? ">=" : "<=";
     if (of->count == 0) {
-        printf("  %-43s skipped: %s\n", of->name, of->skipped ? of->skipped : "not measured");
+        printf("  %-43s skipped: %s", of->name, of->skipped ? of->skipped : "not measured");
+        if (of->target_kind != 0) {
+            printf(" (%s %s, not known)", sign, short_number(target, of->target));
+        }
+        putchar('\n');
         return;
     }
     summary values = summarize(of);
     printf("  %-43s %9s %9s %9s %-9s", of->name, short_number(min, values.min),
            short_number(median, values.median), short_number(max, values.max), of->unit);
     if (of->target_kind != 0) {
-        printf(" %s %s %s", of->target_kind > 0 ? ">=" : "<=", short_number(target, of->target),
-               is_met(of) ? "met" : "MISSED");
+        printf(" %s %s %s", sign, short_number(target, of->target), is_met(of) ? "met" : "MISSED");
     }
     double before = older(of->name);
     if (before > 0) printf(" (%+.0f %%)", (values.median / before - 1) * 100);
@@ -231,7 +235,7 @@ static void print_section(size_t number, const char *title) {
 }
 
 void report_print(void) {
-    size_t targets = 0, met = 0, sections = 0;
+    size_t targets = 0, met = 0, unknown = 0, sections = 0;
     puts("");
     for (size_t i = 0; i < setting_count; i++) {
         printf("%-18s %s\n", settings[i].name, settings[i].value);
@@ -239,33 +243,35 @@ void report_print(void) {
     printf("\n  %-43s %9s %9s %9s unit      target\n", "", "min", "median", "max");
     for (size_t i = 0; i < figure_count; i++) {
         if (is_first_of_section(i)) print_section(++sections, figures[i].section);
-        if (figures[i].target_kind == 0 || figures[i].count == 0) continue;
+        if (figures[i].target_kind == 0) continue;
         targets++;
-        met += is_met(&figures[i]);
+        unknown += figures[i].count == 0;
+        met += figures[i].count > 0 && is_met(&figures[i]);
     }
-    printf("\n%zu of %zu targets met%s\n", met, targets,
+    printf("\n%zu of %zu targets met, %zu not measured%s\n", met, targets, unknown,
            base ? "; in brackets: the change of the median against the base" : "");
 }
 
-static json_t *encode(const figure *of) {
+static json_t *encode_values(const figure *of) {
     summary values = summarize(of);
     json_t *samples = json_array();
-    json_t *entry;
-    if (of->count == 0) {
-        json_decref(samples);
-        return json_pack("{ss ss ss}", "name", of->name, "section", of->section, "skipped",
-                         of->skipped ? of->skipped : "not measured");
-    }
     for (size_t i = 0; i < of->count; i++) {
         json_array_append_new(samples, json_real(of->samples[i]));
     }
-    entry = json_pack("{ss ss ss sf sf sf so}", "name", of->name, "section", of->section, "unit",
-                      of->unit, "min", values.min, "median", values.median, "max", values.max,
-                      "samples", samples);
+    return json_pack("{ss ss ss sf sf sf so}", "name", of->name, "section", of->section, "unit",
+                     of->unit, "min", values.min, "median", values.median, "max", values.max,
+                     "samples", samples);
+}
+
+static json_t *encode(const figure *of) {
+    json_t *entry = of->count > 0
+                        ? encode_values(of)
+                        : json_pack("{ss ss ss}", "name", of->name, "section", of->section,
+                                    "skipped", of->skipped ? of->skipped : "not measured");
     if (of->target_kind == 0) return entry;
     json_object_set_new(entry, of->target_kind > 0 ? "at_least" : "at_most",
                         json_real(of->target));
-    json_object_set_new(entry, "met", json_boolean(is_met(of)));
+    if (of->count > 0) json_object_set_new(entry, "met", json_boolean(is_met(of)));
     return entry;
 }
 
