@@ -124,10 +124,15 @@ static inline bool tycho__list_lacks_tail(const tycho__list *list) {
 int tycho__list_load_tail(tycho__txn *txn, tycho__list *list);
 void tycho__list_drop_tail(tycho__list *list);
 
-/* Fetches the lists of streams of these names, and where their next entries go, into the caches of
-** the processor, when there are so many that they are not. */
-enum { TYCHO__PREFETCH = 16 };
-void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count);
+/* Fetches the lists of these names, and where their next entries go, into the caches of the
+** processor, when there are so many that they are not. */
+enum { TYCHO__PREFETCH = 64 };
+typedef struct tycho__list_name {
+    uint8_t kind;
+    tycho_bytes name;
+} tycho__list_name;
+bool tycho__lists_are_many(const tycho__txn *txn);
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho__list_name *names, size_t count);
 
 /* The same for one list by its number, in two steps, 0 and 1. */
 void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step);

@@ -90,15 +90,18 @@ tycho__list *tycho__list_named(const tycho__txn *txn, uint8_t kind, tycho_bytes 
     return find_hash(txn->lists, kind, name, name_hash(kind, name));
 }
 
+bool tycho__lists_are_many(const tycho__txn *txn) {
+    return txn->lists != NULL && txn->lists->count >= PREFETCHED_LISTS;
+}
+
 /* Four steps over all names, so that the processor fetches for all of them at once. */
-void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count) {
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho__list_name *names, size_t count) {
     const struct tycho__lists *lists = txn->lists;
     const struct slot *slots[TYCHO__PREFETCH];
     uint64_t hashes[TYCHO__PREFETCH];
-    assert(count <= TYCHO__PREFETCH);
-    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    assert(count <= TYCHO__PREFETCH && tycho__lists_are_many(txn));
     for (size_t i = 0; i < count; i++) {
-        hashes[i] = name_hash(TYCHO__STREAM, names[i]);
+        hashes[i] = name_hash(names[i].kind, names[i].name);
         slots[i] = &lists->by_name[hashes[i] & (lists->slots - 1)];
         __builtin_prefetch(slots[i]);
     }
@@ -118,7 +121,7 @@ void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size
 
 void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step) {
     const struct tycho__lists *lists = txn->lists;
-    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    if (!tycho__lists_are_many(txn)) return;
     const struct slot *slot = &lists->by_number[number_slot(lists, number_key(kind, number))];
     if (step == 0) {
         __builtin_prefetch(slot);

@@ -16,6 +16,7 @@
 #include "store_values.h"
 
 enum { STREAMS = 1500, DELETED = 5, BATCH = 50, BATCHES = 20, STRIDE = 29 };
+enum { MANY = 17000 }; /* so many that they are fetched into the caches of the processor ahead */
 _Static_assert(BATCH *BATCHES < STREAMS - DELETED, "not all streams are looked up");
 
 typedef struct fixture {
@@ -131,12 +132,52 @@ static void a_damaged_row_is_told_to_those_who_want_it(void **state) {
     ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_CORRUPT);
 }
 
+/* One operation with up to three events of up to three tags, in a stream or in none. */
+static void append_some(fixture *f) {
+    static const char *const names[] = {"red", "green", "blue"};
+    tycho_bytes tags[3];
+    tycho_new_event events[3];
+    char name[32];
+    size_t count = 1 + below(3);
+    for (size_t i = 0; i < 3; i++) {
+        tags[i] = text(names[i]);
+        events[i] =
+            (tycho_new_event){.type = text("t"), .tags = tags, .tag_count = (uint32_t)below(4)};
+    }
+    snprintf(name, sizeof name, "many-%d", (int)below(MANY));
+    tycho_bytes stream = below(4) == 0 ? bytes_of(NULL, 0) : text(name);
+    ASSERT_STATUS(tycho_batch_append(f->batch, stream, TYCHO_EXPECT_ANY, events, count, 0),
+                  TYCHO_OK);
+}
+
+static void among_many_lists_each_event_enters_its_own(void **state) {
+    fixture *f = *state;
+    const tycho_new_event event = {.type = text("t")};
+    for (int i = 0; i < MANY; i++) {
+        char name[32];
+        if (i % (MANY / 2) == 0) tycho_batch_clear(f->batch);
+        snprintf(name, sizeof name, "many-%d", i);
+        ASSERT_STATUS(tycho_batch_append(f->batch, text(name), TYCHO_EXPECT_NONE, &event, 1, 0),
+                      TYCHO_OK);
+        if ((i + 1) % (MANY / 2) > 0) continue;
+        ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    }
+    for (int i = 0; i < BATCHES; i++) {
+        tycho_batch_clear(f->batch);
+        for (int k = 0; k < BATCH; k++) append_some(f);
+        ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+        append_anywhere(f);
+    }
+    assert_clean(f->store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(one_who_looks_up_many_soon_has_all),
         TEST(nothing_is_read_ahead_where_others_write_in_between),
+        TEST(among_many_lists_each_event_enters_its_own),
         TEST(a_damaged_row_is_told_to_those_who_want_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
