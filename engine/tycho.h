@@ -726,14 +726,15 @@ TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
 /* ---------------------------------------------------------------- 12. scripts and hooks */
 
-/* Scripts are deployed into the store, so that all who write to it keep the same rules. To the
-** engine a script is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and
-** nothing but this operation writes. A batch that deploys gives the rules a new version, its own
-** sequence; without scripts it is 0. Empty bytes take a script away. A handle without hooks can
-** only read a store that has scripts (DENIED). */
+/* Scripts are deployed into the store: all who write to it keep the same rules. To the engine one
+** is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and only this
+** operation writes; empty bytes take it away. A batch that deploys gives the rules a new version,
+** its own sequence (0: no scripts), but what it appends behind its first operation that deploys
+** (-1: none) is expanded under the old ones. A handle without hooks can only read then (DENIED). */
 #define TYCHO_SCRIPTS "tycho.scripts"
 TYCHO_API int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script);
 TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
+TYCHO_API int64_t tycho_batch_first_deploy(const tycho_batch *batch);
 
 /* What takes part in every batch of a handle: deployed scripts. tycho_commit() calls `expand` in
 ** the caller's thread, before any lock is taken; it may read the store and add to the batch. A

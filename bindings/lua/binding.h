@@ -144,6 +144,7 @@ int tycho__lua_store_lock(lua_State *L);
 int tycho__lua_store_locks(lua_State *L);
 int tycho__lua_store_script(lua_State *L);
 int tycho__lua_store_deployment(lua_State *L);
+int tycho__lua_deployment_create(lua_State *L);
 int tycho__lua_store_backfill(lua_State *L);
 int tycho__lua_store_model(lua_State *L);
 int tycho__lua_script_compile(lua_State *L);

@@ -276,20 +276,31 @@ static void deployment_close(tycho__lua_box *box) {
     tycho_deployment_close(box->handle);
 }
 
-/* store:deployment() */
-int tycho__lua_store_deployment(lua_State *L) {
-    tycho__lua_box *store = tycho__lua_self_open(L);
+/* Opens the deployment of the box on top of the stack; the store may be NULL. */
+static int open_deployment(lua_State *L, tycho__lua_box *self, tycho_store *store) {
     void *handle = NULL;
-    tycho__lua_box *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_DEPLOYMENT);
-    tycho__lua_box_attach(L, 1);
 
     self->noun = "deployment";
     self->close = deployment_close;
-    const int status = tycho_deployment_open(store->handle, (tycho_deployment **)(void *)&handle);
+    const int status = tycho_deployment_open(store, (tycho_deployment **)(void *)&handle);
     self->handle = handle;
 
     if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     return 1;
+}
+
+/* store:deployment() */
+int tycho__lua_store_deployment(lua_State *L) {
+    tycho__lua_box *store = tycho__lua_self_open(L);
+    tycho__lua_box *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_DEPLOYMENT);
+    tycho__lua_box_attach(L, 1);
+    return open_deployment(L, self, store->handle);
+}
+
+/* deployment(): of a store that is yet to be made */
+int tycho__lua_deployment_create(lua_State *L) {
+    tycho__lua_box *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_DEPLOYMENT);
+    return open_deployment(L, self, NULL);
 }
 
 /* deployment:put(label, source, is_rollback) */

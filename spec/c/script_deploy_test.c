@@ -169,6 +169,45 @@ static void two_deployments_at_once_are_planned_anew(void **state) {
     tycho_deployment_close(deployment);
 }
 
+/* Commits a batch that deploys a source, with an event before or behind that. */
+static int deploy_and_append(tycho_store *store, const char *source, bool is_behind) {
+    tycho_deployment *deployment;
+    tycho_batch *batch;
+    const tycho_new_event event = {.type = text("A"), .data = packed("{ n = 'text' }")};
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_open(store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("a.lua"), text(source), 0), TYCHO_OK);
+    if (is_behind) ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0), TYCHO_OK);
+    if (!is_behind) ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
+    int status = tycho_commit(store, batch, NULL);
+    if (is_behind) { /* the batch is a batch as before */
+        assert_int_equal(tycho_batch_first_deploy(batch), 0);
+        tycho_batch_clear(batch);
+        assert_int_equal(tycho_batch_first_deploy(batch), -1);
+    }
+    tycho_deployment_close(deployment);
+    tycho_batch_destroy(batch);
+    return status;
+}
+
+/* They would have the new version, and nobody would have checked them under it. */
+static void events_behind_a_deployment_in_its_batch_are_refused(void **state) {
+    fixture *f = *state;
+    const char *first = "return event_type { name = 'A', version = 1, data = { n = 'integer' } }";
+    const char *second = "return event_type { name = 'A', version = 2, data = { n = 'integer' }, "
+                         "upcast = { function() return { n = 1 } end } }";
+    uint64_t head;
+    ASSERT_STATUS(deploy_and_append(f->store, first, true), TYCHO_MISUSE);
+    assert_non_null(strstr(tycho_error(), "behind a deployment of its batch"));
+    ASSERT_STATUS(tycho_head(f->store, &head), TYCHO_OK);
+    assert_int_equal(head, 0);
+    ASSERT_STATUS(deploy_and_append(f->store, first, false), TYCHO_OK);
+    ASSERT_STATUS(deploy_and_append(f->store, second, true), TYCHO_MISUSE);
+    assert_refused(deploy_and_append(f->store, second, false), "data.n is a string");
+    deploy(f->store, second);
+}
+
 static void a_script_is_run_by_hand_for_stored_events(void **state) {
     fixture *f = *state;
     tycho_script *script;
@@ -215,6 +254,7 @@ int main(void) {
         TEST(wrong_definitions_are_refused_with_their_line),
         TEST(a_plan_says_what_is_new_changed_and_refused),
         TEST(two_deployments_at_once_are_planned_anew),
+        TEST(events_behind_a_deployment_in_its_batch_are_refused),
         TEST(a_script_is_run_by_hand_for_stored_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,10 +233,24 @@ static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
     return status;
 }
 
+/* Events behind a deployment would be written under its rules, and checked under the old ones. */
+static int refuse_behind(void *context, const tycho_appended *appended,
+                         tycho_additions *additions) {
+    const int64_t *deploy = context;
+    (void)additions;
+    if ((int64_t)appended->operation < *deploy) return TYCHO_OK;
+    if (tycho__same(appended->stream, tycho__scripts_stream())) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_MISUSE,
+                              "an event is appended behind a deployment of its batch: "
+                              "append it before that, or in the next batch");
+}
+
 static int expand(void *context, tycho_store *store, uint64_t version, tycho_batch *batch) {
     struct tycho__rules *rules;
-    if (version == 0) return TYCHO_OK;
-    int status = get_rules(context, store, version, &rules);
+    int64_t deploy = tycho_batch_first_deploy(batch);
+    int status = deploy < 0 ? TYCHO_OK : tycho_batch_expand(batch, NULL, refuse_behind, &deploy);
+    if (version == 0 || status != TYCHO_OK) return status;
+    status = get_rules(context, store, version, &rules);
     if (status != TYCHO_OK || rules == NULL) return status;
     bool is_idle = rules->count == 0 && rules->failure == NULL;
     if (!is_idle) status = expand_under(rules, batch);

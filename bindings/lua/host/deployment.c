@@ -34,6 +34,8 @@ static int no_memory(void) {
 /* The rules, and what is expected of the history: each deployment changes both. */
 static int look(tycho_store *store, tycho_deployment *deployment) {
     uint64_t version = 0;
+    deployment->history = -1;
+    if (store == NULL) return tycho__rules_none(&deployment->rules);
     for (;;) {
         int status = tycho__store_rules(store, &deployment->rules);
         if (status != TYCHO_OK) return status;

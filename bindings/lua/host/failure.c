@@ -47,7 +47,7 @@ int tycho__script_fail(int status, const char *format, ...) {
     return status;
 }
 
-/* Makes text of a script's fit for terminals and protocols: control characters, but those of `kept`,
+/* Makes text of a script's fit for terminals and protocols: control characters but those of `kept`
 ** become spaces, and bytes that are no UTF-8, as where a text was cut, question marks. */
 static void clean(char *text, const char *kept) {
     for (size_t size = 1; *text != '\0'; text += size) {

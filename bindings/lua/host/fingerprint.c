@@ -87,8 +87,8 @@ static void mix_table(lua_State *L, struct walk *walk) {
     mix(walk, fields);
 }
 
-/* Mixes the upvalues of the function at OBJECT. A userdata of a function of ours is what an iterator
-** keeps. */
+/* Mixes the upvalues of the function at OBJECT. A userdata of a function of ours is what an
+** iterator keeps. */
 static void mix_function(lua_State *L, struct walk *walk) {
     bool is_ours = lua_iscfunction(L, OBJECT);
     for (int i = 1; lua_getupvalue(L, OBJECT, i) != NULL; i++) {

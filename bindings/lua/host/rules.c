@@ -391,6 +391,16 @@ static int load_once(struct loading *loading, bool *is_torn) {
     return status == TYCHO_OK && !*is_torn ? make_concerns(rules) : status;
 }
 
+int tycho__rules_none(struct tycho__rules **out) {
+    struct tycho__rules *rules = calloc(1, sizeof *rules);
+    if (rules == NULL) return no_memory();
+    atomic_init(&rules->users, 1);
+    int status = make_concerns(rules);
+    if (status != TYCHO_OK) tycho__rules_release(rules);
+    *out = status == TYCHO_OK ? rules : NULL;
+    return status;
+}
+
 int tycho__rules_load(tycho_store *store, const struct tycho__rules *previous,
                       struct tycho__rules **out) {
     for (;;) {

@@ -49,6 +49,8 @@ struct tycho__rules {
     struct tycho__block *blocks;    /* memory of all the above */
 };
 
+/* Those of a store without scripts. NO_MEMORY. */
+int tycho__rules_none(struct tycho__rules **rules);
 /* The rules as of now; `previous` (may be NULL) lends definitions that are the same. */
 int tycho__rules_load(tycho_store *store, const struct tycho__rules *previous,
                       struct tycho__rules **rules);

@@ -8,8 +8,8 @@
 ** nothing but "a or a or a ..." keeps it busy for ten seconds; with this limit, for a tenth of one.
 **
 ** More than LOOKUPS_MAX searches for names: each word is looked for in the function where it is and
-** in all those around it, each of which may have 200 locals and 255 upvalues. A word counts once for
-** each of these functions. 60,000 globals within 180 functions keep the compiler busy for six
+** in all those around it, each of which may have 200 locals and 255 upvalues. A word counts once
+** for each of these functions. 60,000 globals within 180 functions keep the compiler busy for six
 ** seconds; with this limit no source does for half of one.
 **
 ** Walks over the text as Lua's lexer does: comments and strings hide what is in them.
