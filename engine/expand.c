@@ -153,7 +153,8 @@ static int write_tagged(expansion *x, const tycho_appended *appended,
     for (size_t i = 0; i < additions->tag_count; i++) {
         if (has_tag(tags, count, additions->tags[i])) continue;
         if (count == TYCHO_TAGS_MAX) {
-            return tycho__fail(TYCHO_TOO_LARGE, "an event gets over %d tags", TYCHO_TAGS_MAX);
+            return tycho__fail(TYCHO_TOO_LARGE, "the event %.*s gets over %d tags",
+                               (int)event->id.size, (const char *)event->id.data, TYCHO_TAGS_MAX);
         }
         tags[count++] = additions->tags[i];
     }
@@ -297,11 +298,8 @@ int tycho_batch_expand(tycho_batch *batch,
     if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
     if (visit == NULL) return tycho__fail(TYCHO_MISUSE, "there is no visitor");
     if (batch->is_exchanged) return tycho__fail(TYCHO_MISUSE, "the batch was expanded before");
-    expansion x = {.batch = batch,
-                   .wants = wants,
-                   .visit = visit,
-                   .context = context,
-                   .to = &batch->other};
+    expansion x = {
+        .batch = batch, .wants = wants, .visit = visit, .context = context, .to = &batch->other};
     int status = visit_all(&x);
     if (status == TYCHO_OK) status = finish(&x);
     for (size_t i = 0; i < x.target_count; i++) {

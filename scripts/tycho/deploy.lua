@@ -129,7 +129,11 @@ local function add_sources(list, sources)
   if type(sources) == "string" then sources = { sources } end
   local labels = {}
   for label in pairs(check.table(sources, "sources")) do labels[#labels + 1] = label end
-  table.sort(labels, function(a, b) return tostring(a) < tostring(b) end)
+  table.sort(labels, function(a, b) -- numbers first
+    if type(a) ~= type(b) then return type(a) == "number" end
+    if type(a) == "number" then return a < b end
+    return tostring(a) < tostring(b)
+  end)
   for _, label in ipairs(labels) do
     local place = type(label) == "string" and label or ("sources[%s]"):format(label)
     list[#list + 1] = { label = place, source = check.string(sources[label], place) }

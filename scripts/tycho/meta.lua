@@ -242,7 +242,8 @@ function Store:delete_stream(stream, options) end
 ---@return tycho.Receipt
 function Store:truncate(stream, before, options) end
 --- Replaces type, data, metadata, content type and (if given) valid_time of stored events. What
---- event:to_table() gives may be changed and passed back; all other fields stay as they are.
+--- event:to_table() gives may be changed and passed back, of an event with upcasters what
+--- store:read():stored() gives; no script looks at it. All other fields stay as they are.
 ---@param events tycho.NewEvent|tycho.NewEvent[]   with id and type
 ---@return tycho.Receipt
 function Store:overwrite(events) end

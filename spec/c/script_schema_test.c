@@ -72,6 +72,7 @@ static const struct {
      "", ""},
     {"{ " BASE " }", "data.cents", "data.cents is missing"},
     {"{ cents = 1.5, " BASE " }", "data.cents", "data.cents is 1.5, must be an integer"},
+    {"{ cents = -3.0, " BASE " }", "data.cents", "data.cents is -3.0, must be an integer"},
     {"{ cents = '1', " BASE " }", "data.cents", "data.cents is a string, must be an integer"},
     {"{ cents = null, " BASE " }", "data.cents", "data.cents is nil, must be an integer"},
     {"{ cents = true, " BASE " }", "data.cents", "data.cents is a boolean, must be an integer"},

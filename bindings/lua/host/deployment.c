@@ -14,7 +14,7 @@ struct entry {
     tycho_change change;
     struct tycho__definition *definition; /* of the new script, or NULL */
     const tycho_script_about *about;      /* of the new script, or of the one to remove; or NULL */
-    uint32_t planned;                     /* the change that its names alone refuse; or 0 */
+    uint32_t planned;                     /* the change that settle() refused; or 0 */
     char name[TYCHO_NAME_MAX + 1];        /* where there is no definition: the label */
     char message[512];
 };
@@ -24,7 +24,7 @@ struct tycho_deployment {
     int64_t history; /* the last revision of "$scripts" under these rules */
     struct entry **entries;
     size_t count;
-    bool is_settled; /* the names were checked against each other */
+    bool is_settled; /* the lines were checked against each other */
 };
 
 static int no_memory(void) {
@@ -270,7 +270,7 @@ static bool is_taken(const tycho_deployment *deployment, const tycho_script_abou
     return false;
 }
 
-static void refuse_name(struct entry *entry, int64_t line, const char *message) {
+static void refuse_later(struct entry *entry, int64_t line, const char *message) {
     entry->planned = entry->change.change;
     refuse(entry, line, message);
 }
@@ -279,19 +279,34 @@ static void check_names(const tycho_deployment *deployment, struct entry *entry)
     const tycho_script_about *own = entry->about;
     for (size_t i = 0; i < own->former_name_count; i++) {
         if (!is_taken(deployment, own, own->former_names[i])) continue;
-        refuse_name(entry, tycho__definition_line(entry->definition, "former_names"),
-                    "a former name is that of another event type: remove that in the same "
-                    "deployment");
+        refuse_later(entry, tycho__definition_line(entry->definition, "former_names"),
+                     "a former name is that of another event type: remove that in the same "
+                     "deployment");
         return;
     }
     if (is_taken(deployment, own, own->name)) {
-        refuse_name(entry, entry->definition->line,
-                    "the name is a former name of another event type");
+        refuse_later(entry, entry->definition->line,
+                     "the name is a former name of another event type");
     }
 }
 
-/* Checks the names of the event types against each other, when the plan has all its lines: in
-** whatever order these came. */
+/* Refuses the new scripts that are too many. */
+static void check_count(tycho_deployment *deployment) {
+    size_t count = deployment->rules->count;
+    for (size_t i = 0; i < deployment->count; i++) {
+        count -= deployment->entries[i]->change.change == TYCHO_CHANGE_REMOVED && count > 0;
+    }
+    for (size_t i = 0; i < deployment->count; i++) {
+        struct entry *entry = deployment->entries[i];
+        bool is_new = entry->change.change == TYCHO_CHANGE_NEW;
+        if (is_new && ++count > TYCHO__SCRIPTS_MAX) {
+            refuse_later(entry, 0, "a store has at most 10,000 scripts");
+        }
+    }
+}
+
+/* Checks the names of the event types against each other, and how many scripts there will be, when
+** the plan has all its lines: in whatever order these came. */
 static void settle(tycho_deployment *deployment) {
     if (deployment->is_settled) return;
     deployment->is_settled = true;
@@ -309,6 +324,7 @@ static void settle(tycho_deployment *deployment) {
                           entry->change.change == TYCHO_CHANGE_CHANGED;
         if (is_type && is_written) check_names(deployment, entry);
     }
+    check_count(deployment);
 }
 
 size_t tycho_deployment_count(const tycho_deployment *deployment) {

@@ -12,8 +12,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { SCRIPTS_MAX = 10000 };
-
 /* What is gathered while loading. */
 struct loading {
     tycho_store *store;
@@ -124,7 +122,7 @@ static int add_definition(struct loading *loading, struct tycho__definition *def
     if (rules->count == loading->definition_room) {
         size_t room = rules->count == 0 ? 16 : rules->count * 2;
         void *grown = realloc(rules->definitions, room * sizeof *rules->definitions);
-        if (grown == NULL || room > SCRIPTS_MAX * 2) {
+        if (grown == NULL || room > TYCHO__SCRIPTS_MAX * 2) {
             if (grown != NULL) rules->definitions = grown;
             tycho__definition_release(definition);
             return no_memory();

@@ -31,6 +31,8 @@ struct tycho__broken {
     tycho_script_about about;
 };
 
+enum { TYCHO__SCRIPTS_MAX = 10000 }; /* of a store */
+
 struct tycho__rules {
     atomic_uint users;
     uint64_t version;
