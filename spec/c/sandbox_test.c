@@ -125,6 +125,45 @@ static void refuses_sources_with_too_many_names_in_deep_functions(void **state) 
     free(source);
 }
 
+/* 782ef85b: the table was not loaded when the comparison was true. */
+static void refuses_comparisons_as_indices_that_lua_compiles_wrongly(void **state) {
+    static const char *const wrong[] = {"up[a < b]", "up[a == 1]", "up[not (a < b)]", "up[(a ~= b)]",
+                                        "up[1 < 2]"};
+    struct script script;
+    char source[300];
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(source, sizeof source, "local up = {}\nreturn {\nrun = function()\n"
+                 "return function(a, b) return %s end end }", wrong[i]);
+        assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_REFUSED);
+        assert_int_equal(script.error->line, 4);
+        expect_message(&script, "put it into a local first");
+        drop(&script);
+    }
+    expect_result("local up = {[true] = 'yes', [false] = 'no'} local function f(a, b) "
+                  "local l, is = up, a < b return l[a < b], up[is], up[a < b and true or false], "
+                  "a < b == true, (a < b and up) == up end return f(1, 2)",
+                  "yes, yes, yes, true, true");
+}
+
+/* c764ca71: the constant was not loaded when the other side jumped. */
+static void refuses_bitwise_operators_among_too_many_constants(void **state) {
+    struct script script;
+    char source[8000], *end = source;
+    (void)state;
+    for (int many = 0; many < 2; many++) {
+        end = source + sprintf(source, "return { run = function() local t = {");
+        for (int i = 0; i < 253 + many * 10; i++) end += sprintf(end, "%d.5,", i);
+        sprintf(end, "} return 4 & (3.0 or 3) end }");
+        assert_int_equal(load_module(&script, NULL, source),
+                         many ? TYCHO__SANDBOX_REFUSED : TYCHO__SANDBOX_OK);
+        if (many) expect_message(&script, "more than 255 constants");
+        if (!many) assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+        if (!many) assert_string_equal(script.result, "0");
+        drop(&script);
+    }
+}
+
 static void refuses_a_script_that_returns_no_table(void **state) {
     struct script script;
     (void)state;
@@ -450,6 +489,8 @@ int main(void) {
         cmocka_unit_test(refuses_bytecode_and_too_long_sources),
         cmocka_unit_test(refuses_sources_with_too_many_jumps),
         cmocka_unit_test(refuses_sources_with_too_many_names_in_deep_functions),
+        cmocka_unit_test(refuses_comparisons_as_indices_that_lua_compiles_wrongly),
+        cmocka_unit_test(refuses_bitwise_operators_among_too_many_constants),
         cmocka_unit_test(refuses_a_script_that_returns_no_table),
         cmocka_unit_test(stops_a_load_that_does_not_end),
         cmocka_unit_test(tells_where_an_error_was_raised),
