@@ -392,6 +392,11 @@ return linker {
       store:append("$scripts", { type = "ScriptDeployed", data = { version = 1 } })
     end)
     unchanged(store, "invalid_argument", function() store:append("$scripts", { type = "Note" }) end)
+    unchanged(store, "invalid_argument", function()
+      store:append("$scripts", { type = "ScriptDeployed", data = {
+        hash = "0", kind = "event_type", name = "OrderPlaced", source = "", version = 9,
+      } })
+    end)
     store:append("elsewhere", { type = "ScriptDeployed", data = store:last_event("$scripts").data })
     assert.equal(1, #store:script_history())
     store:delete_stream("$scripts")

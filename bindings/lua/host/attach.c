@@ -124,6 +124,7 @@ struct expansion {
     const struct tycho__rules *rules;
     struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event that is visited, or was last */
+    bool deploys;                         /* the batch does */
     struct tycho_buffer links;
 };
 
@@ -172,12 +173,15 @@ static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
            x->concern->renamed >= 0 || x->rules->failure != NULL;
 }
 
-/* The history of scripts says under which version events were written: it takes nothing else. */
-static int check_history(const tycho_event *event) {
+/* The history of scripts says under which version events were written: it takes nothing else, and
+** nothing without a deployment, which makes all processes load it again. */
+static int check_history(const tycho_event *event, bool deploys) {
     struct tycho__deployed deployed;
     bool is_known = tycho__same(event->type, tycho__text_of("ScriptDeployed", 14)) ||
                     tycho__same(event->type, tycho__text_of("ScriptRemoved", 13));
-    if (is_known && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) return TYCHO_OK;
+    if (is_known && deploys && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) {
+        return TYCHO_OK;
+    }
     return tycho__script_fail(TYCHO_MISUSE, "the stream \"$scripts\" is the history of scripts, "
                                             "to which only deployments append");
 }
@@ -185,7 +189,7 @@ static int check_history(const tycho_event *event) {
 static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
     struct expansion *x = context;
     if (tycho__same(appended->stream, tycho__scripts_stream())) {
-        return check_history(&appended->event);
+        return check_history(&appended->event, x->deploys);
     }
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
@@ -212,7 +216,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
 }
 
 static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
-    struct expansion x = {.rules = rules};
+    struct expansion x = {.rules = rules, .deploys = tycho_batch_first_deploy(batch) >= 0};
     x.parts = calloc(rules->count + 1, sizeof *x.parts);
     if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
     int status = tycho_batch_expand(batch, wants, visit, &x);

@@ -166,6 +166,8 @@ const char *tycho__host_tostring(lua_State *L, int index, size_t *size);
 uint64_t tycho__host_fingerprint(lua_State *L);
 /* What is wrong with the source that the compiler would take, pushed as a message: 1; else 0. */
 int tycho__host_check_source(lua_State *L, const char *name, const char *source, size_t size);
+/* The same of the function on top of the stack, which stays. */
+int tycho__host_check_code(lua_State *L, const char *name);
 void tycho__host_open_metatables(lua_State *L);
 /* Pushes the metatable of the table at `index` that script or host have given it: 1; or nothing: 0.
 ** What only serves as an __index has none, but for a mark. */
