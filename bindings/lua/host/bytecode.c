@@ -1,7 +1,7 @@
 /* bytecode.c - what Lua 5.4.4 compiles wrongly, or cannot tell the errors of, and is refused for
 ** that.
 **
-** Over CHAIN_MAX fields or indices in a row, `a.b.c...`: to name in a message what a register
+** Over CHAIN_MAX fields or indices in a row, `a.x.y...`: to name in a message what a register
 ** holds, getobjname() goes back by recursion, one call for each (fixed by 7923dbbf): 40,000 overflow the
 ** stack, and kill the process. `chains` counts how many are behind what a register holds.
 **
@@ -175,7 +175,7 @@ static const char *read_function(struct code *code, size_t *line, size_t *functi
                "wrongly in this function: put it into a local first";
     }
     if (code->has_long_chain) {
-        return "there are more than 1000 fields or indices in a row, as in a.b.c, in this "
+        return "there are more than 1000 fields or indices in a row, as in a.x.y, in this "
                "function: put what is before them into a local";
     }
     if (code->has_operators && constants > OPERAND_CONSTANTS) {

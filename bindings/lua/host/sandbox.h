@@ -55,7 +55,7 @@
 **
 ** WRONG CODE. What Debian's Lua 5.4.4 is known to compile wrongly is refused (bytecode.c):
 ** `t[a < b]` where t is an upvalue, and the operators & | ~ in a function with more than 255
-** constants. So is a.b.c... of over 1,000 fields, whose errors would overflow the stack.
+** constants. So is a.x.y... of over 1,000 fields, whose errors would overflow the stack.
 */
 #ifndef TYCHO_SANDBOX_H
 #define TYCHO_SANDBOX_H
