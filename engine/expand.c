@@ -166,7 +166,8 @@ static int write_tagged(expansion *x, const tycho_appended *appended,
     for (size_t i = 0; i < additions->tag_count; i++) {
         if (has_tag(tags, count, additions->tags[i])) continue;
         if (count == TYCHO_TAGS_MAX) {
-            return tycho__fail(TYCHO_TOO_LARGE, "an event gets over %d tags", TYCHO_TAGS_MAX);
+            return tycho__fail(TYCHO_TOO_LARGE, "the event %.*s gets over %d tags",
+                               (int)event->id.size, (const char *)event->id.data, TYCHO_TAGS_MAX);
         }
         tags[count++] = additions->tags[i];
     }

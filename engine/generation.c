@@ -19,8 +19,7 @@ tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t
     g->base_links = g->links = links;
     g->list_slot_count = g->id_slot_count = slots;
     g->list_slots = tycho__table_make(slots, sizeof *g->list_slots);
-    g->id_slots = tycho__table_make(slots, sizeof *g->id_slots);
-    if (g->list_slots != NULL && g->id_slots != NULL) return g;
+    if (g->list_slots != NULL) return g;
     tycho__generation_release(g);
     return NULL;
 }
@@ -205,24 +204,37 @@ static void enter_ids(tycho__generation *g, size_t first) {
     }
 }
 
-static int grow_ids(tycho__generation *g) {
-    const uint8_t **ids = grow_array(g->ids, g->id_count, 1, &g->id_capacity, sizeof *ids);
-    if (ids == NULL) return no_memory();
-    g->ids = ids;
-    if (g->id_count * 2 < g->id_slot_count) return TYCHO_OK;
+/* The order of the key of an id, as it is in `ids`, and another one. */
+static int compare_id(const uint8_t *bytes, tycho_bytes packed, bool is_uuid) {
+    size_t size = bytes[0] - 1u;
+    if (bytes[1] != is_uuid) return bytes[1] < is_uuid ? -1 : 1;
+    int order = memcmp(bytes + 2, packed.data, size < packed.size ? size : packed.size);
+    if (order != 0 || size == packed.size) return order;
+    return size < packed.size ? -1 : 1;
+}
+
+/* Makes the slots, or twice as many, with room for one more id. */
+static int grow_slots(tycho__generation *g) {
+    size_t count = g->id_slots == NULL ? g->id_slot_count : g->id_slot_count * 2;
     assert(g->id_count < UINT32_MAX / 4);
-    uint64_t *slots = tycho__table_make(g->id_slot_count * 2, sizeof *slots);
+    while (count <= g->id_count * 2) count *= 2;
+    uint64_t *slots = tycho__table_make(count, sizeof *slots);
     if (slots == NULL) return no_memory();
     tycho__table_free(g->id_slots, g->id_slot_count, sizeof *g->id_slots);
     g->id_slots = slots;
-    g->id_slot_count *= 2;
+    g->id_slot_count = count;
     enter_ids(g, 0);
     return TYCHO_OK;
 }
 
 int tycho__generation_add_id(tycho__generation *g, tycho_bytes packed, bool is_uuid) {
-    int status = grow_ids(g);
+    const uint8_t **ids = grow_array(g->ids, g->id_count, 1, &g->id_capacity, sizeof *ids);
     assert(packed.size <= TYCHO_ID_MAX && g->head == g->base_head + g->id_count);
+    if (ids == NULL) return no_memory();
+    g->ids = ids;
+    bool is_last = g->id_count == 0 || compare_id(ids[g->id_count - 1], packed, is_uuid) < 0;
+    bool has_room = g->id_slots == NULL ? is_last : g->id_count * 2 < g->id_slot_count;
+    int status = has_room ? TYCHO_OK : grow_slots(g);
     if (status != TYCHO_OK) return status;
     uint8_t *bytes = tycho__arena_take(&g->arena, 2 + packed.size);
     if (bytes == NULL) return no_memory();
@@ -230,17 +242,36 @@ int tycho__generation_add_id(tycho__generation *g, tycho_bytes packed, bool is_u
     bytes[1] = is_uuid ? 1 : 0;
     tycho__copy(bytes + 2, packed);
     g->ids[g->id_count++] = bytes;
-    enter_ids(g, g->id_count - 1);
+    if (g->id_slots != NULL) enter_ids(g, g->id_count - 1);
     g->head++;
     return TYCHO_OK;
 }
 
 void tycho__generation_prefetch_id(const tycho__generation *g, tycho_bytes packed, bool is_uuid) {
+    if (g->id_slots == NULL) return;
     uint64_t hash = tycho__hash(packed.data, packed.size, is_uuid ? 1 : 0);
     __builtin_prefetch(&g->id_slots[id_slot(hash, g->id_slot_count)], 1);
 }
 
+/* Of ids in the order of their keys; a new one is behind all of them. */
+static uint64_t find_sorted_id(const tycho__generation *g, tycho_bytes packed, bool is_uuid) {
+    size_t low = 0, high = g->id_count;
+    if (high == 0 || compare_id(g->ids[high - 1], packed, is_uuid) < 0) return 0;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = compare_id(g->ids[middle], packed, is_uuid);
+        if (order == 0) return g->base_head + 1 + middle;
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return 0;
+}
+
 uint64_t tycho__generation_find_id(const tycho__generation *g, tycho_bytes packed, bool is_uuid) {
+    if (g->id_slots == NULL) return find_sorted_id(g, packed, is_uuid);
     uint64_t hash = tycho__hash(packed.data, packed.size, is_uuid ? 1 : 0);
     size_t mask = g->id_slot_count - 1;
     hash &= ~(uint64_t)UINT32_MAX;
@@ -249,10 +280,7 @@ uint64_t tycho__generation_find_id(const tycho__generation *g, tycho_bytes packe
         if (slot == 0) return 0;
         if ((slot ^ hash) >> 32 != 0) continue;
         size_t i = (size_t)(slot & UINT32_MAX) - 1;
-        const uint8_t *bytes = g->ids[i];
-        bool is_same =
-            bytes[1] == is_uuid && tycho__equal(tycho__bytes(bytes + 2, bytes[0] - 1u), packed);
-        if (is_same) return g->base_head + 1 + i;
+        if (compare_id(g->ids[i], packed, is_uuid) == 0) return g->base_head + 1 + i;
     }
 }
 
@@ -364,6 +392,7 @@ void tycho__generation_undo(tycho__generation *g) {
     if (g->head == g->mark_head) return;
     g->head = g->mark_head;
     g->id_count = (size_t)(g->head - g->base_head);
+    if (g->id_slots == NULL) return;
     memset(g->id_slots, 0, g->id_slot_count * sizeof *g->id_slots);
     enter_ids(g, 0);
 }

@@ -6,7 +6,8 @@
 ** each. It knows neither tables nor transactions: recent.c fills, shares and locks it.
 **
 **      lists   by kind and number; values of 8 bytes, numbers of links only where there are any
-**      ids     the i-th is that of the event at base_head + 1 + i
+**      ids     the i-th is that of the event at base_head + 1 + i; found by halving as long as they
+**              come in the order of their keys, as UUIDv7 of one writer do, and then by slots
 **      ways    the i-th is that of the link base_links + 1 + i, chained by position
 **
 ** What the present write transaction
@@ -60,7 +61,7 @@ typedef struct tycho__generation {
     uint64_t entry_count; /* of all lists */
     const uint8_t **ids;  /* u8 size, and the key of table `ids`: u8 is_uuid, packed id */
     size_t id_count, id_capacity;
-    uint64_t *id_slots; /* hash << 32 | place + 1 */
+    uint64_t *id_slots; /* hash << 32 | place + 1; NULL while ids come in order */
     size_t id_slot_count;
     tycho__recent_way *ways;
     size_t way_count, way_capacity;

@@ -122,8 +122,7 @@ int tycho__generation_sort(tycho__generation *g) {
     size_t i = 1;
     while (i < g->way_count && g->ways[i - 1].position < g->ways[i].position) i++;
     bool are_ways_sorted = i >= g->way_count; /* as those of a range are */
-    for (i = 1; i < g->id_count && is_before(g->ids[i - 1], g->ids[i]);) i++;
-    bool are_ids_sorted = i >= g->id_count; /* as UUIDv7 of one writer are */
+    bool are_ids_sorted = g->id_slots == NULL;
     if (!are_ways_sorted) g->sorted_ways = sorted_by(g, g->way_count, fill_ways);
     if (!are_ids_sorted) g->sorted_ids = sorted_by(g, g->id_count, fill_ids);
     g->sorted_lists = sorted_by(g, g->list_count, fill_lists);

@@ -82,8 +82,6 @@ void tycho__list_extend(tycho__list *list, uint32_t count, uint64_t highest);
 /* Adds an entry to the row; for settle.c. */
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);
 int tycho__list_write(tycho__txn *txn, const tycho__list *list);
-/* The list in memory, or NULL. */
-tycho__list *tycho__list_kept(tycho__txn *txn, uint8_t kind, uint32_t number);
 /* The row alone, without what is recent. TYCHO_NOT_FOUND without a sentence. */
 int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list);
 
@@ -104,14 +102,39 @@ int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position);
 /* Gives up a stream: its name is free, its row stays, marked, for the events that name it. */
 int tycho__list_delete(tycho__txn *txn, tycho__list *list);
 
+/* Adds what is not settled to what the row of a list says. */
+void tycho__list_count_recent(tycho__txn *txn, tycho__list *list);
+
+/* ---------------------------------------------------------------- in memory (list_memory.c) */
+
+/* The list in memory, or NULL. */
+tycho__list *tycho__list_kept(const tycho__txn *txn, uint8_t kind, uint32_t number);
+tycho__list *tycho__list_named(const tycho__txn *txn, uint8_t kind, tycho_bytes name);
+
+/* Takes a copy of a list, with its name but without its tail, into the memory. */
+int tycho__list_keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept);
+
+/* The list of a number, which exists (CORRUPT otherwise), in memory, with or without a tail. */
+int tycho__list_take(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
+
+/* Whether a list in memory lacks the tail that its row has. */
+static inline bool tycho__list_lacks_tail(const tycho__list *list) {
+    return list->tail == NULL && list->tail_count > 0;
+}
+
 /* Gives a list in memory a tail of its own, to be changed; and takes it away when it is written. */
 int tycho__list_load_tail(tycho__txn *txn, tycho__list *list);
 void tycho__list_drop_tail(tycho__list *list);
 
-/* Fetches the lists of streams of these names, and where their next entries go, into the caches of
-** the processor, when there are so many that they are not. */
-enum { TYCHO__PREFETCH = 16 };
-void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count);
+/* Fetches the lists of these names, and where their next entries go, into the caches of the
+** processor, when there are so many that they are not. */
+enum { TYCHO__PREFETCH = 64 };
+typedef struct tycho__list_name {
+    uint8_t kind;
+    tycho_bytes name;
+} tycho__list_name;
+bool tycho__lists_are_many(const tycho__txn *txn);
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho__list_name *names, size_t count);
 
 /* The same for one list by its number, in two steps, 0 and 1. */
 void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step);
@@ -121,6 +144,8 @@ void tycho__list_touch(tycho__txn *txn, tycho__list *list);
 
 /* For the beginning and the end of a write transaction. */
 void tycho__lists_take(tycho__txn *txn);
+/* Takes more lists into the memory, where the transaction had to look up many. */
+int tycho__lists_read_ahead(tycho__txn *txn);
 int tycho__lists_write(tycho__txn *txn);
 void tycho__lists_keep(tycho__txn *txn);
 void tycho__lists_free(struct tycho__lists *lists);

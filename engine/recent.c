@@ -429,8 +429,8 @@ tycho__generation *tycho__recent_frozen(const tycho__txn *txn) {
 void tycho__recent_settled(tycho__txn *txn) {
     tycho__generation *g = txn->generations[FROZEN];
     assert(g != NULL);
-    if (g->id_slot_count <= LAST_SLOTS) {
-        atomic_store(&txn->env->recent_slots, g->id_slot_count);
+    if (g->list_slot_count <= LAST_SLOTS) {
+        atomic_store(&txn->env->recent_slots, g->list_slot_count);
     }
     tycho__generation_release(g);
     txn->generations[FROZEN] = NULL;

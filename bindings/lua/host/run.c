@@ -11,7 +11,10 @@
 #include "../codec.h"
 #include "script.h"
 
-enum { DECODE_PRICE = 8 }; /* bytes that cost what an instruction costs */
+enum {
+    DECODE_PRICE = 8, /* bytes that cost what an instruction costs */
+    NAME_PRICE = 8    /* what taking a name costs, and more by its size */
+};
 
 /* ---------------------------------------------------------------- the event */
 
@@ -182,6 +185,7 @@ static void add_name(lua_State *L, struct tycho__names *names, tycho_bytes prefi
                                   luaL_typename(L, -1));
     }
     const char *text = lua_tolstring(L, -1, &size);
+    tycho__sandbox_charge(L, NAME_PRICE + (prefix.size + size) / DECODE_PRICE);
     const char *fault = tycho__name_fault(text, size);
     if (fault == NULL && prefix.size + size > TYCHO_NAME_MAX) {
         fault = "has over 255 bytes with its prefix";
@@ -207,11 +211,16 @@ void tycho__names_take(lua_State *L, int first, struct tycho__names *names, tych
             lua_pop(L, 1);
             continue;
         }
-        lua_Integer size = (lua_Integer)lua_rawlen(L, i);
+        lua_Integer size = (lua_Integer)lua_rawlen(L, i), found = 0;
         for (lua_Integer k = 1; k <= size; k++) {
             lua_rawgeti(L, i, k);
             add_name(L, names, prefix, takes_integers);
             lua_pop(L, 1);
+        }
+        for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) found++;
+        if (found > size) {
+            tycho__sandbox_bad_result(L, "a table with other keys than 1, 2, 3 ... was returned, "
+                                         "where names are expected");
         }
     }
 }

@@ -98,7 +98,7 @@ static inline struct tycho__sandbox *tycho__host(lua_State *L) {
     return *(struct tycho__sandbox **)lua_getextraspace(L);
 }
 
-/* ---------------------------------------------------------------- budget (budget.c) */
+/* ---------------------------------------------------------------- budget, memory (limits.c) */
 
 /* The count hook of every thread. */
 void tycho__host_count(lua_State *L, lua_Debug *record);
@@ -118,8 +118,6 @@ static inline void tycho__host_charge(lua_State *L, size_t count) {
 static inline void tycho__host_charge_bytes(lua_State *L, size_t size) {
     tycho__host_charge(L, size / TYCHO__SANDBOX_BYTES);
 }
-
-/* ---------------------------------------------------------------- memory (memory.c) */
 
 void *tycho__host_allocate(void *context, void *block, size_t old, size_t size);
 
@@ -152,8 +150,6 @@ char *tycho__host_text_reserve(struct tycho__host_text *text, size_t extra);
 void tycho__host_text_put(struct tycho__host_text *text, const char *data, size_t size);
 /* Pushes the text as a string. */
 void tycho__host_text_push(struct tycho__host_text *text);
-/* Raises when a string of this size is not allowed. */
-void tycho__host_check_size(lua_State *L, size_t size);
 
 /* ---------------------------------------------------------------- shared by libraries */
 
@@ -165,15 +161,16 @@ void tycho__host_check_readable(lua_State *L, int index);
 void tycho__host_check_writable(lua_State *L, int index);
 /* Pushes the contents of the frozen table at `index`, or nothing: then 0. */
 int tycho__host_contents(lua_State *L, int index);
-/* As string.sub has them: a position from the end becomes one from the start, 1 for the first. */
+/* As string.sub has it: a position from the end becomes one from the start, 1 for the first. */
 size_t tycho__host_start(lua_Integer position, size_t size);
-size_t tycho__host_end(lua_Integer position, size_t size);
 /* Pushes the text of any value, calling __tostring (at most once). */
 const char *tycho__host_tostring(lua_State *L, int index, size_t *size);
 /* What the module reaches, as one number. May raise. */
 uint64_t tycho__host_fingerprint(lua_State *L);
 /* What is wrong with the source that the compiler would take, pushed as a message: 1; else 0. */
 int tycho__host_check_source(lua_State *L, const char *name, const char *source, size_t size);
+/* The same of the function on top of the stack, which stays. */
+int tycho__host_check_code(lua_State *L, const char *name);
 void tycho__host_open_metatables(lua_State *L);
 /* Pushes the metatable of the table at `index` that script or host have given it: 1; or nothing: 0.
 ** What only serves as an __index has none, but for a mark. */
