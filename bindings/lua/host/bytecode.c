@@ -1,4 +1,10 @@
-/* bytecode.c - what Lua 5.4.4 compiles wrongly, and is refused for that.
+/* bytecode.c - what Lua 5.4.4 compiles wrongly, or cannot tell the errors of, and is refused for
+** that.
+**
+** Over CHAIN_MAX fields or indices in a row, `a.b.c...`: to name in a message what a register
+** holds, getobjname() goes back by recursion, one call for each (fixed by 7923dbbf): 40,000 of them
+** overflow the stack, and kill the process. `chains` counts how many are behind what a register
+** holds.
 **
 ** A comparison as the index of an upvalue, `t[a < b]` (fixed by 782ef85b): the instruction that
 ** gets the table comes between the comparison and the two that make a value of it, and is jumped
@@ -24,14 +30,39 @@
 #endif
 
 enum { HEADER_SIZE = 31, INSTRUCTION_SIZE = 4, NUMBER_SIZE = 8, UPVALUE_SIZE = 3 };
-enum { OPERAND_CONSTANTS = 255, DEPTH_MAX = 256 };
-enum { OPCODE_LFALSESKIP = 6, OPCODE_BAND = 41, OPCODE_BXOR = 43, OPCODE_JMP = 56 };
+enum { OPERAND_CONSTANTS = 255, DEPTH_MAX = 256, CHAIN_MAX = 1000, REGISTERS = 256 };
+enum {
+    OPCODE_MOVE = 0,
+    OPCODE_LFALSESKIP = 6,
+    OPCODE_LOADNIL = 8,
+    OPCODE_SETUPVAL = 10, /* the first of those that set no register */
+    OPCODE_GETTABLE = 12,
+    OPCODE_GETFIELD = 14,
+    OPCODE_SETTABUP = 15,
+    OPCODE_SETFIELD = 18,
+    OPCODE_SELF = 20,
+    OPCODE_BAND = 41,
+    OPCODE_BXOR = 43,
+    OPCODE_MMBIN = 46,
+    OPCODE_MMBINK = 48,
+    OPCODE_CLOSE = 54,
+    OPCODE_JMP = 56,
+    OPCODE_CALL = 68,
+    OPCODE_TAILCALL = 69,
+    OPCODE_FORLOOP = 73,
+    OPCODE_TFORLOOP = 77,
+    OPCODE_SETLIST = 78,
+    OPCODE_VARARG = 80
+};
 enum { CONSTANT_INTEGER = 3, CONSTANT_FLOAT = 19, CONSTANT_SHORT = 4, CONSTANT_LONG = 20 };
 
 struct code {
     const unsigned char *at;
-    int has_operators; /* & | ~ of the function that is looked at */
+    /* of the function that is looked at: */
+    int has_operators; /* & | ~ */
     int has_wrong_jump;
+    int has_long_chain;
+    uint16_t chains[REGISTERS];
 };
 
 /* ---------------------------------------------------------------- the dump */
@@ -76,17 +107,40 @@ static void skip_string(struct code *code) {
     if (size > 0) code->at += size - 1;
 }
 
-static int opcode_at(const struct code *code, size_t index) {
-    uint32_t instruction;
-    memcpy(&instruction, code->at + index * INSTRUCTION_SIZE, sizeof instruction);
-    return (int)(instruction & 0x7f);
+/* Register A gets what is behind something that has so many behind it. */
+static void set_chain(struct code *code, unsigned a, unsigned behind) {
+    code->has_long_chain |= behind >= CHAIN_MAX;
+    code->chains[a] = (uint16_t)(behind < CHAIN_MAX ? behind + 1 : CHAIN_MAX);
+}
+
+static void follow_chains(struct code *code, int opcode, uint32_t instruction) {
+    unsigned a = instruction >> 7 & 0xff, b = instruction >> 16 & 0xff, c = instruction >> 24;
+    const uint16_t *chains = code->chains;
+    if (opcode == OPCODE_MOVE || opcode == OPCODE_GETFIELD) {
+        set_chain(code, a, chains[b]);
+    } else if (opcode == OPCODE_GETTABLE) {
+        set_chain(code, a, chains[b] > chains[c] ? chains[b] : chains[c]);
+    } else if (opcode == OPCODE_SELF) {
+        set_chain(code, a, instruction >> 15 & 1 ? 0 : chains[c]);
+    } else if (opcode == OPCODE_LOADNIL || opcode == OPCODE_CALL || opcode == OPCODE_VARARG ||
+               (opcode >= OPCODE_FORLOOP && opcode <= OPCODE_TFORLOOP)) {
+        memset(code->chains + a, 0, (REGISTERS - a) * sizeof *chains); /* nothing is in use above */
+    } else if (opcode != OPCODE_SETUPVAL && opcode != OPCODE_SETLIST &&
+               (opcode < OPCODE_SETTABUP || opcode > OPCODE_SETFIELD) &&
+               (opcode < OPCODE_MMBIN || opcode > OPCODE_MMBINK) &&
+               (opcode < OPCODE_CLOSE || opcode > OPCODE_TAILCALL)) {
+        code->chains[a] = 0;
+    }
 }
 
 static void read_instructions(struct code *code) {
     size_t count = read_size(code);
     int before = OPCODE_JMP;
     for (size_t i = 0; i < count; i++) {
-        int opcode = opcode_at(code, i);
+        uint32_t instruction;
+        memcpy(&instruction, code->at + i * INSTRUCTION_SIZE, sizeof instruction);
+        int opcode = (int)(instruction & 0x7f);
+        follow_chains(code, opcode, instruction);
         if (opcode >= OPCODE_BAND && opcode <= OPCODE_BXOR) code->has_operators = 1;
         if (opcode == OPCODE_LFALSESKIP && before != OPCODE_JMP) code->has_wrong_jump = 1;
         before = opcode;
@@ -106,7 +160,8 @@ static size_t read_constants(struct code *code) {
 
 /* What is wrong with the function that begins here, or NULL; up to the functions in it. */
 static const char *read_function(struct code *code, size_t *line, size_t *functions) {
-    code->has_operators = code->has_wrong_jump = 0;
+    code->has_operators = code->has_wrong_jump = code->has_long_chain = 0;
+    memset(code->chains, 0, sizeof code->chains);
     skip_string(code);
     *line = read_size(code);
     read_size(code);
@@ -119,6 +174,10 @@ static const char *read_function(struct code *code, size_t *line, size_t *functi
     if (code->has_wrong_jump) {
         return "a comparison is the index of a table, as in t[a < b], which Lua 5.4.4 compiles "
                "wrongly in this function: put it into a local first";
+    }
+    if (code->has_long_chain) {
+        return "there are more than 1000 fields or indices in a row, as in a.b.c, in this "
+               "function: put what is before them into a local";
     }
     if (code->has_operators && constants > OPERAND_CONSTANTS) {
         return "there are more than 255 constants, with which Lua 5.4.4 may compile & | ~ "

@@ -53,8 +53,9 @@
 ** THREADS. A sandbox is used by one thread at a time, and may move between threads. The thread
 ** needs TYCHO__SANDBOX_STACK_MIN bytes of stack. Sandboxes share nothing.
 **
-** WRONG CODE. What Debian's Lua 5.4.4 is known to compile wrongly is refused (bytecode.c): `t[a < b]`
-** where t is an upvalue, and the operators & | ~ in a function with more than 255 constants.
+** WRONG CODE. What Debian's Lua 5.4.4 is known to compile wrongly is refused (bytecode.c):
+** `t[a < b]` where t is an upvalue, and the operators & | ~ in a function with more than 255
+** constants. So is a.b.c... of over 1,000 fields, whose errors would overflow the stack.
 */
 #ifndef TYCHO_SANDBOX_H
 #define TYCHO_SANDBOX_H
