@@ -312,6 +312,8 @@ static const struct {
     {"local s = 'x' while true do s = s .. s end", "memory"},
     {"return 5", "a number was returned, where names are expected"},
     {"return { {} }", "a table was returned, where names are expected"},
+    {"return { stream = 's' }", "a table with other keys than 1, 2, 3 ... was returned"},
+    {"return { 's', x = 's' }", "a table with other keys than 1, 2, 3 ... was returned"},
     {"return 'a\\nb'", "has a control character"},
     {"return ('x'):rep(256)", "has over 255 bytes"},
     {"return ''", "is empty"},

@@ -208,11 +208,16 @@ void tycho__names_take(lua_State *L, int first, struct tycho__names *names, tych
             lua_pop(L, 1);
             continue;
         }
-        lua_Integer size = (lua_Integer)lua_rawlen(L, i);
+        lua_Integer size = (lua_Integer)lua_rawlen(L, i), found = 0;
         for (lua_Integer k = 1; k <= size; k++) {
             lua_rawgeti(L, i, k);
             add_name(L, names, prefix, takes_integers);
             lua_pop(L, 1);
+        }
+        for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) found++;
+        if (found > size) {
+            tycho__sandbox_bad_result(L, "a table with other keys than 1, 2, 3 ... was returned, "
+                                         "where names are expected");
         }
     }
 }
