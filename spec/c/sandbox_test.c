@@ -445,6 +445,25 @@ static void stops_instructions_that_take_too_long(void **state) {
 }
 
 /* What garbage there is, is collected in time: the memory limit is for what is held. */
+/* To name what is nil, Lua looks through the function: not for 50,000 errors. */
+static void charges_errors_that_are_caught(void **state) {
+    struct script script;
+    char *source = malloc(300000), *end = source;
+    (void)state;
+    assert_non_null(source);
+    end += sprintf(end, "local t = {} local function f(x) if x then goto skip end do local a ");
+    for (int i = 0; i < 60000; i++) end += sprintf(end, "a=1 ");
+    sprintf(end, "end ::skip:: return x.none.y end return { run = function(n)\n"
+                 "for i = 1, 1000 do pcall(f, t) end for i = 1, 1e9 do\n"
+                 "coroutine.resume(coroutine.create(f), t) end end }");
+    assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OVER_BUDGET);
+    assert_int_equal(script.error->line, 3);
+    drop(&script);
+    free(source);
+    expect_error("for i = 1, 2100 do pcall(error) end", TYCHO__SANDBOX_OVER_BUDGET, "1000000");
+}
+
 static void lets_garbage_go(void **state) {
     struct tycho__sandbox_options options = {
         .budget = 50000000, .memory_max = 1 << 20, .churn_max = 1 << 30};
@@ -544,6 +563,7 @@ int main(void) {
         cmocka_unit_test(stops_a_script_that_only_collects),
         cmocka_unit_test(counts_on_when_who_runs_is_resumed),
         cmocka_unit_test(stops_instructions_that_take_too_long),
+        cmocka_unit_test(charges_errors_that_are_caught),
         cmocka_unit_test(lets_garbage_go),
         cmocka_unit_test(survives_many_errors_with_the_same_memory),
         cmocka_unit_test(checks_results),

@@ -2,8 +2,9 @@
 ** that.
 **
 ** Over CHAIN_MAX fields or indices in a row, `a.x.y...`: to name in a message what a register
-** holds, getobjname() goes back by recursion, one call for each (fixed by 7923dbbf): 40,000 overflow the
-** stack, and kill the process. `chains` counts how many are behind what a register holds.
+** holds, getobjname() goes back by recursion, one call for each (fixed by 7923dbbf): 40,000 of them
+** overflow the stack, and kill the process. `chains` counts how many are behind what a register
+** holds.
 **
 ** A comparison as the index of an upvalue, `t[a < b]` (fixed by 782ef85b): the instruction that
 ** gets the table comes between the comparison and the two that make a value of it, and is jumped

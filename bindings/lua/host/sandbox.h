@@ -25,7 +25,8 @@
 **   - pcall() and coroutines pass on what is fatal. There is no xpcall and no coroutine.close.
 **
 ** BUDGET. A call may execute so many VM instructions, counted on every coroutine in steps of
-** TYCHO__SANDBOX_SLICE; a coroutine costs TYCHO__SANDBOX_RESUME for each resume. Library functions
+** TYCHO__SANDBOX_SLICE; a coroutine costs TYCHO__SANDBOX_RESUME for each resume, and an error that
+** is caught TYCHO__SANDBOX_ERROR, since Lua looks through its function for names. Library functions
 ** are charged for what they touch, strings of over 256 bytes for their size, and once a string has
 ** 8 KiB or more, each instruction counts once more for every 8 KiB of the largest string, since
 ** one instruction may compare all of it. So the verdict is the same on every machine that has the
@@ -71,6 +72,7 @@ enum {
     TYCHO__SANDBOX_SOURCE_MAX = 256 << 10, /* bytes of a script */
     TYCHO__SANDBOX_SLICE = 1000,           /* instructions between two looks at the budget */
     TYCHO__SANDBOX_RESUME = 100,           /* what one resume costs; the slice of a coroutine */
+    TYCHO__SANDBOX_ERROR = 500,
     TYCHO__SANDBOX_EMERGENCIES = 16,
     TYCHO__SANDBOX_STACK_MIN = 1 << 20,
     TYCHO__SANDBOX_NAME_MAX = 255 /* bytes of a script's name */
