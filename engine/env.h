@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "disk.h"
 #include "gate.h"
 #include "table.h"
 
@@ -62,6 +63,7 @@ typedef struct tycho__state {
 
 typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
+struct MDB_txn;       /* LMDB */
 struct tycho__writer; /* commit.c */
 struct tycho__generation; /* generation.h */
 struct tycho__pending;    /* pending.h */
@@ -80,6 +82,7 @@ struct tycho__env {
     struct MDB_env *mdb;
     unsigned tables[TYCHO__TABLES]; /* or TYCHO__NO_TABLE, which reads as an empty one */
     tycho__gate gate;
+    tycho__disk disk; /* of the writer */
     char *path; /* absolute */
     uint64_t device, inode; /* of data.mdb */
     unsigned handles;
@@ -122,6 +125,12 @@ int tycho__env_stats(tycho__env *env, tycho_stats *stats);
 /* Frees the reader slots of dead processes. */
 void tycho__env_clear_readers(tycho__env *env);
 
+/* Begins LMDB's write transaction: one that this commits, another that disk.h knows of, so that no
+** meta page is written without its seal. The error is LMDB's. */
+int tycho__mdb_begin(tycho__env *env, uint32_t sync, struct MDB_txn **txn);
+int tycho__mdb_commit(tycho__env *env, struct MDB_txn *txn);
+void tycho__mdb_abort(struct MDB_txn *txn);
+
 /* ---------------------------------------------------------------- transactions (txn.c) */
 
 struct tycho__lists; /* list_memory.c: those that a write transaction has in memory */
@@ -144,6 +153,8 @@ struct tycho__txn {
 
 /* BUSY when all reader slots are taken. */
 int tycho__txn_read(tycho__env *env, tycho__txn **txn);
+/* The number of the commit that it sees. */
+uint64_t tycho__txn_number(const tycho__txn *txn);
 /* Renews a read transaction in place: it then sees the present. */
 int tycho__txn_renew(tycho__txn *txn);
 /* Ends a read transaction; NULL is fine. */

@@ -65,9 +65,9 @@ static int grow_targets(expansion *x) {
     return TYCHO_OK;
 }
 
+/* What is known needs no check of its name. */
 static int find_target(expansion *x, tycho_bytes name, link_target **out) {
-    int status = tycho__check_name(name, "stream to link into");
-    if (status == TYCHO_OK) status = grow_targets(x);
+    int status = grow_targets(x);
     if (status != TYCHO_OK) return status;
     uint64_t hash = tycho__hash(name.data, name.size, 0);
     size_t at = (size_t)hash & (x->slot_count - 1);
@@ -76,6 +76,8 @@ static int find_target(expansion *x, tycho_bytes name, link_target **out) {
         *out = known;
         if (tycho__equal(tycho__bytes(known->name, known->name_size), name)) return TYCHO_OK;
     }
+    status = tycho__check_name(name, "stream to link into");
+    if (status != TYCHO_OK) return status;
     link_target *made = calloc(1, sizeof *made);
     if (made == NULL) return no_memory();
     made->hash = hash;
@@ -153,7 +155,8 @@ static int write_tagged(expansion *x, const tycho_appended *appended,
     for (size_t i = 0; i < additions->tag_count; i++) {
         if (has_tag(tags, count, additions->tags[i])) continue;
         if (count == TYCHO_TAGS_MAX) {
-            return tycho__fail(TYCHO_TOO_LARGE, "an event gets over %d tags", TYCHO_TAGS_MAX);
+            return tycho__fail(TYCHO_TOO_LARGE, "the event %.*s gets over %d tags",
+                               (int)event->id.size, (const char *)event->id.data, TYCHO_TAGS_MAX);
         }
         tags[count++] = additions->tags[i];
     }
@@ -297,11 +300,8 @@ int tycho_batch_expand(tycho_batch *batch,
     if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
     if (visit == NULL) return tycho__fail(TYCHO_MISUSE, "there is no visitor");
     if (batch->is_exchanged) return tycho__fail(TYCHO_MISUSE, "the batch was expanded before");
-    expansion x = {.batch = batch,
-                   .wants = wants,
-                   .visit = visit,
-                   .context = context,
-                   .to = &batch->other};
+    expansion x = {
+        .batch = batch, .wants = wants, .visit = visit, .context = context, .to = &batch->other};
     int status = visit_all(&x);
     if (status == TYCHO_OK) status = finish(&x);
     for (size_t i = 0; i < x.target_count; i++) {

@@ -40,10 +40,10 @@ static int add_record(tycho__generation *g, const tycho__event_view *event) {
 }
 
 static int add_link(tycho__generation *g, const tycho__pending *row, uint32_t i) {
-    uint64_t revision = row->revision + i, position = row->values[i] >> 1;
-    int status = add(g, TYCHO__STREAM, row->stream, revision, position, row->link + i);
+    const tycho__pending_link *made = &row->all[i];
+    int status = add(g, TYCHO__STREAM, made->stream, made->revision, made->position, row->link + i);
     if (status != TYCHO_OK) return status;
-    return tycho__generation_add_way(g, position, row->stream, revision);
+    return tycho__generation_add_way(g, made->position, made->stream, made->revision);
 }
 
 static int next_event(tycho__generation *g, tycho__txn *txn, uint64_t end) {

@@ -46,14 +46,14 @@ void tycho__id_pack(tycho__id *id, tycho_bytes text) {
 }
 
 void tycho__uuid_unpack(char text[TYCHO_UUID_SIZE], const uint8_t bytes[TYCHO__UUID_BYTES]) {
+    static const uint8_t places[TYCHO__UUID_BYTES] = {0,  2,  4,  6,  9,  11, 14, 16,
+                                                      19, 21, 24, 26, 28, 30, 32, 34};
     static const char digits[] = "0123456789abcdef";
-    size_t out = 0;
     for (size_t i = 0; i < TYCHO__UUID_BYTES; i++) {
-        if (is_dash_place(out)) text[out++] = '-';
-        text[out++] = digits[bytes[i] >> 4];
-        text[out++] = digits[bytes[i] & 15];
+        text[places[i]] = digits[bytes[i] >> 4];
+        text[places[i] + 1] = digits[bytes[i] & 15];
     }
-    assert(out == TYCHO_UUID_SIZE);
+    text[8] = text[13] = text[18] = text[23] = '-';
 }
 
 int64_t tycho_now(void) {

@@ -115,8 +115,8 @@ static void report(void) {
     }
     report_at_least("no scripts / without", 0.97);
     report_at_least("idle scripts / without", 0.97);
-    report_at_least("4 ready-made linkers / without", 0.6);
-    report_at_least("4 linkers, half ready-made / without", 0.6);
+    report_at_least("4 ready-made linkers / without", 0.7);
+    report_at_least("4 linkers, half ready-made / without", 0.7);
     report_at_most("1 linker adds", 3);
     report_at_most("1 ready-made linker adds", 3);
 }
@@ -128,7 +128,7 @@ void scripts_bench(const bench *run) {
     bench_need_system(events != NULL, "memory");
     bench_need(tycho_batch_create(&batch), "batch");
     for (size_t i = 0; i < CASES; i++) open_case(run, &cases[i], i);
-    report_section("8. DEPLOYED SCRIPTS, DURABLE BATCHES OF 1,000");
+    report_section("DEPLOYED SCRIPTS, DURABLE BATCHES OF 1,000");
     for (size_t i = 0; i < CASES; i++) measure(&cases[i], batch, events);
     for (uint32_t round = 0; round < run->rounds; round++) {
         double without = 0;

@@ -124,6 +124,7 @@ struct expansion {
     const struct tycho__rules *rules;
     struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event that is visited, or was last */
+    bool deploys;                         /* the batch does */
     struct tycho_buffer links;
 };
 
@@ -172,12 +173,15 @@ static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
            x->concern->renamed >= 0 || x->rules->failure != NULL;
 }
 
-/* The history of scripts says under which version events were written: it takes nothing else. */
-static int check_history(const tycho_event *event) {
+/* The history of scripts says under which version events were written: it takes nothing else, and
+** nothing without a deployment, which makes all processes load it again. */
+static int check_history(const tycho_event *event, bool deploys) {
     struct tycho__deployed deployed;
     bool is_known = tycho__same(event->type, tycho__text_of("ScriptDeployed", 14)) ||
                     tycho__same(event->type, tycho__text_of("ScriptRemoved", 13));
-    if (is_known && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) return TYCHO_OK;
+    if (is_known && deploys && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) {
+        return TYCHO_OK;
+    }
     return tycho__script_fail(TYCHO_MISUSE, "the stream \"$scripts\" is the history of scripts, "
                                             "to which only deployments append");
 }
@@ -185,15 +189,11 @@ static int check_history(const tycho_event *event) {
 static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
     struct expansion *x = context;
     if (tycho__same(appended->stream, tycho__scripts_stream())) {
-        return check_history(&appended->event);
+        return check_history(&appended->event, x->deploys);
     }
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
-    struct tycho__shown shown = {.event = &appended->event,
-                                 .data = appended->event.data,
-                                 .stream = appended->stream,
-                                 .tags = appended->tags,
-                                 .tag_count = appended->event.tag_count};
+    struct tycho__shown shown = tycho__shown_of(appended);
     int status = TYCHO_OK;
     if (concern->renamed >= 0) {
         return tycho__script_reject(x->rules->definitions[concern->renamed], &appended->event, "",
@@ -216,7 +216,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
 }
 
 static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
-    struct expansion x = {.rules = rules};
+    struct expansion x = {.rules = rules, .deploys = tycho_batch_first_deploy(batch) >= 0};
     x.parts = calloc(rules->count + 1, sizeof *x.parts);
     if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
     int status = tycho_batch_expand(batch, wants, visit, &x);
@@ -233,10 +233,24 @@ static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
     return status;
 }
 
+/* Events behind a deployment would be written under its rules, and checked under the old ones. */
+static int refuse_behind(void *context, const tycho_appended *appended,
+                         tycho_additions *additions) {
+    const int64_t *deploy = context;
+    (void)additions;
+    if ((int64_t)appended->operation < *deploy) return TYCHO_OK;
+    if (tycho__same(appended->stream, tycho__scripts_stream())) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_MISUSE,
+                              "an event is appended behind a deployment of its batch: "
+                              "append it before that, or in the next batch");
+}
+
 static int expand(void *context, tycho_store *store, uint64_t version, tycho_batch *batch) {
     struct tycho__rules *rules;
-    if (version == 0) return TYCHO_OK;
-    int status = get_rules(context, store, version, &rules);
+    int64_t deploy = tycho_batch_first_deploy(batch);
+    int status = deploy < 0 ? TYCHO_OK : tycho_batch_expand(batch, NULL, refuse_behind, &deploy);
+    if (version == 0 || status != TYCHO_OK) return status;
+    status = get_rules(context, store, version, &rules);
     if (status != TYCHO_OK || rules == NULL) return status;
     bool is_idle = rules->count == 0 && rules->failure == NULL;
     if (!is_idle) status = expand_under(rules, batch);
@@ -280,7 +294,7 @@ static int upcast(const struct tycho__rules *rules, struct tycho__definition *de
                   tycho_cursor *cursor, tycho_event *event) {
     struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
     struct tycho__runner *runner;
-    int64_t from = tycho__rules_version_at(rules, definition, event->type, event->position);
+    int64_t from = tycho__rules_version_at(rules, event->type, event->position);
     if (from >= definition->about.version) return TYCHO_OK;
     int status = tycho__runner_borrow(definition, &runner);
     if (status != TYCHO_OK) return status;

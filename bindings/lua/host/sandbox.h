@@ -53,10 +53,9 @@
 ** THREADS. A sandbox is used by one thread at a time, and may move between threads. The thread
 ** needs TYCHO__SANDBOX_STACK_MIN bytes of stack. Sandboxes share nothing.
 **
-** KNOWN BUGS of Debian's Lua 5.4.4 that are not closed here, since nothing else than the compiler
-** could: more than 255 constants in one function and an integer constant in a bitwise operation may
-** give a wrong result (c764ca71), and `t[1<2]`, a comparison of constants as an index, too
-** (782ef85b). Both are wrong in the same way every time, and corrupt nothing.
+** WRONG CODE. What Debian's Lua 5.4.4 is known to compile wrongly is refused (bytecode.c):
+** `t[a < b]` where t is an upvalue, and the operators & | ~ in a function with more than 255
+** constants. So is a.x.y... of over 1,000 fields, whose errors would overflow the stack.
 */
 #ifndef TYCHO_SANDBOX_H
 #define TYCHO_SANDBOX_H
@@ -205,5 +204,11 @@ struct tycho__sandbox_view_type {
 ** calls: when the call is over it shows nothing, and reading it is an error. */
 void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_type *type,
                               const void *object);
+
+/* Pushes the map that `data` holds as MessagePack, as a table whose fields are decoded when they
+** are read; a script cannot tell it from one that was decoded. For data of which the host keeps
+** nothing when the call is over: it stays until then, and reading it later is an error. 0, with
+** nothing pushed: the data is to be decoded as a whole. One in each call. */
+int tycho__sandbox_push_fields(lua_State *L, const void *data, size_t size);
 
 #endif

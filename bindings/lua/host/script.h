@@ -59,6 +59,7 @@ struct tycho__definition {
     tycho_script_about about;
     int64_t line; /* of the constructor */
     struct tycho__block *blocks;
+    size_t text_size;             /* bytes of the names and values in them */
     bool lacks_memory;            /* where it was being read */
     struct tycho__schema *schema; /* or NULL */
     enum tycho__by by;
@@ -111,6 +112,7 @@ struct tycho_script {
 /* An event as a script sees it. */
 struct tycho__shown {
     const tycho_event *event;
+    bool is_for_names;    /* what is called gives names, and nothing of the event itself */
     tycho_bytes data;     /* that of the event, or as it was upcast so far */
     tycho_cursor *cursor; /* asked for stream and tags; NULL: they are below */
     tycho_bytes stream;
@@ -119,6 +121,16 @@ struct tycho__shown {
     const tycho_bytes *more_tags; /* that scripts gave */
     size_t more_tag_count;
 };
+
+/* An event that is appended, to what gives names. */
+static inline struct tycho__shown tycho__shown_of(const tycho_appended *appended) {
+    return (struct tycho__shown){.event = &appended->event,
+                                 .is_for_names = true,
+                                 .data = appended->event.data,
+                                 .stream = appended->stream,
+                                 .tags = appended->tags,
+                                 .tag_count = appended->event.tag_count};
+}
 
 /* ---------------------------------------------------------------- failures (failure.c) */
 
