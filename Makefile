@@ -48,7 +48,7 @@ TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
 ifneq ($(SANITIZE),)
 # Builds for tests settle (engine/settle.c) after every few events, not after many thousands.
-TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7
+TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7 -DTYCHO__KEPT_LISTS=64
 TYCHO_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TYCHO_LDFLAGS += -fsanitize=$(SANITIZE)
 else

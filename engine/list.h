@@ -48,6 +48,7 @@ typedef struct tycho__list {
     size_t tail_capacity; /* of a tail that may be changed; 0: a view, or not loaded (in memory) */
     bool is_dirty;        /* in memory: to be written at commit */
     bool is_scratch;      /* not in memory: its changer writes it */
+    bool is_used;         /* in memory: asked for again since that was noted last */
     struct tycho__recent_list *recent_list; /* in memory: where its newest entries are, in */
     uint64_t recent_serial;                 /* the generation of this number */
 } tycho__list;
@@ -106,6 +107,10 @@ int tycho__list_delete(tycho__txn *txn, tycho__list *list);
 void tycho__list_count_recent(tycho__txn *txn, tycho__list *list);
 
 /* ---------------------------------------------------------------- in memory (list_memory.c) */
+
+#if !defined(TYCHO__KEPT_LISTS) /* test builds forget all the time */
+#define TYCHO__KEPT_LISTS 262144
+#endif
 
 /* The list in memory, or NULL. */
 tycho__list *tycho__list_kept(const tycho__txn *txn, uint8_t kind, uint32_t number);
