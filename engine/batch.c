@@ -24,6 +24,7 @@ void tycho_batch_destroy(tycho_batch *batch) {
     tycho__buffer_free(&batch->operations);
     tycho__buffer_free(&batch->other);
     tycho__buffer_free(&batch->encoded);
+    tycho__buffer_free(&batch->widened);
     tycho__buffer_free(&batch->names);
     free(batch->results);
     free(batch);
@@ -43,8 +44,9 @@ void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent) {
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch) {
     tycho__batch_mark mark = {
-        batch->conditions.size, batch->operations.size, batch->element_count, batch->link_count,
-        batch->condition_count, batch->operation_count, batch->route_count,   batch->lock_count};
+        batch->conditions.size, batch->operations.size, batch->element_count,
+        batch->link_count,      batch->condition_count, batch->operation_count,
+        batch->route_count,     batch->lock_count,      batch->query_count};
     return mark;
 }
 
@@ -67,6 +69,7 @@ void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark
     batch->operation_count = mark->operation_count;
     batch->route_count = mark->route_count;
     batch->lock_count = mark->lock_count;
+    batch->query_count = mark->query_count;
 }
 
 /* ---------------------------------------------------------------- one step */
@@ -122,6 +125,7 @@ static int add_condition(tycho_batch *batch, const tycho__step *step, const elem
     if (status != TYCHO_OK) return status;
     batch->condition_count++;
     if (step->kind == TYCHO__LOCK_IS) batch->lock_count++;
+    if (step->kind == TYCHO__NONE_MATCH) batch->query_count++;
     return TYCHO_OK;
 }
 
@@ -380,6 +384,7 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         if (status != TYCHO_OK) return status;
         if (!is_condition && step.kind == TYCHO__SET_ROUTE) batch->route_count++;
         if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
+        if (is_condition && step.kind == TYCHO__NONE_MATCH) batch->query_count++;
         bool is_link = !is_condition && step.kind == TYCHO__LINK_NEW;
         if (is_link) batch->link_count += step.count;
         if (!is_link && !(is_condition && step.kind == TYCHO__RULES_ARE)) plain++;

@@ -748,7 +748,7 @@ TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
 **   hold     gives what is held for reading under rules of this version or later ones; NULL: they
 **            change nothing, and nothing is asked until the rules change
 **   release  ends that
-**   former   the names that a type of a query also has
+**   former   the names that a type of a query also has; it may be one of them
 **   read     may give an event another type, content type, metadata and data, as views good until
 **            the cursor moves; a status other than TYCHO_OK is the answer for this event
 ** Each is called in the thread of the reader, by any number of threads at once. `close` (may be

@@ -270,10 +270,8 @@ static void release(void *context, void *held) {
 static size_t former(void *held, tycho_bytes type, const tycho_bytes **names) {
     const struct tycho__rules *rules = held;
     const struct tycho__concern *concern = tycho__rules_find(rules, type);
-    if (concern->event_type < 0) return 0;
-    const tycho_script_about *about = &rules->definitions[concern->event_type]->about;
-    *names = about->former_names;
-    return about->former_name_count;
+    *names = concern->names;
+    return concern->name_count;
 }
 
 static int upcast(const struct tycho__rules *rules, struct tycho__definition *definition,
