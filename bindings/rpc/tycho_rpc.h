@@ -106,7 +106,8 @@
 **     an answer with ok false and ends the follow (with its `cursor`, where it is good). There may
 **     be any number of follows; idle ones cost neither CPU nor a thread each.
 **   cancel               request (an id) or follow (its number)     whether there was such work
-**     A lock is answered `timeout` then. Work that is ending just then may still succeed.
+**     A lock and a model_get are answered `timeout` then. Work that is ending just then may still
+**     succeed.
 **   wait holds up the connection; follow does not.
 ** The end of input, or tycho_rpc_session_destroy(), cancels all late work, waits for its last
 ** lines and gives the locks back. Nothing is queued: a slow reader holds back what it is sent.

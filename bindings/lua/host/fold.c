@@ -245,6 +245,7 @@ int tycho_model_get(tycho_model *model, tycho_bytes key, const tycho_model_optio
                                   given->size, sizeof options);
     }
     if (given != NULL) options = *given;
+    model->cancelled = options.cancelled;
     int64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : TIMEOUT_MS;
     int status = tycho__model_name(model, key, &name);
     if (status == TYCHO_OK) {
@@ -252,5 +253,6 @@ int tycho_model_get(tycho_model *model, tycho_bytes key, const tycho_model_optio
     }
     if (status == TYCHO_OK) status = answer(model, &name, key, &options, caught_up, result);
     tycho__model_end(model);
+    model->cancelled = NULL;
     return status;
 }

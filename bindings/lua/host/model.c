@@ -172,10 +172,21 @@ static tycho_bytes name_lock(const struct tycho__instance_name *name,
     return tycho__instance_bytes(room);
 }
 
+int tycho__model_check_cancelled(const tycho_model *model) {
+    bool is_cancelled =
+        model->cancelled != NULL && __atomic_load_n(model->cancelled, __ATOMIC_ACQUIRE) != 0;
+    if (!is_cancelled) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_TIMEOUT, "the call to the read model \"%.*s\" was cancelled",
+                              (int)model->name_size, model->name);
+}
+
 int tycho__model_lock(tycho_model *model, const struct tycho__instance_name *name,
                       int64_t timeout_ms, tycho_lock **lock) {
     struct tycho__instance_name room;
-    return tycho_lock_take(model->store, name_lock(name, &room), timeout_ms, lock, NULL);
+    int status = tycho_lock_take_unless(model->store, name_lock(name, &room), timeout_ms,
+                                        model->cancelled, lock, NULL);
+    int cancelled = status == TYCHO_OK ? TYCHO_OK : tycho__model_check_cancelled(model);
+    return cancelled == TYCHO_OK ? status : cancelled;
 }
 
 int tycho__model_expect_lock(tycho_model *model, const struct tycho__instance_name *name,

@@ -28,6 +28,16 @@
 
 #include "rules.h"
 
+/* How a run over many instances leaves the store to others: when somebody committed since its last
+** batch, the next one is short, and a rest follows that is as long as what was done since the last
+** one. */
+struct tycho__pace {
+    bool is_on;
+    bool is_alone;     /* nobody committed between the last two batches */
+    uint64_t sequence; /* of the last batch; 0: there was none */
+    int64_t since;     /* when the last rest ended */
+};
+
 struct tycho_model {
     tycho_store *store;
     char name[TYCHO_NAME_MAX];
@@ -38,6 +48,8 @@ struct tycho_model {
     uint64_t deployed;        /* version of its row in TYCHO_SCRIPTS */
     tycho_snapshot *snapshot; /* for the time of a call */
     uint64_t head;            /* of the snapshot */
+    const int *cancelled;     /* of the call; or NULL */
+    struct tycho__pace pace;  /* of the call */
     tycho_batch *batch;
     struct tycho_buffer state; /* that was answered last */
     struct tycho_buffer row;   /* that is written */
@@ -56,6 +68,8 @@ int tycho__model_begin(tycho_model *model);
 void tycho__model_end(tycho_model *model);
 /* MISUSE when there can be no such key. */
 int tycho__model_name(const tycho_model *model, tycho_bytes key, struct tycho__instance_name *name);
+/* TIMEOUT when the call was cancelled. */
+int tycho__model_check_cancelled(const tycho_model *model);
 /* Takes the lock of an instance. */
 int tycho__model_lock(tycho_model *model, const struct tycho__instance_name *name,
                       int64_t timeout_ms, tycho_lock **lock);

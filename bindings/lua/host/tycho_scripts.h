@@ -274,6 +274,8 @@ typedef struct tycho_model_options {
     uint32_t flags;
     uint32_t snapshot_after; /* events folded behind the snapshot that make a new one; 0: 100 */
     int64_t timeout_ms;      /* how long to wait for another's catch-up; 0: 30 s, -1: for ever */
+    const int *cancelled;    /* another thread may end the call by storing something else than 0
+                             ** there, atomically, until it would commit again; NULL: nobody */
 } tycho_model_options;
 
 typedef struct tycho_model_result {
@@ -292,8 +294,8 @@ typedef struct tycho_model_result {
 /* The state of one instance. `options` may be NULL. Cost: 10 us with a snapshot that is up to date,
 ** 1 us and its handler for each event to be folded; a commit for a catch-up and for a snapshot.
 ** Errors: NOT_FOUND (the model is not deployed any more), REJECTED (with `key`, and `position`
-** where it is an event; nothing is stored), MISUSE (key), TIMEOUT (another's catch-up), DENIED (a
-** catch-up through a read-only handle), those of reading and of a commit. */
+** where it is an event; nothing is stored), MISUSE (key), TIMEOUT (another's catch-up, or it was
+** cancelled; what was linked stays), DENIED (a catch-up through a read-only handle), those of reading and of a commit. */
 TYCHO_API int tycho_model_get(tycho_model *model, tycho_bytes key,
                               const tycho_model_options *options, tycho_model_result *result);
 
@@ -306,7 +308,8 @@ typedef struct tycho_model_progress {
 
 /* Catches up many instances, in batches of many thousand links: the given ones, or all that were
 ** caught up before and are not as the present scripts have it, which is what is to be done once
-** when a new version reads more. progress() (may be NULL) is called after each 256 instances; a
+** when a new version reads more. While others write, batches are short, and each is followed by a
+** rest as long as it took, reading included. progress() (may be NULL) is called after each 256 instances; a
 ** status other than TYCHO_OK ends it and is returned. May be ended anywhere, also by kill -9, and
 ** called again. REJECTED: some instances failed, and the facts are those of the first; all others
 ** are done. */
