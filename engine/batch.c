@@ -288,6 +288,14 @@ int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, uint32_t f
     return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
 }
 
+int tycho_batch_move_stream(tycho_batch *batch, tycho_bytes source, tycho_bytes target,
+                            uint32_t flags) {
+    tycho__step step = {
+        .kind = TYCHO__MOVE_STREAM, .flags = (uint8_t)flags, .name = source, .second = target};
+    int status = check_flags(flags);
+    return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
+}
+
 int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64_t before, uint32_t flags) {
     tycho__step step = {
         .kind = TYCHO__TRUNCATE, .flags = (uint8_t)flags, .name = stream, .first = before};

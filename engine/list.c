@@ -127,6 +127,12 @@ static tycho__list *find_name(const struct tycho__lists *lists, uint8_t kind, ty
     return lists == NULL ? NULL : find_hash(lists, kind, name, name_hash(kind, name));
 }
 
+static void prefetch(const tycho__list *list) {
+    __builtin_prefetch(list, 1);
+    __builtin_prefetch((const uint8_t *)list + 64, 1);
+    __builtin_prefetch((const uint8_t *)list + 128, 1);
+}
+
 /* Four steps over all names, so that the processor fetches for all of them at once. */
 void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count) {
     const struct tycho__lists *lists = txn->lists;
@@ -142,9 +148,7 @@ void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size
     for (size_t i = 0; i < count; i++) {
         if (slots[i]->key != hashes[i]) slots[i] = NULL;
         if (slots[i] == NULL || slots[i]->list == NULL) continue;
-        __builtin_prefetch(slots[i]->list, 1);
-        __builtin_prefetch((const uint8_t *)slots[i]->list + 64, 1);
-        __builtin_prefetch((const uint8_t *)slots[i]->list + 128, 1);
+        prefetch(slots[i]->list);
     }
     for (size_t step = 0; step < 2; step++) {
         for (size_t i = 0; i < count; i++) {
@@ -160,9 +164,7 @@ void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, 
     if (step == 0) {
         __builtin_prefetch(slot);
     } else if (slot->list != NULL) {
-        __builtin_prefetch(slot->list, 1);
-        __builtin_prefetch((const uint8_t *)slot->list + 64, 1);
-        __builtin_prefetch((const uint8_t *)slot->list + 128, 1);
+        prefetch(slot->list);
     }
 }
 
@@ -378,23 +380,23 @@ void tycho__lists_free(struct tycho__lists *lists) {
 
 /* ---------------------------------------------------------------- finding */
 
+static tycho_bytes name_key(uint8_t key[1 + TYCHO_NAME_MAX], uint8_t kind, tycho_bytes name) {
+    key[0] = kind;
+    tycho__copy(key + 1, name);
+    return tycho__bytes(key, 1 + name.size);
+}
+
 int tycho__list_find(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint32_t *number) {
     uint8_t key[1 + TYCHO_NAME_MAX];
     tycho_bytes value;
     *number = 0;
     if (name.size == 0 || name.size > TYCHO_NAME_MAX) return TYCHO_NOT_FOUND;
     tycho__list *list = find_name(txn->lists, kind, name);
-    if (list != NULL) {
-        *number = list->number;
-        return TYCHO_OK;
-    }
-    key[0] = kind;
-    tycho__copy(key + 1, name);
-    int status = tycho__get(txn, TYCHO__NAMES, tycho__bytes(key, 1 + name.size), &value);
+    if (list != NULL) return *number = list->number, TYCHO_OK;
+    int status = tycho__get(txn, TYCHO__NAMES, name_key(key, kind, name), &value);
     if (status != TYCHO_OK) return status;
     if (value.size != 4) return tycho__fail(TYCHO_CORRUPT, "a name has no number");
-    *number = tycho__load32(value.data);
-    return TYCHO_OK;
+    return *number = tycho__load32(value.data), TYCHO_OK;
 }
 
 tycho__list *tycho__list_kept(tycho__txn *txn, uint8_t kind, uint32_t number) {
@@ -458,18 +460,27 @@ int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list
     return status == TYCHO_OK ? tycho__list_load_tail(txn, *list) : status;
 }
 
-static int new_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **out) {
+static int put_name(tycho__txn *txn, const tycho__list *list) {
     uint8_t key[1 + TYCHO_NAME_MAX], value[4];
+    tycho__store32(value, list->number);
+    return tycho__put(txn, TYCHO__NAMES, name_key(key, list->kind, list->name),
+                      tycho__bytes(value, sizeof value));
+}
+
+static int remove_name(tycho__txn *txn, const tycho__list *list) {
+    uint8_t key[1 + TYCHO_NAME_MAX];
+    int status = tycho__remove(txn, TYCHO__NAMES, name_key(key, list->kind, list->name));
+    if (status != TYCHO_NOT_FOUND) return status;
+    return tycho__fail(TYCHO_CORRUPT, "a stream has a row but no name");
+}
+
+static int new_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **out) {
     if (txn->state.names[kind] >= UINT32_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "the store has 2^32 names of one kind");
     }
     tycho__list list = {.kind = kind, .name = name, .is_dirty = true};
     list.number = (uint32_t)++txn->state.names[kind];
-    key[0] = kind;
-    tycho__copy(key + 1, name);
-    tycho__store32(value, list.number);
-    int status = tycho__put(txn, TYCHO__NAMES, tycho__bytes(key, 1 + name.size),
-                            tycho__bytes(value, sizeof value));
+    int status = put_name(txn, &list);
     return status == TYCHO_OK ? keep(txn, &list, out) : status;
 }
 
@@ -549,16 +560,40 @@ int tycho__list_skip(tycho__txn *txn, tycho__list *list, uint64_t next) {
 }
 
 int tycho__list_delete(tycho__txn *txn, tycho__list *list) {
-    uint8_t key[1 + TYCHO_NAME_MAX];
     assert(list->kind == TYCHO__STREAM && (list->flags & TYCHO__LIST_DELETED) == 0);
-    key[0] = list->kind;
-    tycho__copy(key + 1, list->name);
-    int status = tycho__remove(txn, TYCHO__NAMES, tycho__bytes(key, 1 + list->name.size));
-    if (status == TYCHO_NOT_FOUND) {
-        return tycho__fail(TYCHO_CORRUPT, "a stream has a row but no name");
-    }
+    int status = remove_name(txn, list);
     if (status != TYCHO_OK) return status;
     list->flags |= TYCHO__LIST_DELETED;
     tycho__list_touch(txn, list);
+    return TYCHO_OK;
+}
+
+/* The tables know a list by its old name: a copy takes its place, and leaves a deleted one there. */
+static void replace(struct tycho__lists *lists, tycho__list *list, tycho__list *copy) {
+    size_t i = number_slot(lists, row_seed(list->kind, list->number));
+    while (lists->by_number[i].list != list) i = (i + 1) & (lists->slots - 1);
+    lists->by_number[i].key = row_seed(list->kind, 0);
+    for (size_t k = 0; list->is_dirty && k < lists->dirty_count; k++) {
+        if (lists->dirty[k] == list) lists->dirty[k] = copy;
+    }
+    copy->tail = list->tail;
+    copy->tail_capacity = list->tail_capacity;
+    *list = (tycho__list){.kind = list->kind, .flags = TYCHO__LIST_DELETED, .name = list->name};
+    lists->all[lists->count++] = copy;
+    enter(lists, copy, name_hash(copy->kind, copy->name));
+}
+
+int tycho__list_rename(tycho__txn *txn, tycho__list *list, tycho_bytes name) {
+    tycho__list renamed = *list;
+    assert(list->kind == TYCHO__STREAM && list->recent == 0 && list->number != 0);
+    int status = grow(txn);
+    if (status == TYCHO_OK) status = remove_name(txn, list);
+    renamed.name = name;
+    if (status == TYCHO_OK) status = put_name(txn, &renamed);
+    if (status != TYCHO_OK) return status;
+    tycho__list *copy = copy_list(txn->lists, &renamed);
+    if (copy == NULL) return no_memory();
+    replace(txn->lists, list, copy);
+    tycho__list_touch(txn, copy);
     return TYCHO_OK;
 }

@@ -28,6 +28,7 @@ static const char *const operation_layout[TYCHO__OPERATIONS] = {
     [TYCHO__LINK_MERGED] = "aec",
     [TYCHO__DEPLOY] = "av",
     [TYCHO__LINK_NEW] = "ac",
+    [TYCHO__MOVE_STREAM] = "ab",
 };
 
 static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
@@ -39,6 +40,7 @@ static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
     [TYCHO__UNLINK] = TYCHO_RAW,
     [TYCHO__DELETE_STREAM] = TYCHO_RAW,
     [TYCHO__TRUNCATE] = TYCHO_RAW,
+    [TYCHO__MOVE_STREAM] = TYCHO_RAW,
     [TYCHO__SET_STREAM_METADATA] = TYCHO_RAW,
 };
 

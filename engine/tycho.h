@@ -160,8 +160,7 @@ typedef struct tycho_event {
 
 enum { TYCHO_UUID_SIZE = 36 };
 
-/* Writes a new UUIDv7 as 36 characters of text (no NUL). Ids of one process rise strictly. Any
-** thread; about 0.1 us. */
+/* Writes a new UUIDv7 as 36 characters (no NUL). Ids of one process rise strictly. 0.1 us. */
 TYCHO_API void tycho_uuid(char text[TYCHO_UUID_SIZE]);
 
 /* Now, in microseconds since the epoch (CLOCK_REALTIME). */
@@ -342,6 +341,12 @@ TYCHO_API int tycho_batch_unlink(tycho_batch *batch, tycho_bytes stream,
 ** never been used: revisions begin at 0 again. A stream that does not exist is no error. */
 TYCHO_API int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, uint32_t flags);
 
+/* The entries of `source` become those of `target`, which loses its own and keeps its metadata, in
+** the same time at any size; then there is no `source`, and its home events are called target's. RAW
+** applies to both names. At commit: MISUSE (both are one stream). */
+TYCHO_API int tycho_batch_move_stream(tycho_batch *batch, tycho_bytes source, tycho_bytes target,
+                                      uint32_t flags);
+
 /* Removes the entries with revisions below `before`; the revisions stay used. */
 TYCHO_API int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64_t before,
                                    uint32_t flags);
@@ -357,9 +362,8 @@ TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes st
 TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream,
                                     uint32_t flags);
 
-/* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is the
-** sequence of the batch that last put it, so it never comes back. Deleting a row that is not there
-** is no error. */
+/* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is that
+** batch's sequence which put it, so it never comes back. One that is not there may be deleted. */
 TYCHO_API int tycho_batch_put_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
                                   tycho_bytes value);
 TYCHO_API int tycho_batch_delete_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key);
@@ -526,8 +530,7 @@ TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tyc
 TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
                                    int64_t *revision);
 
-/* The stream that a name leads to: itself when it is no route. A view good until the thread's next
-** call. */
+/* The stream that a name leads to, itself without a route. Good until the thread's next call. */
 TYCHO_API int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_bytes *stream);
 
 enum tycho_list {
@@ -604,8 +607,7 @@ TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
 ** some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). NULL when
-** the last call of next() gave none. */
+/* The cursor at the event served last, for tycho_cursor_stream() and _tag(); NULL: there was none. */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
@@ -671,8 +673,7 @@ TYCHO_API int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64
                                      tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
 
-/* Gives it to the next waiter. All locks of a handle must be released before it is closed
-** (asserted). NULL is accepted. */
+/* Gives it to the next waiter; due before its store is closed (asserted). NULL is accepted. */
 TYCHO_API void tycho_lock_release(tycho_lock *lock);
 
 /* The locks that are held now, by name, at most `most` of them; `*count` is how many there are. */
@@ -744,7 +745,7 @@ TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
 ** handle is shared.
 **
 ** The others take part in reads while the store has scripts, unless those have TYCHO_READ_STORED,
-** and are set together or not at all. Queries in conditions of a batch are not looked at.
+** and are set together or not at all; hold, former and release also in queries of conditions.
 **   hold     gives what is held for reading under rules of this version or later ones; NULL: they
 **            change nothing, and nothing is asked until the rules change
 **   release  ends that
