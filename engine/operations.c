@@ -166,20 +166,23 @@ static int apply_move_stream(tycho__txn *txn, tycho_batch *batch, const tycho__s
                              tycho_result *result) {
     tycho__list *source, *target;
     tycho__name name;
-    int status = edit_stream(txn, batch, step->name, step->flags, &source);
-    if (status == TYCHO_OK) status = edit_stream(txn, batch, step->second, step->flags, &target);
+    int status = edit_stream(txn, batch, step->second, step->flags, &target);
     if (status == TYCHO_OK) status = resolve_open(txn, batch, step->second, step->flags, &name);
-    if (status != TYCHO_OK) return status;
-    if (source != NULL && source == target) {
+    if (status == TYCHO_OK) status = edit_stream(txn, batch, step->name, step->flags, &source);
+    if (status != TYCHO_OK || (source == NULL && target == NULL)) return status;
+    if (source == target) {
         return tycho__fail(TYCHO_MISUSE, "the stream \"%.*s\" is moved to itself",
                            (int)step->name.size, (const char *)step->name.data);
     }
-    if (source != NULL) result->count = source->count;
-    if (source != NULL) {
-        status = carry_metadata(txn, target != NULL ? target->number : 0, source->number);
+    if (source == NULL) {
+        status = tycho__stream_make(txn, batch, step->name, step->flags, &source);
+        if (status == TYCHO_OK) status = tycho__list_load_tail(txn, source);
     }
+    if (status != TYCHO_OK) return status;
+    result->count = source->count;
+    status = carry_metadata(txn, target != NULL ? target->number : 0, source->number);
     if (status == TYCHO_OK && target != NULL) status = delete_list(txn, target);
-    if (status != TYCHO_OK || source == NULL) return status;
+    if (status != TYCHO_OK) return status;
     txn->state.deletions++; /* of the name */
     return tycho__list_rename(txn, source, tycho__name_bytes(&name));
 }

@@ -342,8 +342,8 @@ TYCHO_API int tycho_batch_unlink(tycho_batch *batch, tycho_bytes stream,
 TYCHO_API int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, uint32_t flags);
 
 /* The entries of `source` become those of `target`, which loses its own and keeps its metadata, in
-** the same time at any size; then there is no `source`, and its home events are called target's. RAW
-** applies to both names. At commit: MISUSE (both are one stream). */
+** the same time at any size. Then there is no `source`; its home events have their home in target.
+** RAW applies to both names. At commit: MISUSE (both are one stream). */
 TYCHO_API int tycho_batch_move_stream(tycho_batch *batch, tycho_bytes source, tycho_bytes target,
                                       uint32_t flags);
 
@@ -607,7 +607,7 @@ TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
 ** some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor at the event served last, for tycho_cursor_stream() and _tag(); NULL: there was none. */
+/* The cursor at the event served last, for tycho_cursor_stream() and _tag(); NULL: there is none. */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,

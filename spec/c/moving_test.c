@@ -153,6 +153,16 @@ static void assert_home(fixture *f, const char *id, const char *home) {
     tycho_cursor_close(cursor);
 }
 
+static void assert_metadata(fixture *f, const char *stream, const char *metadata) {
+    const tycho_list_options options = {.size = sizeof options, .prefix = text(stream), .exact = 1};
+    tycho_listing *listing;
+    tycho_item item;
+    ASSERT_STATUS(tycho_listing_open(f->store, &options, &listing), TYCHO_OK);
+    ASSERT_STATUS(tycho_listing_next(listing, &item), TYCHO_OK);
+    assert_bytes(item.value, text(metadata));
+    tycho_listing_close(listing);
+}
+
 static void metadata_stays_and_home_events_go_along(void **state) {
     fixture *f = *state;
     tycho_batch *batch;
@@ -165,13 +175,7 @@ static void metadata_stays_and_home_events_go_along(void **state) {
     ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_OK);
     assert_streams(f);
     assert_home(f, "e7", "a");
-    const tycho_list_options options = {.size = sizeof options, .prefix = text("a"), .exact = 1};
-    tycho_listing *listing;
-    tycho_item item;
-    ASSERT_STATUS(tycho_listing_open(f->store, &options, &listing), TYCHO_OK);
-    ASSERT_STATUS(tycho_listing_next(listing, &item), TYCHO_OK);
-    assert_bytes(item.value, text("of a"));
-    tycho_listing_close(listing);
+    assert_metadata(f, "a", "of a");
     tycho_batch_destroy(batch);
 }
 
@@ -191,9 +195,12 @@ static void nothing_is_moved_from_nowhere_or_to_itself(void **state) {
     ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_MISUSE);
     tycho_batch_clear(batch);
     add_link(f, batch, 1, 3);
+    ASSERT_STATUS(tycho_batch_set_stream_metadata(batch, text("b"), text("kept"), 0), TYCHO_OK);
     add_move(f, batch, 2, 1); /* there is no "c": "b" is empty then */
+    add_move(f, batch, 2, 3); /* nor a "d" */
     ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_OK);
     assert_streams(f);
+    assert_metadata(f, "b", "kept");
     assert_int_equal(tycho_batch_move_stream(batch, text("a"), text("b"), 64), TYCHO_MISUSE);
     assert_int_equal(tycho_batch_move_stream(batch, text(""), text("b"), 0), TYCHO_MISUSE);
     tycho_batch_destroy(batch);
