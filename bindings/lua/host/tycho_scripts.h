@@ -361,14 +361,19 @@ TYCHO_API int tycho_model_forget(tycho_model *model, tycho_bytes key);
 ** linked behind it, and there is no moment at which an event is missed or comes too early.
 **
 ** A CHANGED LINKER, or one that was deployed without being back-filled: its streams are in use, and
-** may lack older events. They stay as they are while chunk by chunk what each of them lacks, and
-** what it has too much (links that only the old version gives), is gathered in streams beside it.
-** The last batch deploys the new version; then each stream that needs it is made anew from both, in
-** one batch, in which readers see it change.
+** may lack older events. Before the cut-over readers see them as the deployed version makes them.
+** What each of them lacks, and what it has too much (links that only the old version gives), is
+** gathered chunk by chunk; then each one that differs is made anew beside itself, batch by batch,
+** and what comes meanwhile is added. The last batch deploys the new version and exchanges the
+** streams: from then on readers see them as the new one makes them. Exchanging one costs the same at
+** any size, so that this batch takes milliseconds. It has room for some 1,600 streams; when more
+** differ, the others, by name, follow at once, as many in each batch; until then such a stream has
+** what the old version gave before the deployment and what the new one gives since.
 **
-** OTHER ENTRIES. Where a stream has entries that are not the linker's, older events come behind
-** them; a stream with home events is never made anew, since its revisions are what writers expect.
-** Links that another deployed script gives are never taken out.
+** OTHER ENTRIES. Where a stream has entries that are not the linker's, they are put into the order
+** of positions with all others; a stream with home events is never made anew, since its revisions
+** are what writers expect: older events come behind, after the cut-over. Links that another deployed
+** script gives are never taken out.
 **
 ** INTERRUPTED, by whatever, it goes on where it was: that is a row of the table "tycho.backfills",
 ** put in the same batch as the links, under a named lock and its token. Two at once take turns; who
@@ -381,7 +386,8 @@ enum tycho_backfill_phase {
     TYCHO_BACKFILL_MENDING = 2,   /* the linker is deployed; `left` streams are to be made anew */
     TYCHO_BACKFILL_CANCELLING = 3, /* what was linked is taken out */
     TYCHO_BACKFILL_DONE = 4,
-    TYCHO_BACKFILL_CANCELLED = 5
+    TYCHO_BACKFILL_CANCELLED = 5,
+    TYCHO_BACKFILL_PREPARING = 6 /* `left` streams are to be made anew beside themselves */
 };
 
 typedef struct tycho_backfill_options {
