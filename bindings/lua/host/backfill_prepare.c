@@ -283,7 +283,7 @@ int tycho__prepare_step(tycho_backfill *b, size_t most) {
                                         .limit = GROUP_MAX};
     uint64_t limit =
         b->progress.phase == TYCHO_BACKFILL_MENDING ? UINT64_MAX : (uint64_t)b->progress.position;
-    size_t room = most < TYCHO__BACKFILL_PART ? most : TYCHO__BACKFILL_PART, count = 0;
+    size_t room = most / 2 + 1, count = 0; /* a link costs more than an event that is read */
     tycho_listing *listing;
     tycho_item item;
     if (b->current.name_size > 0) return go_on(b, room);
