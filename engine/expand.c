@@ -16,6 +16,7 @@ enum { FIRST_SLOTS = 16 };
 /* A stream that events are linked into. */
 typedef struct link_target {
     uint64_t hash;
+    uint8_t flags;
     uint8_t name_size;
     char name[TYCHO_NAME_MAX];
     uint32_t count;
@@ -65,20 +66,22 @@ static int grow_targets(expansion *x) {
     return TYCHO_OK;
 }
 
-static int find_target(expansion *x, tycho_bytes name, link_target **out) {
+static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_target **out) {
     int status = tycho__check_name(name, "stream to link into");
     if (status == TYCHO_OK) status = grow_targets(x);
     if (status != TYCHO_OK) return status;
-    uint64_t hash = tycho__hash(name.data, name.size, 0);
+    uint64_t hash = tycho__hash(name.data, name.size, flags);
     size_t at = (size_t)hash & (x->slot_count - 1);
     for (; x->slots[at] != 0; at = (at + 1) & (x->slot_count - 1)) {
         link_target *known = x->targets[x->slots[at] - 1];
         *out = known;
-        if (tycho__equal(tycho__bytes(known->name, known->name_size), name)) return TYCHO_OK;
+        bool is_it = tycho__equal(tycho__bytes(known->name, known->name_size), name);
+        if (is_it && known->flags == flags) return TYCHO_OK;
     }
     link_target *made = calloc(1, sizeof *made);
     if (made == NULL) return no_memory();
     made->hash = hash;
+    made->flags = flags;
     made->name_size = (uint8_t)name.size;
     tycho__copy(made->name, name);
     x->targets[x->target_count++] = made;
@@ -87,13 +90,13 @@ static int find_target(expansion *x, tycho_bytes name, link_target **out) {
     return TYCHO_OK;
 }
 
-static int add_link(expansion *x, tycho_bytes name) {
+static int add_link(expansion *x, tycho_bytes name, uint8_t flags) {
     link_target *target = NULL;
     if (x->links == TYCHO_BATCH_LINKS_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch over %d times",
                            TYCHO_BATCH_LINKS_MAX);
     }
-    int status = find_target(x, name, &target);
+    int status = find_target(x, name, flags, &target);
     if (status != TYCHO_OK) return status;
     const tycho__buffer *known = &target->ordinals;
     bool is_twice = target->count > 0 && tycho__load32(known->data + known->size - 4) == x->ordinal;
@@ -110,6 +113,7 @@ static int write_links(expansion *x, tycho__buffer *to) {
     for (size_t i = 0; i < x->target_count; i++) {
         const link_target *target = x->targets[i];
         tycho__step step = {.kind = TYCHO__LINK_NEW,
+                            .flags = target->flags,
                             .name = tycho__bytes(target->name, target->name_size),
                             .count = target->count};
         size_t begin = to->size;
@@ -222,7 +226,8 @@ static int visit_event(expansion *x, const tycho__step *step, tycho__reader *eve
         status = x->visit(x->context, &appended, &additions);
     }
     for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
-        status = add_link(x, additions.links[i]);
+        bool is_raw = i + additions.raw_count >= additions.link_count;
+        status = add_link(x, additions.links[i], is_raw ? TYCHO_RAW : 0);
     }
     if (status == TYCHO_OK && additions.tag_count > 0 && !x->is_rewriting) {
         status = begin_rewriting(x, step, begin);
@@ -297,11 +302,8 @@ int tycho_batch_expand(tycho_batch *batch,
     if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
     if (visit == NULL) return tycho__fail(TYCHO_MISUSE, "there is no visitor");
     if (batch->is_exchanged) return tycho__fail(TYCHO_MISUSE, "the batch was expanded before");
-    expansion x = {.batch = batch,
-                   .wants = wants,
-                   .visit = visit,
-                   .context = context,
-                   .to = &batch->other};
+    expansion x = {
+        .batch = batch, .wants = wants, .visit = visit, .context = context, .to = &batch->other};
     int status = visit_all(&x);
     if (status == TYCHO_OK) status = finish(&x);
     for (size_t i = 0; i < x.target_count; i++) {

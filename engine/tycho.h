@@ -789,7 +789,7 @@ typedef struct tycho_additions {
     const tycho_bytes *tags;
     size_t tag_count;
     const tycho_bytes *links;
-    size_t link_count;
+    size_t link_count, raw_count; /* the last raw_count of them are names of streams, not routes */
 } tycho_additions;
 
 /* Calls visit() for each event that the batch appends, in order, with additions that are nothing;

@@ -129,6 +129,29 @@ describe("a read model", function()
     assert.is_true(share > 1.15, "there was no rest")
   end)
 
+  it("keeps to its streams when their names become routes, and begins anew when they are deleted",
+    function()
+      assert.same({ "a", "c" }, model:get(1).names)
+      store:rename { source = "Names$1", target = "other" }
+      store:append("s", event("d", 1, "of:1"))
+      assert.same({ "a", "c", "d" }, model:get(1, { snapshot_after = 1 }).names)
+      assert.equal(2, store:read():stream("other"):count())
+      store:set_route("Names$2", "elsewhere", { closed = true })
+      store:append("s", event("e", { 1, 2 }, "of:1"))
+      assert.same({ "b", "e" }, model:get(2).names)
+      store:delete_stream("Names$1", { raw = true })
+      assert.is_false(model:status(1).is_current)
+      local state, answer = model:get(1)
+      assert.same({ { "a", "c", "d", "e" }, true, 4 },
+        { state.names, answer.was_caught_up, answer.linked })
+      for index = 1, 5 do store:append("s", event("f" .. index, 1, "of:1")) end
+      store:delete_stream("Names$1", { raw = true })
+      for index = 6, 20 do store:append("s", event("f" .. index, 1, "of:1")) end
+      local again = model:get(1)
+      assert.equal(24, #again.names)
+      assert.same(again, (model:get(1, { fresh = true })))
+    end)
+
   it("forgets an instance", function()
     model:get(1)
     model:forget(1)

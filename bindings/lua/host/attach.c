@@ -125,6 +125,7 @@ struct expansion {
     struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event that is visited, or was last */
     struct tycho_buffer links;
+    size_t raw_count; /* of them: of read models, whose streams are theirs alone */
 };
 
 static int borrow(struct expansion *x, size_t index) {
@@ -142,12 +143,25 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
     return TYCHO_OK;
 }
 
+/* Who links into the history of scripts would keep the next deployment from ever being the next. */
+static int check_links(struct tycho__definition *definition, const struct tycho__shown *shown,
+                       const tycho_bytes *links, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!tycho__same(links[i], tycho__scripts_stream())) continue;
+        return tycho__script_reject(definition, shown->event, "", 0,
+                                    "\"$scripts\" is the history of scripts: nothing is linked "
+                                    "into it");
+    }
+    return TYCHO_OK;
+}
+
 static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index) {
-    const struct tycho__definition *definition = x->rules->definitions[index];
+    struct tycho__definition *definition = x->rules->definitions[index];
     if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
     if (definition->by != TYCHO__BY_FUNCTION) {
         tycho_bytes link;
         int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
+        if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
         if (status == TYCHO_OK && link.size > 0) {
             tycho__payload_put(&x->links, &link, sizeof link);
         }
@@ -157,8 +171,9 @@ static int run_linker(struct expansion *x, const struct tycho__shown *shown, siz
     if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
     if (status != TYCHO_OK) return status;
     const struct tycho__names *names = &x->parts[index].runner->names;
+    if (definition->about.kind == TYCHO_READ_MODEL) x->raw_count += names->count;
     tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
-    return TYCHO_OK;
+    return check_links(definition, shown, tycho__names_list(names), names->count);
 }
 
 /* Whether any script has to do with the event. */
@@ -200,6 +215,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
                                     0, "the type has this name now: publish it under that");
     }
     tycho__payload_clear(&x->links);
+    x->raw_count = 0;
     if (concern->event_type >= 0) status = run_event_type(x, &shown, (size_t)concern->event_type);
     for (size_t i = 0; i < concern->linker_count && status == TYCHO_OK; i++) {
         status = run_linker(x, &shown, concern->linkers[i]);
@@ -212,6 +228,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     additions->tag_count = shown.more_tag_count;
     additions->links = (const tycho_bytes *)(const void *)x->links.data;
     additions->link_count = x->links.size / sizeof(tycho_bytes);
+    additions->raw_count = x->raw_count;
     return TYCHO_OK;
 }
 

@@ -29,6 +29,7 @@ struct group {
     struct tycho__found found;
     size_t links; /* in the batch */
     size_t rows;
+    size_t marks;
     struct tycho__catch_up *result;
 };
 
@@ -95,7 +96,7 @@ static int find(struct group *group, tycho_bytes key) {
 
 static int begin_batch(struct group *group) {
     tycho_model *model = group->model;
-    group->links = group->rows = 0;
+    group->links = group->rows = group->marks = 0;
     tycho_batch_clear(model->batch);
     return tycho_batch_expect_row(model->batch, tycho__table(TYCHO_SCRIPTS),
                                   model->definition->about.key, model->deployed);
@@ -130,11 +131,15 @@ static int flush(struct group *group) {
     status = tycho_commit(group->model->store, group->model->batch, &receipt);
     if (status != TYCHO_OK) return status;
     for (size_t i = 0; i < receipt->result_count; i++) changed += receipt->results[i].count;
-    group->result->linked += changed - group->rows;
+    group->result->linked += changed - group->rows - group->marks;
     group->result->done += group->rows;
     if (group->rows > 0) group->result->was_done = true;
     rest(&group->model->pace, receipt->sequence);
     return begin_batch(group);
+}
+
+static int64_t mark_of(const struct member *member) {
+    return (int64_t)tycho_lock_token(member->lock);
 }
 
 /* Adds links, and commits whenever the batch is full; what is left is not committed. */
@@ -142,6 +147,10 @@ static int add_links(struct group *group, const struct member *member, const tyc
                      size_t count) {
     tycho_model *model = group->model;
     int status = tycho__model_expect_lock(model, &member->name, member->lock);
+    if (status == TYCHO_OK && count > 0) {
+        status = tycho__model_stream_mark(model, &member->name, mark_of(member));
+        group->marks++;
+    }
     for (size_t at = 0; at < count && status == TYCHO_OK;) {
         const size_t most = links_max(group);
         size_t room = most > group->links ? most - group->links : 0;
@@ -170,7 +179,8 @@ static int add_row(struct group *group, const struct member *member,
                                          .version = model->definition->about.version,
                                          .at = tycho_now(),
                                          .position = model->head,
-                                         .linked = count};
+                                         .linked = count,
+                                         .mark = mark_of(member)};
     int status = tycho__model_row_put(model, &member->name, &row);
     if (status == TYCHO_OK) group->rows++;
     if (status == TYCHO_OK && group->links >= links_max(group)) status = flush(group);
@@ -182,15 +192,12 @@ static int add_row(struct group *group, const struct member *member,
 static int link_found(struct group *group, const struct member *member,
                       const struct tycho__model_row *row) {
     const tycho_bytes *ids;
-    uint64_t entries;
-    int64_t revision;
+    struct tycho__model_stream stream;
     size_t count;
     int status = tycho__found_sort(&group->found, true, &ids, &count);
-    if (status == TYCHO_OK) {
-        status = tycho__model_stream(group->model, &member->name, &revision, &entries);
-    }
+    if (status == TYCHO_OK) status = tycho__model_stream_get(group->model, &member->name, &stream);
     if (status != TYCHO_OK) return status;
-    bool is_known = count > 0 || entries > 0 || row->row_version > 0;
+    bool is_known = count > 0 || stream.entries > 0 || row->row_version > 0;
     if (!is_known) {
         group->result->is_known = false;
         group->result->done++;
@@ -203,9 +210,11 @@ static int link_found(struct group *group, const struct member *member,
 static int catch_up(struct group *group, const struct member *member) {
     struct tycho__catch_up *result = group->result;
     struct tycho__model_row row;
+    struct tycho__model_stream stream;
     int status = tycho__model_row_get(group->model, TYCHO_MODELS, &member->name, &row);
+    if (status == TYCHO_OK) status = tycho__model_stream_get(group->model, &member->name, &stream);
     if (status != TYCHO_OK) return status;
-    if (row.fingerprint == group->model->fingerprint) {
+    if (tycho__model_is_current(group->model, &row, &stream)) {
         result->done++;
         return TYCHO_OK;
     }

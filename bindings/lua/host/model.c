@@ -198,22 +198,24 @@ int tycho__model_expect_lock(tycho_model *model, const struct tycho__instance_na
 static int look(tycho_model *model, const struct tycho__instance_name *name,
                 tycho_model_instance *instance) {
     struct tycho__model_row row, state;
-    int64_t revision;
-    int status = tycho__model_stream(model, name, &revision, &instance->entries);
+    struct tycho__model_stream stream;
+    int status = tycho__model_stream_get(model, name, &stream);
+    instance->entries = stream.entries;
     if (status == TYCHO_OK) status = tycho__model_row_get(model, TYCHO_MODELS, name, &row);
     if (status != TYCHO_OK || row.row_version == 0) return status;
     instance->is_caught_up = 1;
-    instance->is_current = row.fingerprint == model->fingerprint;
+    instance->is_current = tycho__model_is_current(model, &row, &stream);
     instance->version = row.version;
     instance->caught_up_at = row.at;
     instance->position = row.position;
     instance->linked = row.linked;
     instance->behind = instance->entries;
     status = tycho__model_row_get(model, TYCHO_MODEL_STATES, name, &state);
-    if (status != TYCHO_OK || state.fingerprint != model->fingerprint) return status;
+    bool is_usable = state.fingerprint == model->fingerprint && state.caught_up == row.row_version;
+    if (status != TYCHO_OK || !is_usable) return status;
     instance->snapshot_events = state.events;
     instance->snapshot_size = state.size;
-    instance->behind = (uint64_t)(revision - state.revision);
+    instance->behind = (uint64_t)(stream.revision - state.revision);
     return TYCHO_OK;
 }
 

@@ -20,8 +20,9 @@
 ** WHY A SNAPSHOT IS EXACT. It has the last revision that was folded, and the place of the last
 ** event in the model's order. All entries behind that revision are folded in; when one belongs
 ** before the last event, all is folded anew, sorted. Revisions are never used twice while a stream
-** lives, and who deletes the stream deletes the snapshot in the same batch. A new snapshot replaces
-** only the one that was read, of an instance whose row is still the same.
+** lives. A stream that somebody deleted, also in the middle of its catch-up, has lost the mark of
+** that, which is then done again, with a new version of its row; a snapshot names the version under which it was made. A new one
+** replaces only the one that was read, of an instance whose row is still the same.
 */
 #ifndef TYCHO_MODEL_H
 #define TYCHO_MODEL_H
@@ -87,6 +88,13 @@ static inline tycho_bytes tycho__table(const char *name) {
 
 /* ---------------------------------------------------------------- rows (model_rows.c) */
 
+/* What an instance's stream is in a snapshot. */
+struct tycho__model_stream {
+    int64_t revision; /* the last one */
+    uint64_t entries;
+    int64_t mark; /* of its metadata, which go with it when it is deleted; 0: none */
+};
+
 /* A row of TYCHO_MODELS, and the fields before `state` of one of TYCHO_MODEL_STATES. */
 struct tycho__model_row {
     uint64_t row_version; /* 0: there is none */
@@ -95,7 +103,9 @@ struct tycho__model_row {
     int64_t at;
     uint64_t position; /* of the catch-up; of the last event that was folded */
     uint64_t linked;
+    int64_t mark; /* of the catch-up: the token of its lock; its first links set it */
     uint64_t events;
+    uint64_t caught_up; /* the version of the instance's row, of a state */
     int64_t revision;
     int64_t time; /* of the last event, where the order is one of times */
     size_t size;  /* of the state */
@@ -112,9 +122,19 @@ int tycho__model_row_put(tycho_model *model, const struct tycho__instance_name *
                          const struct tycho__model_row *row);
 int tycho__model_state_put(tycho_model *model, const struct tycho__instance_name *name,
                            const struct tycho__model_row *row, tycho_bytes state);
-/* The last revision, and the entries, of an instance's stream in the snapshot. */
-int tycho__model_stream(tycho_model *model, const struct tycho__instance_name *name,
-                        int64_t *revision, uint64_t *entries);
+int tycho__model_stream_get(tycho_model *model, const struct tycho__instance_name *name,
+                            struct tycho__model_stream *stream);
+/* Adds the mark of the instance's stream to the model's batch. */
+int tycho__model_stream_mark(tycho_model *model, const struct tycho__instance_name *name,
+                             int64_t mark);
+
+/* Whether the row is of the present scripts, and what was linked then is there. */
+static inline bool tycho__model_is_current(const tycho_model *model,
+                                           const struct tycho__model_row *row,
+                                           const struct tycho__model_stream *stream) {
+    return row->fingerprint == model->fingerprint &&
+           (row->linked == 0 || stream->mark == row->mark);
+}
 
 /* ---------------------------------------------------------------- events by id (found.c) */
 

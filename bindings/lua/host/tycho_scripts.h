@@ -247,7 +247,8 @@ TYCHO_API int tycho_script_history(tycho_script *script, tycho_bytes key, size_t
 ** same as that of a fold over all events that keys() and history() give, up to `position`. An
 ** instance for which nothing is found is init(key), and leaves nothing behind, so that its history
 ** is looked for again the next time. Events that are overwritten or unlinked later stay folded as
-** they were, until the instance is forgotten.
+** they were, until the instance is forgotten. One whose stream was deleted is caught up anew; a
+** route of the stream's name is not followed.
 **
 ** In the store are, by the name of the stream, a row of TYCHO_MODELS for each instance that was
 ** caught up, and one of TYCHO_MODEL_STATES for each snapshot of a state, which the next fold
