@@ -568,7 +568,7 @@ int tycho__list_delete(tycho__txn *txn, tycho__list *list) {
     return TYCHO_OK;
 }
 
-/* The tables know a list by its old name: a copy takes its place, and leaves a deleted one there. */
+/* The tables know a list by its old name: a copy takes its place; a deleted one is left there. */
 static void replace(struct tycho__lists *lists, tycho__list *list, tycho__list *copy) {
     size_t i = number_slot(lists, row_seed(list->kind, list->number));
     while (lists->by_number[i].list != list) i = (i + 1) & (lists->slots - 1);

@@ -102,8 +102,8 @@ int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position);
 /* Gives up a stream: its name is free, its row stays, marked, for the events that name it. */
 int tycho__list_delete(tycho__txn *txn, tycho__list *list);
 
-/* Gives a stream, which is edited and wholly settled, another name, which is free. The list in memory
-** is another one from then on. */
+/* Gives a stream, which is edited and wholly settled, another name, which is free. The list in
+** memory is another one from then on. */
 int tycho__list_rename(tycho__txn *txn, tycho__list *list, tycho_bytes name);
 
 /* Gives a list in memory a tail of its own, to be changed; and takes it away when it is written. */

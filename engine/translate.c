@@ -3,8 +3,8 @@
 ** A cursor asks for what the hooks hold when it first meets rules, and again when a block was read
 ** under others; in a store without scripts, and where the rules change nothing that is read, that
 ** is one comparison an event. Types of a query are widened by their former names when it is
-** compiled, so that the filter knows numbers alone, as ever. A condition of a batch gets a second one
-** of the same kind for the names that are missing in it, after hooks have expanded the batch.
+** compiled, so that the filter knows numbers alone, as ever. A condition of a batch gets a second
+** one of the same kind for the names that are missing in it, after hooks have expanded the batch.
 */
 #include <stdlib.h>
 

@@ -607,7 +607,7 @@ TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
 ** some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor at the event served last, for tycho_cursor_stream() and _tag(); NULL: there is none. */
+/* The cursor at the event served last, for tycho_cursor_stream() and _tag(). NULL: there is none */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,

@@ -126,9 +126,9 @@
 **   backfill             one of file, source and linker; chunk, pause_ms, dry_run, cancel,
 **                        lock_timeout_ms: as the options of that name of store:backfill{}
 **     Deploys a linker with its older events (tycho_scripts.h, section 8). Progress and result are
-**     its status: name, version, phase (planned, new, linking, preparing, mending, cancelling, done,
-**     cancelled), position, head, left, total, linked, unlinked, is_beside, is_deployed. rejected
-**     has the facts script, version, line, position, event_id.
+**     its status: name, version, phase (planned, new, linking, preparing, mending, cancelling,
+**     done, cancelled), position, head, left, total, linked, unlinked, is_beside, is_deployed.
+**     rejected has the facts script, version, line, position, event_id.
 */
 #ifndef TYCHO_RPC_H
 #define TYCHO_RPC_H

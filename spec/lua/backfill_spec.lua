@@ -206,7 +206,7 @@ describe("store:backfill", function()
     local done_to = {
       function(name) store:delete_stream(name) end,
       function(name) store:truncate(name, 3) end,
-      function(name) 
+      function(name)
         store:unlink(name, store:read():stream(name):of_type("OrderPlaced"):first().id)
       end,
       function(name)

@@ -1,5 +1,5 @@
---- The host protocol, back-filling: the op backfill with its progress, while others publish; stopped,
---- gone on with, cancelled, refused.
+--- The host protocol, back-filling: the op backfill with its progress, while others publish;
+--- stopped, gone on with, cancelled, refused.
 
 local backfilling = require "support.backfilling"
 local connection = require "support.connection"

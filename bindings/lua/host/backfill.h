@@ -11,7 +11,7 @@
 ** The row "linker/NAME" of the table "tycho.backfills" has phase, position and counts; it is gone
 ** when DONE or CANCELLED. The row "source/NAME" has the source. With streams beside, what a stream
 ** lacks and has too much is in the streams "$backfill+HASH" and "$backfill-HASH" (of both names),
-** and what it will be in "$backfill=HASH". The table "tycho.backfill/HASH" has a row for each stream
+** and what it will be in "$backfill=HASH". The table "tycho.backfill/HASH" has a row for each one
 ** that is to be prepared, "tycho.prepared/HASH" for each that is (backfill_prepare.c).
 */
 #ifndef TYCHO_BACKFILL_H

@@ -21,8 +21,9 @@
 ** event in the model's order. All entries behind that revision are folded in; when one belongs
 ** before the last event, all is folded anew, sorted. Revisions are never used twice while a stream
 ** lives. A stream that somebody deleted, also in the middle of its catch-up, has lost the mark of
-** that, which is then done again, with a new version of its row; a snapshot names the version under which it was made. A new one
-** replaces only the one that was read, of an instance whose row is still the same.
+** that, which is then done again, with a new version of its row; a snapshot names the version under
+** which it was made. A new one replaces only the one that was read, of an instance whose row is
+** still the same.
 */
 #ifndef TYCHO_MODEL_H
 #define TYCHO_MODEL_H

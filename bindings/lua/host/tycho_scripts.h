@@ -296,7 +296,8 @@ typedef struct tycho_model_result {
 ** 1 us and its handler for each event to be folded; a commit for a catch-up and for a snapshot.
 ** Errors: NOT_FOUND (the model is not deployed any more), REJECTED (with `key`, and `position`
 ** where it is an event; nothing is stored), MISUSE (key), TIMEOUT (another's catch-up, or it was
-** cancelled; what was linked stays), DENIED (a catch-up through a read-only handle), those of reading and of a commit. */
+** cancelled; what was linked stays), DENIED (a catch-up through a read-only handle), those of
+** reading and of a commit. */
 TYCHO_API int tycho_model_get(tycho_model *model, tycho_bytes key,
                               const tycho_model_options *options, tycho_model_result *result);
 
@@ -310,10 +311,10 @@ typedef struct tycho_model_progress {
 /* Catches up many instances, in batches of many thousand links: the given ones, or all that were
 ** caught up before and are not as the present scripts have it, which is what is to be done once
 ** when a new version reads more. While others write, batches are short, and each is followed by a
-** rest as long as it took, reading included. progress() (may be NULL) is called after each 256 instances; a
-** status other than TYCHO_OK ends it and is returned. May be ended anywhere, also by kill -9, and
-** called again. REJECTED: some instances failed, and the facts are those of the first; all others
-** are done. */
+** rest as long as it took, reading included. progress() (may be NULL) is called after each 256
+** instances; a status other than TYCHO_OK ends it and is returned. May be ended anywhere, also by
+** kill -9, and called again. REJECTED: some instances failed, and the facts are those of the first;
+** all others are done. */
 TYCHO_API int tycho_model_prepare(tycho_model *model, const tycho_bytes *keys, size_t count,
                                   int (*progress)(void *context, const tycho_model_progress *now),
                                   void *context);
@@ -366,15 +367,15 @@ TYCHO_API int tycho_model_forget(tycho_model *model, tycho_bytes key);
 ** What each of them lacks, and what it has too much (links that only the old version gives), is
 ** gathered chunk by chunk; then each one that differs is made anew beside itself, batch by batch,
 ** and what comes meanwhile is added. The last batch deploys the new version and exchanges the
-** streams: from then on readers see them as the new one makes them. Exchanging one costs the same at
-** any size, so that this batch takes milliseconds. It has room for some 1,600 streams; when more
+** streams: from then on readers see them as the new one makes them. Exchanging one costs the same
+** at any size, so that this batch takes milliseconds. It has room for some 1,600 streams; when more
 ** differ, the others, by name, follow at once, as many in each batch; until then such a stream has
 ** what the old version gave before the deployment and what the new one gives since.
 **
 ** OTHER ENTRIES. Where a stream has entries that are not the linker's, they are put into the order
 ** of positions with all others; a stream with home events is never made anew, since its revisions
-** are what writers expect: older events come behind, after the cut-over. Links that another deployed
-** script gives are never taken out.
+** are what writers expect: older events come behind, after the cut-over. Links that another script
+** gives are never taken out.
 **
 ** INTERRUPTED, by whatever, it goes on where it was: that is a row of the table "tycho.backfills",
 ** put in the same batch as the links, under a named lock and its token. Two at once take turns; who
