@@ -89,33 +89,20 @@ int tycho__prepare_again(tycho_backfill *b, tycho_bytes stream, bool from_start)
 
 /* ---------------------------------------------------------------- what came since */
 
-/* Reads what the stream has behind what was prepared, up to the first event that is younger than
-** `limit`. `next` is how far that is. */
-static int read_tail(tycho_store *store, tycho_bytes stream, const struct tycho__prepared *before,
-                     uint64_t limit, struct tycho__tail *tail) {
-    const tycho_read read = {.size = sizeof read,
-                             .stream = stream,
-                             .flags = TYCHO_READ_STORED | TYCHO_READ_FROM_REVISION,
-                             .from_revision = before->revision > 0 ? before->revision - 1 : -1};
-    const tycho_read all = {.size = sizeof all, .stream = stream};
+/* Goes through the entries behind what was prepared, up to the first event that is younger than
+** `limit`; `*behind` is how many there are in all. */
+static int walk_tail(tycho_cursor *cursor, const struct tycho__prepared *before, uint64_t limit,
+                     struct tycho__tail *tail, int64_t *behind) {
     struct tycho__prepared *next = &tail->next;
-    int64_t behind = 0;
-    uint64_t entries;
     bool is_over = false, is_first_there = before->revision < 0;
-    tycho_cursor *cursor;
     tycho_event event;
-    int status = tycho_count(store, &all, &entries);
-    if (status != TYCHO_OK) return status;
-    tail->is_long = tail->most > 0 && (int64_t)entries - before->entries > (int64_t)tail->most;
-    if (tail->is_long) return TYCHO_OK;
-    status = tycho_cursor_open(store, &read, &cursor);
-    if (status != TYCHO_OK) return status;
+    int status;
     while ((status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
         if (event.revision == before->revision) {
             is_first_there = event.position == (uint64_t)before->last;
         }
         if (event.revision <= before->revision) continue;
-        behind++;
+        ++*behind;
         if (event.is_link == 0) next->is_home = 1;
         is_over = is_over || event.position > limit;
         if (is_over) continue;
@@ -123,11 +110,36 @@ static int read_tail(tycho_store *store, tycho_bytes stream, const struct tycho_
         next->entries++;
         next->last = (int64_t)event.position;
         status = tycho__entries_put(&tail->list, event.id, event.position);
-        if (status != TYCHO_OK) break;
+        if (status != TYCHO_OK) return status;
     }
-    tycho_cursor_close(cursor);
-    tail->is_other = !is_first_there || (int64_t)entries != before->entries + behind;
+    tail->is_other = !is_first_there;
     return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+/* Reads what the stream has behind what was prepared; the count tells whether entries in front of
+** that are gone. */
+static int read_tail(tycho_store *store, tycho_bytes stream, const struct tycho__prepared *before,
+                     uint64_t limit, struct tycho__tail *tail) {
+    tycho_read all = {.size = sizeof all, .stream = stream}, read;
+    uint64_t entries = 0;
+    int64_t behind = 0;
+    tycho_cursor *cursor = NULL;
+    int status = tycho_snapshot_open(store, &all.snapshot);
+    if (status != TYCHO_OK) return status;
+    read = all;
+    read.flags = TYCHO_READ_STORED | TYCHO_READ_FROM_REVISION;
+    read.from_revision = before->revision > 0 ? before->revision - 1 : -1;
+    status = tycho_count(store, &all, &entries);
+    int64_t more = (int64_t)entries - before->entries;
+    tail->is_long = tail->most > 0 && more > (int64_t)tail->most;
+    if (status == TYCHO_OK && !tail->is_long) {
+        status = tycho_cursor_open(store, &read, &cursor);
+        if (status == TYCHO_OK) status = walk_tail(cursor, before, limit, tail, &behind);
+        tycho_cursor_close(cursor);
+        if (behind != more) tail->is_other = true;
+    }
+    tycho_snapshot_close(all.snapshot);
+    return status;
 }
 
 /* Reads a stream beside, behind what was used of it. */
