@@ -330,6 +330,18 @@ describe("store:backfill", function()
     backfilling.check_clean(store)
   end)
 
+  it("takes out nothing that the new version gives by another name of the stream", function()
+    local by_route = V1:gsub("version = 1", "version = 2"):gsub('"customer%-" %.%.', '"c-" ..')
+    fill(store, 1, 1200)
+    for number = 0, 10 do store:set_route("c-" .. number, "customer-" .. number) end
+    store:backfill { source = V1 }
+    local before = streams(store)
+    assert.same({ 0, 0 }, { store:backfill { source = by_route }.unlinked,
+      store:backfill { linker = "by_customer" }.linked })
+    assert.same(before, streams(store))
+    backfilling.check_clean(store)
+  end)
+
   it("is cancelled, and takes out what it had linked", function()
     fill(store, 1, 3000)
     local before = streams(store)

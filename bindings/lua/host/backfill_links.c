@@ -263,6 +263,18 @@ static int gather_new(struct pass *pass, const tycho_additions *additions) {
     return status;
 }
 
+/* Whether one of the names leads to the stream that was looked for, over a route. */
+static int leads_there(struct pass *pass, const tycho_additions *additions, bool *is_given) {
+    const tycho_bytes found = tycho__text_of(pass->found, pass->found_size);
+    for (size_t i = 0; additions != NULL && i < additions->link_count && !*is_given; i++) {
+        tycho_bytes resolved;
+        int status = tycho_route_resolve(pass->b->store, additions->links[i], &resolved);
+        if (status != TYCHO_OK) return status;
+        *is_given = tycho__same(resolved, found);
+    }
+    return TYCHO_OK;
+}
+
 /* Links that are to be taken out: not what another script gives, nor home events. `kept` are those
 ** that the new version gives. */
 static int gather_old(struct pass *pass, const tycho_additions *additions,
@@ -273,7 +285,8 @@ static int gather_old(struct pass *pass, const tycho_additions *additions,
         int has = 0, status = TYCHO_OK;
         if (!is_given) status = is_given_by_others(pass, stream, &is_given);
         if (status == TYCHO_OK && !is_given) status = look_for(pass, stream, &has);
-        if (status == TYCHO_OK && has == 1) {
+        if (status == TYCHO_OK && has == 1) status = leads_there(pass, kept, &is_given);
+        if (status == TYCHO_OK && has == 1 && !is_given) {
             status = pass->is_undoing ? add_link(&pass->b->gathered, stream, pass->event.id)
                                       : gather_beside(pass, '-');
             pass->progress->unlinked++;
