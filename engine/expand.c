@@ -24,6 +24,7 @@ typedef struct new_link {
 typedef struct link_target {
     uint64_t hash;
     uint32_t name_size;
+    uint8_t flags;
     uint32_t count;
     new_link *first, *last;
 } link_target;
@@ -77,21 +78,22 @@ static int grow_targets(expansion *x) {
 }
 
 /* What is known needs no check of its name. */
-static int find_target(expansion *x, tycho_bytes name, link_target **out) {
+static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_target **out) {
     int status = grow_targets(x);
     if (status != TYCHO_OK) return status;
-    uint64_t hash = tycho__hash(name.data, name.size, 0);
+    uint64_t hash = tycho__hash(name.data, name.size, flags);
     size_t at = (size_t)hash & (x->slot_count - 1);
     for (; x->slots[at] != 0; at = (at + 1) & (x->slot_count - 1)) {
         link_target *known = x->targets[x->slots[at] - 1];
         *out = known;
-        if (tycho__equal(name_of(known), name)) return TYCHO_OK;
+        if (known->flags == flags && tycho__equal(name_of(known), name)) return TYCHO_OK;
     }
     status = tycho__check_name(name, "stream to link into");
     if (status != TYCHO_OK) return status;
     link_target *made = tycho__arena_take(&x->arena, sizeof *made + name.size);
     if (made == NULL) return no_memory();
     made->hash = hash;
+    made->flags = flags;
     made->name_size = (uint32_t)name.size;
     tycho__copy(made + 1, name);
     x->targets[x->target_count++] = made;
@@ -100,13 +102,13 @@ static int find_target(expansion *x, tycho_bytes name, link_target **out) {
     return TYCHO_OK;
 }
 
-static int add_link(expansion *x, tycho_bytes name) {
+static int add_link(expansion *x, tycho_bytes name, uint8_t flags) {
     link_target *target = NULL;
     if (x->links == TYCHO_BATCH_LINKS_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch over %d times",
                            TYCHO_BATCH_LINKS_MAX);
     }
-    int status = find_target(x, name, &target);
+    int status = find_target(x, name, flags, &target);
     if (status != TYCHO_OK) return status;
     if (target->count > 0 && target->last->ordinal == x->ordinal) return TYCHO_OK;
     new_link *link = tycho__arena_take(&x->arena, sizeof *link);
@@ -122,8 +124,10 @@ static int add_link(expansion *x, tycho_bytes name) {
 static int write_links(expansion *x, tycho__buffer *to) {
     for (size_t i = 0; i < x->target_count; i++) {
         const link_target *target = x->targets[i];
-        tycho__step step = {
-            .kind = TYCHO__LINK_NEW, .name = name_of(target), .count = target->count};
+        tycho__step step = {.kind = TYCHO__LINK_NEW,
+                            .flags = target->flags,
+                            .name = name_of(target),
+                            .count = target->count};
         size_t begin = to->size;
         int status = tycho__step_begin(to, &step, false);
         if (status == TYCHO_OK) status = tycho__buffer_reserve(to, 4 * (size_t)target->count);
@@ -236,7 +240,8 @@ static int visit_event(expansion *x, const tycho__step *step, tycho__reader *eve
         status = x->visit(x->context, &appended, &additions);
     }
     for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
-        status = add_link(x, additions.links[i]);
+        bool is_raw = i + additions.raw_count >= additions.link_count;
+        status = add_link(x, additions.links[i], is_raw ? TYCHO_RAW : 0);
     }
     if (status == TYCHO_OK && additions.tag_count > 0 && !x->is_rewriting) {
         status = begin_rewriting(x, step, begin);

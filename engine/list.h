@@ -103,6 +103,10 @@ int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position);
 /* Gives up a stream: its name is free, its row stays, marked, for the events that name it. */
 int tycho__list_delete(tycho__txn *txn, tycho__list *list);
 
+/* Gives a stream, which is edited and wholly settled, another name, which is free. The list in
+** memory is another one from then on. */
+int tycho__list_rename(tycho__txn *txn, tycho__list *list, tycho_bytes name);
+
 /* Adds what is not settled to what the row of a list says. */
 void tycho__list_count_recent(tycho__txn *txn, tycho__list *list);
 
@@ -118,6 +122,9 @@ tycho__list *tycho__list_named(const tycho__txn *txn, uint8_t kind, tycho_bytes 
 
 /* Takes a copy of a list, with its name but without its tail, into the memory. */
 int tycho__list_keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept);
+
+/* Puts a copy with another name, to be written, in the place of a list in memory. */
+int tycho__list_call(tycho__txn *txn, tycho__list *list, tycho_bytes name, tycho__list **called);
 
 /* The list of a number, which exists (CORRUPT otherwise), in memory, with or without a tail. */
 int tycho__list_take(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);

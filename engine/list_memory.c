@@ -359,17 +359,48 @@ static void free_slot(struct tycho__lists *lists, struct slot *slots, uint64_t k
     slots[free].key = 0;
 }
 
+/* Nobody finds the list any more; it has no number then. */
+static void hide(struct tycho__lists *lists, tycho__list *list) {
+    if (list->number == 0) return;
+    free_slot(lists, lists->by_number, number_key(list->kind, list->number), list);
+    free_slot(lists, lists->by_name, name_hash(list->kind, list->name), list);
+    list->number = 0;
+}
+
 /* Forgets a list, of all that at the given place. */
 static void forget(struct tycho__lists *lists, size_t place) {
     tycho__list *list = lists->all[place];
     size_t class = size_class(list->name.size);
     assert(!list->is_dirty);
     free((void *)(uintptr_t)list->tail);
-    free_slot(lists, lists->by_number, number_key(list->kind, list->number), list);
-    free_slot(lists, lists->by_name, name_hash(list->kind, list->name), list);
+    hide(lists, list);
     lists->all[place] = lists->all[--lists->count];
     *(void **)list = lists->gone[class];
     lists->gone[class] = list;
+}
+
+int tycho__list_call(tycho__txn *txn, tycho__list *list, tycho_bytes name, tycho__list **called) {
+    int status = grow(txn);
+    if (status != TYCHO_OK) return status;
+    struct tycho__lists *lists = txn->lists;
+    tycho__list other = *list;
+    other.name = name;
+    tycho__list *copy = copy_list(lists, &other);
+    if (copy == NULL) return no_memory();
+    copy->tail = list->tail;
+    copy->tail_capacity = list->tail_capacity;
+    list->tail = NULL;
+    list->tail_capacity = 0;
+    for (size_t i = 0; list->is_dirty && i < lists->dirty_count; i++) {
+        if (lists->dirty[i] == list) lists->dirty[i] = copy;
+    }
+    list->is_dirty = false;
+    hide(lists, list);
+    lists->all[lists->count++] = copy;
+    enter(lists, copy, name_hash(copy->kind, copy->name));
+    tycho__list_touch(txn, copy);
+    *called = copy;
+    return TYCHO_OK;
 }
 
 /* Forgets lists until there are as few as may be kept: rather those that were not asked for since

@@ -81,7 +81,7 @@ local function is_over(status) return status.phase == "done" or status.phase == 
 
 --- What is left to be done in this phase, in events or streams.
 local function left_of(status)
-  if status.phase == "mending" then return status.left end
+  if status.phase == "mending" or status.phase == "preparing" then return status.left end
   if status.phase == "cancelling" then return status.position end
   return status.head - status.position
 end

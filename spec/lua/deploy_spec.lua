@@ -321,6 +321,24 @@ return linker {
     store:append("s", { type = "C" })
   end)
 
+  it("lets no script link into the history of scripts", function()
+    local store = fresh()
+    local makers = {
+      [[return linker { name = "l", version = 1, to = function() return { "a", "$scripts" } end }]],
+      [[return linker { name = "l", version = 2, by = "metadata", key = "to", prefix = "$" }]],
+    }
+    for _, source in ipairs(makers) do
+      store:deploy { sources = source }
+      local err = unchanged(store, "rejected", function()
+        store:append("s", { type = "T", metadata = { to = "scripts" } })
+      end)
+      assert.matches("history of scripts", err.message)
+      assert.equal("linker/l", err.script)
+    end
+    store:append("s", { type = "T", metadata = { to = "others" } })
+    assert.equal(1, store:read():stream("$others"):count())
+  end)
+
   it("reads old events as the present version, under old names too", function()
     local store = fresh()
     store:append("o", { type = "order_placed", data = { customer = "old", total = 1 } })

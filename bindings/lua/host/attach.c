@@ -138,6 +138,7 @@ struct expansion {
     const struct tycho__concern *concern; /* of the event that is visited, or was last */
     bool deploys;                         /* the batch does */
     struct tycho_buffer links;
+    size_t raw_count; /* of them: of read models, whose streams are theirs alone */
 };
 
 static int borrow(struct expansion *x, size_t index) {
@@ -212,18 +213,37 @@ static int run_function(struct expansion *x, const struct tycho__shown *shown, s
     return TYCHO_OK;
 }
 
+/* Who links into the history of scripts would keep the next deployment from ever being the next. */
+static int check_links(struct tycho__definition *definition, const struct tycho__shown *shown,
+                       const tycho_bytes *links, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!tycho__same(links[i], tycho__scripts_stream())) continue;
+        return tycho__script_reject(definition, shown->event, "", 0,
+                                    "\"$scripts\" is the history of scripts: nothing is linked "
+                                    "into it");
+    }
+    return TYCHO_OK;
+}
+
 static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index) {
-    const struct tycho__definition *definition = x->rules->definitions[index];
+    struct tycho__definition *definition = x->rules->definitions[index];
     if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
     if (definition->by != TYCHO__BY_FUNCTION) {
         tycho_bytes link;
         int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
+        if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
         if (status == TYCHO_OK && link.size > 0) {
             tycho__payload_put(&x->links, &link, sizeof link);
         }
         return status;
     }
-    return run_function(x, shown, index);
+    const size_t before = x->links.size;
+    int status = run_function(x, shown, index);
+    if (status != TYCHO_OK) return status;
+    const size_t count = (x->links.size - before) / sizeof(tycho_bytes);
+    const tycho_bytes *links = (const tycho_bytes *)(const void *)(x->links.data + before);
+    if (definition->about.kind == TYCHO_READ_MODEL) x->raw_count += count;
+    return check_links(definition, shown, links, count);
 }
 
 /* Whether any script has to do with the event. */
@@ -264,6 +284,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
                                     0, "the type has this name now: publish it under that");
     }
     tycho__payload_clear(&x->links);
+    x->raw_count = 0;
     if (concern->event_type >= 0) status = run_event_type(x, &shown, (size_t)concern->event_type);
     for (size_t i = 0; i < concern->linker_count && status == TYCHO_OK; i++) {
         status = run_linker(x, &shown, concern->linkers[i]);
@@ -276,6 +297,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     additions->tag_count = shown.more_tag_count;
     additions->links = (const tycho_bytes *)(const void *)x->links.data;
     additions->link_count = x->links.size / sizeof(tycho_bytes);
+    additions->raw_count = x->raw_count;
     return TYCHO_OK;
 }
 
@@ -349,10 +371,8 @@ static void release(void *context, void *held) {
 static size_t former(void *held, tycho_bytes type, const tycho_bytes **names) {
     const struct tycho__rules *rules = held;
     const struct tycho__concern *concern = tycho__rules_find(rules, type);
-    if (concern->event_type < 0) return 0;
-    const tycho_script_about *about = &rules->definitions[concern->event_type]->about;
-    *names = about->former_names;
-    return about->former_name_count;
+    *names = concern->names;
+    return concern->name_count;
 }
 
 static int upcast(const struct tycho__rules *rules, struct tycho__definition *definition,

@@ -53,7 +53,7 @@ local function describe(status)
 end
 
 local function fraction_of(status)
-  if status.phase == "mending" then return nil end
+  if status.phase == "mending" or status.phase == "preparing" then return nil end
   return status.total > 0 and status.position / status.total or nil
 end
 
