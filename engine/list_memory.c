@@ -147,6 +147,13 @@ static void enter(struct tycho__lists *lists, struct slot *slots, struct slot sl
     slots[i] = slot;
 }
 
+/* There is room for it. */
+static void add(struct tycho__lists *lists, tycho__list *list) {
+    lists->all[lists->count++] = list;
+    enter(lists, lists->by_number, (struct slot){number_key(list->kind, list->number), list});
+    enter(lists, lists->by_name, (struct slot){name_hash(list->kind, list->name), list});
+}
+
 static void free_tables(struct tycho__lists *lists) {
     tycho__table_free(lists->by_number, lists->slots, sizeof *lists->by_number);
     tycho__table_free(lists->by_name, lists->slots, sizeof *lists->by_name);
@@ -242,9 +249,7 @@ int tycho__list_keep(tycho__txn *txn, const tycho__list *list, tycho__list **kep
     struct tycho__lists *lists = txn->lists;
     tycho__list *copy = copy_list(lists, list);
     if (copy == NULL) return no_memory();
-    lists->all[lists->count++] = copy;
-    enter(lists, lists->by_number, (struct slot){number_key(copy->kind, copy->number), copy});
-    enter(lists, lists->by_name, (struct slot){name_hash(copy->kind, copy->name), copy});
+    add(lists, copy);
     copy->is_dirty = false;
     if (list->is_dirty) tycho__list_touch(txn, copy);
     *kept = copy;
@@ -391,8 +396,7 @@ int tycho__list_call(tycho__txn *txn, tycho__list *list, tycho_bytes name, tycho
     }
     list->is_dirty = false;
     hide(lists, list);
-    lists->all[lists->count++] = copy;
-    enter(lists, copy, name_hash(copy->kind, copy->name));
+    add(lists, copy);
     tycho__list_touch(txn, copy);
     *called = copy;
     return TYCHO_OK;
