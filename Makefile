@@ -1,5 +1,5 @@
 # Makefile of Tycho: plain GNU make, not recursive except for the sanitizer builds, which are the
-# same rules with another BUILD and SANITIZE.
+# same rules with another BUILD and SANITIZE, and for the bench.
 #
 #   build/libtycho.so.0      the engine        build/lua/tycho/*.so   the Lua modules
 #   build/libtycho.a         the same          build/spec/*           C test programs
@@ -48,7 +48,7 @@ TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
 ifneq ($(SANITIZE),)
 # Builds for tests settle (engine/settle.c) after every few events, not after many thousands.
-TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7
+TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7 -DTYCHO__KEPT_LISTS=64
 TYCHO_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TYCHO_LDFLAGS += -fsanitize=$(SANITIZE)
 else
@@ -57,13 +57,17 @@ endif
 
 # Asked when they are needed, because `deps` may have to install them first.
 packages = $(PKG_CONFIG) $(1)
-ENGINE_LIBS = $$($(call packages,--libs lmdb libxxhash))
+ENGINE_LIBS = $$($(call packages,--libs libxxhash))
+LMDB_ARCHIVE = $$($(call packages,--variable=libdir lmdb))/liblmdb.a
+LMDB_LIBS = $$($(call packages,--libs lmdb))
 LUA_CFLAGS = $$($(call packages,--cflags lua5.4))
 LUA_LIBS = $$($(call packages,--libs libedit))
 LUA_ARCHIVE = $$($(call packages,--variable=libdir lua5.4))/liblua5.4.a
 HOST_LIBS = $$($(call packages,--libs lua5.4)) -lm
 RPC_LIBS = $$($(call packages,--libs jansson))
-SPEC_LIBS = $$($(call packages,--libs cmocka msgpack))
+PEER_LIBS = $$(for name in sqlite3 libpq hiredis libnats; do \
+  $(PKG_CONFIG) --silence-errors --libs $$name; done)
+SPEC_LIBS = $$($(call packages,--libs cmocka msgpack lmdb))
 
 ENGINE_SRC := $(sort $(wildcard engine/*.c))
 MSGPACK_SRC := $(sort $(wildcard bindings/msgpack/*.c))
@@ -106,7 +110,8 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
-  bench-full asan tsan fuzz property rename-rounds power-loss lint deps install uninstall dist clean help always
+  bench-full bench-program asan tsan fuzz property rename-rounds power-loss lint deps install \
+  uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -166,15 +171,26 @@ ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(HOST_SRC)
 link = @mkdir -p $(@D) && echo "  LINK  $@" && $(CC) $(CFLAGS) $(TYCHO_LDFLAGS) $(LDFLAGS) -o $@
 archive = @mkdir -p $(@D) && echo "  AR    $@" && rm -f $@ && $(AR) crD $@ $^
 
-$(TYCHO_SO): $(ENGINE_OBJ) engine/libtycho.map
+# LMDB is inside, because the engine decides how its commits are flushed (engine/disk.h); none of
+# its symbols goes in or out.
+LMDB_INSIDE := $(BUILD)/obj/lmdb_inside.o
+
+$(LMDB_INSIDE): | $(DEPS_BUILD)
+	@mkdir -p $(@D) && $(LD) -r -o $@ --whole-archive $(LMDB_ARCHIVE) && $(OBJCOPY) \
+	  $(foreach name,pwrite writev fdatasync fsync stderr,\
+	  --redefine-sym $(name)=tycho__lmdb_$(name)) $@
+
+$(TYCHO_SO): $(ENGINE_OBJ) $(LMDB_INSIDE) engine/libtycho.map
 	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) -Wl,--version-script=engine/libtycho.map \
-	  $(ENGINE_OBJ) $(ENGINE_LIBS) $(LDLIBS)
+	  $(ENGINE_OBJ) $(LMDB_INSIDE) $(ENGINE_LIBS) $(LDLIBS)
 
 $(BUILD)/libtycho.so: $(TYCHO_SO)
 	@ln -sf $(<F) $@
 
-$(BUILD)/libtycho.a: $(ENGINE_OBJ)
-	$(archive)
+$(BUILD)/libtycho.a: $(ENGINE_OBJ) $(LMDB_INSIDE)
+	@echo "  AR    $@" && $(LD) -r -o $(@:.a=.o) $^ && $(OBJCOPY) --wildcard \
+	  --localize-symbol='mdb_*' $(@:.a=.o) && rm -f $@ && $(AR) crD $@ $(@:.a=.o) && \
+	  rm $(@:.a=.o)
 
 $(RPC_SO): $(RPC_OBJ) $(MSGPACK_OBJ) bindings/rpc/libtycho_rpc.map $(BUILD)/libtycho_scripts.so
 	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) \
@@ -255,7 +271,7 @@ STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.
 # The script host for its own tests, which look inside.
 HOST := $(BUILD)/libtycho_host.a
 
-$(HOST): $(HOST_OBJ)
+$(HOST): $(HOST_OBJ) $(MSGPACK_OBJ)
 	$(archive)
 
 $(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/c/sandbox%.o $(HOST)
@@ -289,8 +305,7 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/fault/%.o $(SPEC_HELP_OBJ) $(STATIC)
 	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 
 $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
-	$(link) $^ $(ENGINE_LIBS) $(RPC_LIBS) \
-	  $$($(PKG_CONFIG) --silence-errors --libs sqlite3) -lm $(LDLIBS)
+	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) $(PEER_LIBS) -lm $(LDLIBS)
 
 # What is recorded and replayed when the power fails: spec/power/.
 $(BUILD)/power/recorder.so: $(BUILD)/obj/spec/power/recorder.o
@@ -317,10 +332,17 @@ tsan: | $(DEPS_CHECK) ## build the tests with threads with TSan in build/tsan
 fuzz: | $(DEPS_CHECK) ## run every fuzz target for TIME seconds (TIME=60)
 	@$(LUA) spec/run.lua --fuzz $(TIME)
 
-bench: all $(BUILD)/tycho-bench ## the table of what it must reach, in minutes
+# Made by another make, because what .ci/peers installs decides what is in it.
+$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/bench/peer_*.c)): $(wildcard build/bench-peers/headers)
+
+bench-program: all
+	@.ci/peers
+	@$(MAKE) --no-print-directory $(BUILD)/tycho-bench
+
+bench: bench-program ## the table of what it must reach and of its peers; BASE=... compares
 	@$(BUILD)/tycho-bench $(if $(BASE),--base $(BASE)) $(BENCH_FLAGS)
 
-bench-full: all $(BUILD)/tycho-bench ## the same at full size
+bench-full: bench-program ## the same at full size, up to 100 M events: 40 GB of disk, an hour
 	@$(BUILD)/tycho-bench --full $(if $(BASE),--base $(BASE)) $(BENCH_FLAGS)
 
 demo: all ## import this machine's dpkg log and this repository's history; FILE=... for NDJSON

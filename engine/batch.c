@@ -43,8 +43,9 @@ void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent) {
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch) {
     tycho__batch_mark mark = {
-        batch->conditions.size, batch->operations.size, batch->element_count, batch->link_count,
-        batch->condition_count, batch->operation_count, batch->route_count,   batch->lock_count};
+        batch->conditions.size, batch->operations.size, batch->element_count,
+        batch->link_count,      batch->condition_count, batch->operation_count,
+        batch->route_count,     batch->lock_count,      batch->first_deploy};
     return mark;
 }
 
@@ -67,6 +68,7 @@ void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark
     batch->operation_count = mark->operation_count;
     batch->route_count = mark->route_count;
     batch->lock_count = mark->lock_count;
+    batch->first_deploy = mark->first_deploy;
 }
 
 /* ---------------------------------------------------------------- one step */
@@ -326,7 +328,15 @@ int tycho_batch_set_checkpoint(tycho_batch *batch, tycho_bytes name, uint64_t po
 
 int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script) {
     tycho__step step = {.kind = TYCHO__DEPLOY, .name = name, .value = script};
-    return add_operation(batch, &step, NULL);
+    int status = add_operation(batch, &step, NULL);
+    if (status == TYCHO_OK && batch->first_deploy == 0) {
+        batch->first_deploy = batch->operation_count;
+    }
+    return status;
+}
+
+int64_t tycho_batch_first_deploy(const tycho_batch *batch) {
+    return batch == NULL ? -1 : (int64_t)batch->first_deploy - 1;
 }
 
 int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *events, size_t count) {
@@ -380,6 +390,8 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         if (status != TYCHO_OK) return status;
         if (!is_condition && step.kind == TYCHO__SET_ROUTE) batch->route_count++;
         if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
+        bool deploys = !is_condition && step.kind == TYCHO__DEPLOY;
+        if (deploys && batch->first_deploy == 0) batch->first_deploy = i + 1;
         bool is_link = !is_condition && step.kind == TYCHO__LINK_NEW;
         if (is_link) batch->link_count += step.count;
         if (!is_link && !(is_condition && step.kind == TYCHO__RULES_ARE)) plain++;

@@ -12,10 +12,11 @@ struct tycho_batch {
     bool is_exchanged;
     uint32_t condition_count;
     uint32_t operation_count;
-    uint32_t route_count; /* operations that set a route: each answers with a name */
-    uint32_t lock_count;  /* conditions on locks, which commit.c checks, too */
-    size_t element_count; /* events and ids named */
-    size_t link_count;    /* links that hooks added */
+    uint32_t route_count;  /* operations that set a route: each answers with a name */
+    uint32_t lock_count;   /* conditions on locks, which commit.c checks, too */
+    uint32_t first_deploy; /* operation that deploys, from 1; 0: none does */
+    size_t element_count;  /* events and ids named */
+    size_t link_count;     /* links that hooks added */
     bool is_idempotent;
 
     uint64_t head_before; /* while it is applied */
@@ -30,7 +31,7 @@ struct tycho_batch {
 /* What a batch was before a hook added to it. */
 typedef struct tycho__batch_mark {
     size_t conditions_size, operations_size, element_count, link_count;
-    uint32_t condition_count, operation_count, route_count, lock_count;
+    uint32_t condition_count, operation_count, route_count, lock_count, first_deploy;
 } tycho__batch_mark;
 
 tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch);

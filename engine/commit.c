@@ -263,6 +263,7 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
     if (status == TYCHO_OK && txn.is_changed && txn.state.garbage > 0) {
         status = tycho__sweep(&txn, SWEEP_ENTRIES);
     }
+    if (status == TYCHO_OK && txn.is_changed) status = tycho__lists_read_ahead(&txn);
     if (status == TYCHO_OK && txn.is_changed) {
         status = tycho__settle_along(&txn, entries_made(&txn) - added);
     }

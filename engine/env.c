@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "inspect.h"
 #include "list.h"
 #include "lock.h"
 #include "recent.h"
@@ -76,6 +77,14 @@ int tycho__env_check(const tycho__env *env) {
 
 /* ---------------------------------------------------------------- LMDB */
 
+static int know_disk(tycho__env *env) {
+    MDB_stat facts;
+    mdb_env_stat(env->mdb, &facts);
+    mdb_env_get_fd(env->mdb, &env->disk.fd);
+    env->disk.page_size = facts.ms_psize;
+    return TYCHO_OK;
+}
+
 /* Opens LMDB with as much address space as there is, up to what is asked for. */
 static int open_mdb(tycho__env *env, const char *path, const tycho_options *options) {
     unsigned flags = MDB_NOTLS | (env->can_write ? 0u : MDB_RDONLY);
@@ -90,13 +99,24 @@ static int open_mdb(tycho__env *env, const char *path, const tycho_options *opti
                                options->readers_max ? options->readers_max : DEFAULT_READERS);
         mdb_env_set_mapsize(env->mdb, size);
         error = mdb_env_open(env->mdb, path, flags, 0660);
-        if (error == 0) return TYCHO_OK;
+        if (error == 0) return know_disk(env);
         mdb_env_close(env->mdb);
         env->mdb = NULL;
         if (error != ENOMEM || size / 2 < SMALLEST_MAP) {
             return tycho__mdb_fail(env, error, "opening");
         }
     }
+}
+
+/* Commits unless there was an error, so that the handles of the tables stay. */
+static int end_tables(tycho__env *env, MDB_txn *txn, bool is_write, int error) {
+    if (error == 0) return is_write ? tycho__mdb_commit(env, txn) : mdb_txn_commit(txn);
+    if (is_write) {
+        tycho__mdb_abort(txn);
+    } else {
+        mdb_txn_abort(txn);
+    }
+    return error;
 }
 
 /* Opens all tables. Those that came later (FENCES and what is behind it) may be missing: then they
@@ -108,7 +128,8 @@ static int open_tables(tycho__env *env, bool may_make, bool *is_whole) {
 #undef TYCHO__TABLE
     };
     MDB_txn *txn;
-    int error = mdb_txn_begin(env->mdb, NULL, may_make ? 0 : MDB_RDONLY, &txn);
+    int error = may_make ? tycho__mdb_begin(env, TYCHO_SYNC_FULL, &txn)
+                         : mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
     if (error != 0) return tycho__mdb_fail(env, error, "opening");
     *is_whole = true;
     for (int i = 0; i < TYCHO__TABLES && error == 0; i++) {
@@ -120,15 +141,10 @@ static int open_tables(tycho__env *env, bool may_make, bool *is_whole) {
             error = 0;
         }
     }
+    error = end_tables(env, txn, may_make, error);
     if (error == MDB_NOTFOUND || error == MDB_INCOMPATIBLE) {
-        mdb_txn_abort(txn);
         return tycho__fail(TYCHO_DENIED, "\"%s\" is an LMDB environment, but no store of Tycho",
                            env->path);
-    }
-    if (error == 0) {
-        error = mdb_txn_commit(txn);
-    } else {
-        mdb_txn_abort(txn);
     }
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "opening");
 }
@@ -220,13 +236,13 @@ static int fill_store(const char *path, const tycho_options *options) {
     if (status == TYCHO_OK) status = open_tables(env, true, &is_whole);
     if (status == TYCHO_OK) {
         tycho__txn txn = {.env = env, .is_write = true, .state = {.format = TYCHO__FORMAT}};
-        int error = mdb_txn_begin(env->mdb, NULL, 0, &txn.mdb);
+        int error = tycho__mdb_begin(env, TYCHO_SYNC_FULL, &txn.mdb);
         status = error == 0 ? tycho__state_write(&txn) : tycho__mdb_fail(env, error, "creating");
         if (status == TYCHO_OK) {
-            error = mdb_txn_commit(txn.mdb);
+            error = tycho__mdb_commit(env, txn.mdb);
             if (error != 0) status = tycho__mdb_fail(env, error, "creating");
         } else if (error == 0) {
-            mdb_txn_abort(txn.mdb);
+            tycho__mdb_abort(txn.mdb);
         }
     }
     free_env(env);
@@ -234,15 +250,17 @@ static int fill_store(const char *path, const tycho_options *options) {
 }
 
 /* Makes the store beside its place and renames it there, so that it is whole or not there. That it
-** is there is made durable by who opens it. */
+** is there is made durable by who opens it. An empty directory that was there leaves its mode. */
 static int make_store(const char *path, const tycho_options *options) {
     static atomic_uint counter;
     char made[PATH_MAX + 64];
+    struct stat place;
     int size = snprintf(made, sizeof made, "%s.new-%ld-%u", path, (long)getpid(),
                         atomic_fetch_add(&counter, 1));
     if (size >= (int)sizeof made) return tycho__fail(TYCHO_MISUSE, "the path is too long");
     if (mkdir(made, 0770) != 0) return fail_path(made, "making");
-    int status = fill_store(made, options);
+    bool is_kept = stat(path, &place) != 0 || chmod(made, place.st_mode & 07777) == 0;
+    int status = is_kept ? fill_store(made, options) : fail_path(made, "making");
     if (status == TYCHO_OK && rename(made, path) != 0) {
         /* Somebody else was faster, or there is something that is no store; the opening says. */
         bool is_odd = errno == EBUSY || errno == ENOTDIR;
@@ -283,7 +301,7 @@ static int check_file_system(int directory, const char *path) {
 /* Gives lock.mdb its blocks now: it is written through a map, where a full disk is a signal. A file
 ** that is there keeps its size, because other processes have it mapped. */
 static int allocate_lock_file(int directory, const tycho_options *options, const char *path) {
-    int fd = openat(directory, "lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    int fd = tycho__open_file(directory, "lock.mdb", O_CREAT);
     if (fd < 0) return fail_path(path, "opening lock.mdb in");
     struct stat file;
     int error = fstat(fd, &file) == 0 ? 0 : errno;
@@ -293,6 +311,14 @@ static int allocate_lock_file(int directory, const tycho_options *options, const
     close(fd);
     errno = error;
     return error == 0 ? TYCHO_OK : fail_path(path, "allocating lock.mdb in");
+}
+
+/* While another process writes, the store is open there, and was looked at when that opened it. */
+static int recover(tycho__env *env, int directory) {
+    if (env->can_write && !tycho__gate_try_enter(&env->gate)) return TYCHO_OK;
+    int status = tycho__disk_recover(directory, env->can_write);
+    if (env->can_write) tycho__gate_leave(&env->gate);
+    return status;
 }
 
 /* Makes the name of the store durable before anybody is told of a commit in it: its maker may be
@@ -306,18 +332,36 @@ static int flush_name(int directory, const char *path) {
     return status;
 }
 
+/* LMDB trusts what it maps, so that damaged pages end the process: they are looked at before it
+** reads any, in a snapshot, whose pages nobody writes over. A meta page may be written over while
+** it is read, after two commits of others: then it is looked at again. */
+static int inspect(tycho__env *env, const char *file) {
+    enum { TRIES = 8 };
+    int status = TYCHO_NOT_FOUND;
+    for (int i = 0; i < TRIES && (status == TYCHO_NOT_FOUND || status == TYCHO_CORRUPT); i++) {
+        MDB_txn *txn;
+        int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+        if (error != 0) return tycho__mdb_fail(env, error, "opening");
+        status = tycho__inspect_file(file, mdb_txn_id(txn));
+        mdb_txn_abort(txn);
+    }
+    /* Without memory for a second map of the file there is no looking. */
+    return status == TYCHO_NOT_FOUND || status == TYCHO_NO_MEMORY ? TYCHO_OK : status;
+}
+
 static int open_in_lock(tycho__env *env, int directory, const tycho_options *options) {
+    char file[PATH_MAX + 16];
     int status = TYCHO_OK;
+    snprintf(file, sizeof file, "%s/data.mdb", env->path);
     if (env->can_write) status = flush_name(directory, env->path);
     if (status == TYCHO_OK && env->can_write) {
         status = allocate_lock_file(directory, options, env->path);
     }
+    if (status == TYCHO_OK) status = recover(env, directory);
+    if (status == TYCHO_OK) status = tycho__inspect_heads(file);
     if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
-    /* A process that was killed while it waited for its flush left a commit that is seen from here
-    ** on, and must stay. */
-    bool must_stay = env->can_write && options->sync == TYCHO_SYNC_FULL;
-    if (status == TYCHO_OK && must_stay) status = tycho__env_sync(env);
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
+    if (status == TYCHO_OK) status = inspect(env, file);
     if (status == TYCHO_OK) status = open_all_tables(env);
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
@@ -369,17 +413,28 @@ static int open_directory(const char *path, const tycho_options *options, int *d
     return *directory >= 0 ? TYCHO_OK : fail_path(path, "opening the store");
 }
 
+/* LMDB would follow links to files of somebody else, and write to them. Gives data.mdb. */
+static int check_files(int directory, const char *path, struct stat *data) {
+    static const char *const files[] = {"lock.mdb", "data.mdb"};
+    bool is_there = false;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        is_there = fstatat(directory, files[i], data, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!is_there || S_ISREG(data->st_mode)) continue;
+        return tycho__fail(TYCHO_DENIED,
+                           "\"%s\" in \"%s\" is no file, but a link or something else", files[i],
+                           path);
+    }
+    if (is_there) return TYCHO_OK;
+    return tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
+}
+
 static int get_in_registry(const char *path, const tycho_options *options, tycho__env **out) {
     int directory = -1;
-    struct stat place;
+    struct stat place; /* of the file: the number of a removed directory comes again */
     int status = open_directory(path, options, &directory);
     if (status != TYCHO_OK) return status;
     status = check_file_system(directory, path);
-    /* The file, which the environment holds open: the number of a removed directory comes again. */
-    bool is_store = fstatat(directory, "data.mdb", &place, 0) == 0;
-    if (status == TYCHO_OK && !is_store) {
-        status = tycho__fail(TYCHO_DENIED, "\"%s\" is a directory, but no store", path);
-    }
+    if (status == TYCHO_OK) status = check_files(directory, path, &place);
     tycho__env *env = status == TYCHO_OK ? registry.first : NULL;
     while (env != NULL && (env->device != place.st_dev || env->inode != place.st_ino)) {
         env = env->next;
@@ -416,6 +471,10 @@ int tycho__env_get(const char *given, const tycho_options *options, tycho__env *
 static void close_env(tycho__env *env) {
     tycho__gate gate = env->gate;
     int status = tycho__gate_lock_opening(&gate);
+    if (env->can_write && tycho__gate_try_enter(&gate)) {
+        tycho__disk_close(&env->disk);
+        tycho__gate_leave(&gate);
+    }
     free_env(env);
     if (status == TYCHO_OK) tycho__gate_unlock_opening(&gate);
     tycho__gate_close(&gate);

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "disk.h"
 #include "gate.h"
 #include "table.h"
 
@@ -62,6 +63,7 @@ typedef struct tycho__state {
 
 typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
+struct MDB_txn;       /* LMDB */
 struct tycho__writer; /* commit.c */
 struct tycho__generation; /* generation.h */
 struct tycho__pending;    /* pending.h */
@@ -80,12 +82,13 @@ struct tycho__env {
     struct MDB_env *mdb;
     unsigned tables[TYCHO__TABLES]; /* or TYCHO__NO_TABLE, which reads as an empty one */
     tycho__gate gate;
+    tycho__disk disk; /* of the writer */
     char *path; /* absolute */
     uint64_t device, inode; /* of data.mdb */
     unsigned handles;
     unsigned fork_count; /* of the process that opened it */
     bool can_write;
-    unsigned sync_flags;   /* LMDB's own, which only the writer sets */
+    bool is_unsynced;      /* LMDB's own flag, which only the writer sets */
     atomic_bool is_broken; /* a commit failed such that LMDB must be reopened */
     uint64_t map_size;
     pthread_mutex_t pool_mutex;
@@ -96,7 +99,7 @@ struct tycho__env {
     struct tycho__watch *watch;
     struct tycho__locks *locks;
     _Atomic uint64_t rules;                   /* as last seen; TYCHO__UNSEEN: not yet */
-    struct tycho__lists *kept_lists;          /* of the last commit of this process (list.c) */
+    struct tycho__lists *kept_lists;          /* of the last commit (list_memory.c) */
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointers */
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
@@ -122,9 +125,15 @@ int tycho__env_stats(tycho__env *env, tycho_stats *stats);
 /* Frees the reader slots of dead processes. */
 void tycho__env_clear_readers(tycho__env *env);
 
+/* Begins LMDB's write transaction: one that this commits, another that disk.h knows of, so that no
+** meta page is written without its seal. The error is LMDB's. */
+int tycho__mdb_begin(tycho__env *env, uint32_t sync, struct MDB_txn **txn);
+int tycho__mdb_commit(tycho__env *env, struct MDB_txn *txn);
+void tycho__mdb_abort(struct MDB_txn *txn);
+
 /* ---------------------------------------------------------------- transactions (txn.c) */
 
-struct tycho__lists; /* list.c: lists that a write transaction changed and did not write yet */
+struct tycho__lists; /* list_memory.c: those that a write transaction has in memory */
 
 struct tycho__txn {
     tycho__env *env;
@@ -144,6 +153,8 @@ struct tycho__txn {
 
 /* BUSY when all reader slots are taken. */
 int tycho__txn_read(tycho__env *env, tycho__txn **txn);
+/* The number of the commit that it sees. */
+uint64_t tycho__txn_number(const tycho__txn *txn);
 /* Renews a read transaction in place: it then sees the present. */
 int tycho__txn_renew(tycho__txn *txn);
 /* Ends a read transaction; NULL is fine. */
@@ -160,6 +171,8 @@ void tycho__txn_abort(tycho__txn *txn);
 ** when the key is there. */
 int tycho__get(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes *value);
 int tycho__put(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
+/* The same, cheaper when the key is behind all others, which it mostly is. */
+int tycho__put_behind(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
 int tycho__insert(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
 int tycho__remove(tycho__txn *txn, tycho__table table, tycho_bytes key);
 /* Appends an event's record of `size` bytes, to be filled through `to` before the next call. */

@@ -9,17 +9,23 @@
 */
 #include <stdlib.h>
 
+#include "arena.h"
 #include "batch.h"
 
-enum { FIRST_SLOTS = 16 };
+enum { FIRST_SLOTS = 64 };
 
-/* A stream that events are linked into. */
+/* An event that is linked, by its ordinal, and the next one of the same target. */
+typedef struct new_link {
+    struct new_link *next;
+    uint32_t ordinal;
+} new_link;
+
+/* A stream that events are linked into; its name follows. */
 typedef struct link_target {
     uint64_t hash;
-    uint8_t name_size;
-    char name[TYCHO_NAME_MAX];
+    uint32_t name_size;
     uint32_t count;
-    tycho__buffer ordinals;
+    new_link *first, *last;
 } link_target;
 
 typedef struct expansion {
@@ -34,6 +40,7 @@ typedef struct expansion {
     uint32_t operation;
     uint32_t ordinal; /* of the event that is visited */
     uint32_t links;
+    tycho__arena arena;    /* of targets and links */
     link_target **targets; /* in the order in which they were named */
     size_t target_count;
     uint32_t *slots; /* open addressing: index in `targets` + 1 */
@@ -45,6 +52,10 @@ static int no_memory(void) {
 }
 
 /* ---------------------------------------------------------------- links */
+
+static tycho_bytes name_of(const link_target *target) {
+    return tycho__bytes(target + 1, target->name_size);
+}
 
 static int grow_targets(expansion *x) {
     if (x->target_count * 2 < x->slot_count) return TYCHO_OK;
@@ -65,22 +76,24 @@ static int grow_targets(expansion *x) {
     return TYCHO_OK;
 }
 
+/* What is known needs no check of its name. */
 static int find_target(expansion *x, tycho_bytes name, link_target **out) {
-    int status = tycho__check_name(name, "stream to link into");
-    if (status == TYCHO_OK) status = grow_targets(x);
+    int status = grow_targets(x);
     if (status != TYCHO_OK) return status;
     uint64_t hash = tycho__hash(name.data, name.size, 0);
     size_t at = (size_t)hash & (x->slot_count - 1);
     for (; x->slots[at] != 0; at = (at + 1) & (x->slot_count - 1)) {
         link_target *known = x->targets[x->slots[at] - 1];
         *out = known;
-        if (tycho__equal(tycho__bytes(known->name, known->name_size), name)) return TYCHO_OK;
+        if (tycho__equal(name_of(known), name)) return TYCHO_OK;
     }
-    link_target *made = calloc(1, sizeof *made);
+    status = tycho__check_name(name, "stream to link into");
+    if (status != TYCHO_OK) return status;
+    link_target *made = tycho__arena_take(&x->arena, sizeof *made + name.size);
     if (made == NULL) return no_memory();
     made->hash = hash;
-    made->name_size = (uint8_t)name.size;
-    tycho__copy(made->name, name);
+    made->name_size = (uint32_t)name.size;
+    tycho__copy(made + 1, name);
     x->targets[x->target_count++] = made;
     x->slots[at] = (uint32_t)x->target_count;
     *out = made;
@@ -95,12 +108,12 @@ static int add_link(expansion *x, tycho_bytes name) {
     }
     int status = find_target(x, name, &target);
     if (status != TYCHO_OK) return status;
-    const tycho__buffer *known = &target->ordinals;
-    bool is_twice = target->count > 0 && tycho__load32(known->data + known->size - 4) == x->ordinal;
-    if (is_twice) return TYCHO_OK;
-    status = tycho__buffer_reserve(&target->ordinals, 4);
-    if (status != TYCHO_OK) return status;
-    tycho__write32(&target->ordinals, x->ordinal);
+    if (target->count > 0 && target->last->ordinal == x->ordinal) return TYCHO_OK;
+    new_link *link = tycho__arena_take(&x->arena, sizeof *link);
+    if (link == NULL) return no_memory();
+    link->ordinal = x->ordinal;
+    *(target->count == 0 ? &target->first : &target->last->next) = link;
+    target->last = link;
     target->count++;
     x->links++;
     return TYCHO_OK;
@@ -109,15 +122,15 @@ static int add_link(expansion *x, tycho_bytes name) {
 static int write_links(expansion *x, tycho__buffer *to) {
     for (size_t i = 0; i < x->target_count; i++) {
         const link_target *target = x->targets[i];
-        tycho__step step = {.kind = TYCHO__LINK_NEW,
-                            .name = tycho__bytes(target->name, target->name_size),
-                            .count = target->count};
+        tycho__step step = {
+            .kind = TYCHO__LINK_NEW, .name = name_of(target), .count = target->count};
         size_t begin = to->size;
         int status = tycho__step_begin(to, &step, false);
-        if (status == TYCHO_OK) {
-            status = tycho__buffer_append(to, target->ordinals.data, target->ordinals.size);
-        }
+        if (status == TYCHO_OK) status = tycho__buffer_reserve(to, 4 * (size_t)target->count);
         if (status != TYCHO_OK) return status;
+        for (const new_link *link = target->first; link != NULL; link = link->next) {
+            tycho__write32(to, link->ordinal);
+        }
         tycho__step_end(to, begin);
     }
     return TYCHO_OK;
@@ -153,7 +166,8 @@ static int write_tagged(expansion *x, const tycho_appended *appended,
     for (size_t i = 0; i < additions->tag_count; i++) {
         if (has_tag(tags, count, additions->tags[i])) continue;
         if (count == TYCHO_TAGS_MAX) {
-            return tycho__fail(TYCHO_TOO_LARGE, "an event gets over %d tags", TYCHO_TAGS_MAX);
+            return tycho__fail(TYCHO_TOO_LARGE, "the event %.*s gets over %d tags",
+                               (int)event->id.size, (const char *)event->id.data, TYCHO_TAGS_MAX);
         }
         tags[count++] = additions->tags[i];
     }
@@ -297,17 +311,11 @@ int tycho_batch_expand(tycho_batch *batch,
     if (batch == NULL) return tycho__fail(TYCHO_MISUSE, "the batch is NULL");
     if (visit == NULL) return tycho__fail(TYCHO_MISUSE, "there is no visitor");
     if (batch->is_exchanged) return tycho__fail(TYCHO_MISUSE, "the batch was expanded before");
-    expansion x = {.batch = batch,
-                   .wants = wants,
-                   .visit = visit,
-                   .context = context,
-                   .to = &batch->other};
+    expansion x = {
+        .batch = batch, .wants = wants, .visit = visit, .context = context, .to = &batch->other};
     int status = visit_all(&x);
     if (status == TYCHO_OK) status = finish(&x);
-    for (size_t i = 0; i < x.target_count; i++) {
-        tycho__buffer_free(&x.targets[i]->ordinals);
-        free(x.targets[i]);
-    }
+    tycho__arena_free(&x.arena);
     free(x.targets);
     free(x.slots);
     return status;

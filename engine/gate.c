@@ -47,8 +47,17 @@ int tycho__gate_fail(const char *file) {
     return tycho__fail(status, "the file \"%s\" of the store: %s", file, strerror(error));
 }
 
+int tycho__open_file(int directory, const char *name, int flags) {
+    struct stat file;
+    int fd = openat(directory, name, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
+    if (fd < 0 || (fstat(fd, &file) == 0 && S_ISREG(file.st_mode))) return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
 static int map_page(tycho__gate *gate) {
-    int fd = openat(gate->directory_fd, "notify", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    int fd = tycho__open_file(gate->directory_fd, "notify", O_CREAT);
     if (fd < 0) return tycho__gate_fail("notify");
     int error = posix_fallocate(fd, 0, PAGE_SIZE);
     void *page = MAP_FAILED;
@@ -69,7 +78,7 @@ int tycho__gate_open(tycho__gate *gate, int directory, bool can_write) {
     gate->locks_fd = -1;
     gate->directory_fd = fcntl(directory, F_DUPFD_CLOEXEC, 0);
     if (gate->directory_fd < 0) return tycho__gate_fail(".");
-    gate->locks_fd = openat(directory, "locks", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    gate->locks_fd = tycho__open_file(directory, "locks", O_CREAT);
     if (gate->locks_fd >= 0) {
         int status = map_page(gate);
         if (status != TYCHO_OK) tycho__gate_close(gate);

@@ -83,6 +83,9 @@ bool tycho__gate_is_news(uint32_t announced, uint32_t before);
 void tycho__futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms);
 void tycho__futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters);
 
+/* Opens a file of the store for reading and writing; `flags` may have O_CREAT. Links are not
+** followed, and what is no file is refused. A descriptor, or -1 and errno. */
+int tycho__open_file(int directory, const char *name, int flags);
 /* The failure of a file of the store, by errno. */
 int tycho__gate_fail(const char *file);
 

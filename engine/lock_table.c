@@ -138,8 +138,7 @@ int tycho__lock_table_open(tycho__env *env, bool may_make, tycho__lock_table **o
     if (table == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for locks");
     int status = tycho__gate_lock_table(gate);
     if (status == TYCHO_OK) {
-        int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (may_make ? O_CREAT : 0);
-        int fd = openat(gate->directory_fd, FILE_NAME, flags, 0660);
+        int fd = tycho__open_file(gate->directory_fd, FILE_NAME, may_make ? O_CREAT : 0);
         bool is_absent = fd < 0 && errno == ENOENT && !may_make;
         if (fd < 0 && !is_absent) status = tycho__gate_fail(FILE_NAME);
         if (fd >= 0) status = open_in_lock(env, fd, may_make, table);

@@ -2,6 +2,7 @@
 ** event records (events.c). */
 #include "apply.h"
 #include "settle.h"
+#include "ways.h"
 
 /* ---------------------------------------------------------------- streams */
 
@@ -43,10 +44,8 @@ static int edit_stream(tycho__txn *txn, tycho_batch *batch, tycho_bytes name, ui
 static int forget_entry(tycho__txn *txn, const tycho__list *stream, const tycho__entry *entry) {
     txn->state.entries--;
     if (!entry->is_link) return TYCHO_OK;
-    uint8_t key[TYCHO__LINK_KEY];
     txn->state.links--;
-    tycho__link_key(key, entry->position, stream->number);
-    int status = tycho__remove(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key));
+    int status = tycho__ways_remove(txn, entry->position, stream->number);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "a link at position %llu has no row",
                        (unsigned long long)entry->position);

@@ -3,29 +3,65 @@
 
 #include <stdlib.h>
 
-enum { HEAD = 26 };
+#include "buffer.h"
+
+enum {
+    HEAD = 14,
+    OLD_HEAD = 26,
+    HAS_RUNS = 0x8000,
+    VARINT_MAX = 10,
+    ROW_MAX = HEAD + TYCHO__BLOCK * 4 * VARINT_MAX
+};
+
+/* ---------------------------------------------------------------- writing */
+
+static uint8_t *put_varint(uint8_t *to, uint64_t value) {
+    while (value >= 0x80) {
+        *to++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *to++ = (uint8_t)value;
+    return to;
+}
+
+/* How many links from `i` on are of one stream and follow each other. */
+static uint32_t run_of(const tycho__pending *row, uint32_t i) {
+    uint32_t count = 1;
+    while (i + count < row->count && row->all[i + count].stream == row->all[i].stream &&
+           row->all[i + count].revision == row->all[i].revision + count) {
+        count++;
+    }
+    return count;
+}
+
+static uint8_t *put_runs(uint8_t *to, const tycho__pending *row) {
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < row->count;) {
+        uint32_t end = i + run_of(row, i);
+        to = put_varint(to, row->all[i].stream);
+        to = put_varint(to, row->all[i].revision);
+        to = put_varint(to, end - i);
+        for (; i < end; i++) {
+            int64_t delta = (int64_t)(row->all[i].position - before);
+            to = put_varint(to, (uint64_t)delta << 1 ^ (uint64_t)(delta >> 63));
+            before = row->all[i].position;
+        }
+    }
+    return to;
+}
 
 int tycho__pending_write(tycho__txn *txn) {
     tycho__pending *row = txn->pending;
-    uint8_t key[8], bytes[HEAD + TYCHO__BLOCK_SIZE_MAX];
+    uint8_t key[8], bytes[ROW_MAX];
     if (row == NULL || row->count == 0) return TYCHO_OK;
     tycho__key64(key, row->link);
-    tycho__store16(bytes + 4, (uint16_t)row->count);
-    tycho__store32(bytes + 6, row->stream);
-    tycho__store64(bytes + 10, row->head);
-    tycho__store64(bytes + 18, row->revision);
-    size_t size = HEAD + tycho__block_encode(bytes + HEAD, row->values, row->count);
+    tycho__store16(bytes + 4, (uint16_t)(row->count | HAS_RUNS));
+    tycho__store64(bytes + 6, row->head);
+    size_t size = (size_t)(put_runs(bytes + HEAD, row) - bytes);
     tycho__store32(bytes, (uint32_t)tycho__hash(bytes + 4, size - 4, row->link));
     row->count = 0;
     return tycho__put(txn, TYCHO__PENDING, tycho__bytes(key, sizeof key),
                       tycho__bytes(bytes, size));
-}
-
-/* Whether the next link may share the row that is being gathered. */
-static bool goes_on(const tycho__txn *txn, const tycho__pending *row, uint32_t stream,
-                    uint64_t revision) {
-    return row->count < TYCHO__BLOCK && row->stream == stream && row->head == txn->state.head &&
-           row->revision + row->count == revision;
 }
 
 int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint64_t position) {
@@ -34,61 +70,121 @@ int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint
         row = txn->pending = calloc(1, sizeof *row);
         if (row == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for links");
     }
-    if (row->count > 0 && !goes_on(txn, row, stream, revision)) {
+    if (row->count == TYCHO__BLOCK || (row->count > 0 && row->head != txn->state.head)) {
         int status = tycho__pending_write(txn);
         if (status != TYCHO_OK) return status;
     }
     if (row->count == 0) {
         row->link = txn->state.links_made;
         row->head = txn->state.head;
-        row->revision = revision;
-        row->stream = stream;
     }
     assert(row->link + row->count == txn->state.links_made);
-    row->values[row->count++] = position << 1 | 1;
+    row->all[row->count++] = (tycho__pending_link){position, revision, stream};
     return TYCHO_OK;
 }
 
-static int parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
+/* ---------------------------------------------------------------- reading */
+
+static uint64_t read_varint(tycho__reader *reader) {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 7 * VARINT_MAX; shift += 7) {
+        uint8_t byte = tycho__read8(reader);
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) return value;
+    }
+    reader->bad = true;
+    return 0;
+}
+
+/* The runs of a row. False when they are not as many links as it has. */
+static bool read_runs(tycho_bytes bytes, tycho__pending *row) {
+    tycho__reader reader = tycho__reader_of(bytes);
+    uint64_t position = 0;
+    for (uint32_t i = 0; i < row->count;) {
+        uint64_t stream = read_varint(&reader), revision = read_varint(&reader);
+        uint64_t count = read_varint(&reader);
+        if (reader.bad || count == 0 || count > row->count - i || stream > UINT32_MAX) return false;
+        for (; count > 0; count--, revision++, i++) {
+            uint64_t zigzag = read_varint(&reader);
+            position += zigzag >> 1 ^ (0 - (zigzag & 1));
+            row->all[i] = (tycho__pending_link){position, revision, (uint32_t)stream};
+        }
+    }
+    return !reader.bad && tycho__reader_left(&reader) == 0;
+}
+
+/* The one run of a row of format 1. */
+static bool read_old(tycho_bytes value, tycho__pending *row) {
+    uint64_t values[TYCHO__BLOCK];
+    const uint8_t *from = value.data;
+    if (value.size <= OLD_HEAD) return false;
+    row->head = tycho__load64(from + 10);
+    tycho_bytes entries = {from + OLD_HEAD, value.size - OLD_HEAD};
+    if (tycho__block_decode(entries, values, row->count) != TYCHO_OK) return false;
+    for (uint32_t i = 0; i < row->count; i++) {
+        row->all[i] = (tycho__pending_link){values[i] >> 1, tycho__load64(from + 18) + i,
+                                            tycho__load32(from + 6)};
+    }
+    return true;
+}
+
+static int damaged(uint64_t link) {
+    return tycho__fail(TYCHO_CORRUPT, "the row of link %llu in table pending is damaged",
+                       (unsigned long long)link);
+}
+
+/* All of a row but its links. */
+static int parse_head(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
     const uint8_t *from = value.data;
     if (key.size != 8 || value.size <= HEAD) {
         return tycho__fail(TYCHO_CORRUPT, "a row of table pending has %zu and %zu bytes", key.size,
                            value.size);
     }
     row->link = tycho__unkey64(key.data);
-    row->count = tycho__load16(from + 4);
+    row->count = tycho__load16(from + 4) & ~(uint32_t)HAS_RUNS;
+    row->head = tycho__load64(from + 6);
     uint32_t checksum = (uint32_t)tycho__hash(from + 4, value.size - 4, row->link);
-    if (checksum != tycho__load32(from) || row->count == 0 || row->count > TYCHO__BLOCK) {
-        return tycho__fail(TYCHO_CORRUPT, "the row of link %llu in table pending is damaged",
-                           (unsigned long long)row->link);
-    }
-    row->stream = tycho__load32(from + 6);
-    row->head = tycho__load64(from + 10);
-    row->revision = tycho__load64(from + 18);
-    return tycho__block_decode(tycho__bytes(from + HEAD, value.size - HEAD), row->values,
-                               row->count);
+    bool is_right = checksum == tycho__load32(from) && row->count > 0 && row->count <= TYCHO__BLOCK;
+    return is_right ? TYCHO_OK : damaged(row->link);
 }
 
-int tycho__pending_read(tycho__txn *txn, uint64_t link, tycho__pending *row) {
+static int parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
+    const uint8_t *from = value.data;
+    int status = parse_head(key, value, row);
+    if (status != TYCHO_OK) return status;
+    bool has_runs = (tycho__load16(from + 4) & HAS_RUNS) != 0;
+    tycho_bytes runs = {from + HEAD, value.size - HEAD};
+    bool is_right = has_runs ? read_runs(runs, row) : read_old(value, row);
+    return is_right ? TYCHO_OK : damaged(row->link);
+}
+
+static int find_row(tycho__txn *txn, uint64_t link, tycho_bytes *value) {
     uint8_t wanted[8];
-    tycho_bytes key = {wanted, sizeof wanted}, value;
     tycho__key64(wanted, link);
-    int status = tycho__get(txn, TYCHO__PENDING, key, &value);
-    if (status == TYCHO_OK) return parse(key, value, row);
+    int status = tycho__get(txn, TYCHO__PENDING, tycho__bytes(wanted, sizeof wanted), value);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "link %llu is not in table pending",
                        (unsigned long long)link);
+}
+
+int tycho__pending_read(tycho__txn *txn, uint64_t link, tycho__pending *row) {
+    uint8_t key[8];
+    tycho_bytes value;
+    tycho__key64(key, link);
+    int status = find_row(txn, link, &value);
+    return status == TYCHO_OK ? parse(tycho__bytes(key, sizeof key), value, row) : status;
 }
 
 int tycho__pending_remove(tycho__txn *txn, uint64_t link, uint64_t count) {
     uint64_t end = link + count;
     while (link < end) {
         tycho__pending row;
-        uint8_t key[8];
-        int status = tycho__pending_read(txn, link, &row);
-        if (status != TYCHO_OK) return status;
-        tycho__key64(key, link);
-        status = tycho__remove(txn, TYCHO__PENDING, tycho__bytes(key, sizeof key));
+        uint8_t bytes[8];
+        tycho_bytes key = {bytes, sizeof bytes}, value;
+        tycho__key64(bytes, link);
+        int status = find_row(txn, link, &value);
+        if (status == TYCHO_OK) status = parse_head(key, value, &row);
+        if (status == TYCHO_OK) status = tycho__remove(txn, TYCHO__PENDING, key);
         if (status != TYCHO_OK) return status;
         link += row.count;
     }

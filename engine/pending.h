@@ -1,13 +1,17 @@
 /* pending.h - table `pending`: the links that are not settled (recent.h).
 **
 ** Links are not in the log, so what other processes and the next ones need to know of them is here
-** until they are settled. Links of one stream that follow each other, made at the same head, share
-** a row:
+** until they are settled. Links that were made at the same head, one after the other, share rows,
+** up to TYCHO__BLOCK each; a batch whose links scatter over a thousand streams writes a few rows.
 **
 **   key    u64 number of the first
-**   value  0 u32 checksum of the rest, seeded with the number   4 u16 count of links
-**          6 u32 stream   10 u64 head when they were made   18 u64 revision of the first
-**          26 their positions, as entries of a block (list.h)
+**   value  0 u32 checksum of the rest, seeded with the number   4 u16 count of links | 0x8000
+**          6 u64 head when they were made   14 runs of links of one stream with rising revisions:
+**          varints of the stream, the revision of the first, how many, and for each the zigzag of
+**          its position - that of the link before it in the row
+**
+** In format 1 a row had one run: 4 u16 count   6 u32 stream   10 u64 head   18 u64 revision
+** 26 positions, as entries of a block (list.h). Those rows are read, too.
 **
 ** A write transaction gathers a row until another one begins; no row has links of two transactions.
 */
@@ -16,13 +20,17 @@
 
 #include "list.h"
 
+typedef struct tycho__pending_link {
+    uint64_t position;
+    uint64_t revision;
+    uint32_t stream;
+} tycho__pending_link;
+
 typedef struct tycho__pending {
     uint64_t link; /* number of the first */
     uint64_t head;
-    uint64_t revision;
-    uint32_t stream;
     uint32_t count;
-    uint64_t values[TYCHO__BLOCK]; /* position << 1 | 1 */
+    tycho__pending_link all[TYCHO__BLOCK];
 } tycho__pending;
 
 /* Adds the link number state.links_made. */

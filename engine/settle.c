@@ -15,6 +15,7 @@
 
 #include "pending.h"
 #include "stream.h"
+#include "ways.h"
 
 #if !defined(TYCHO__DUE_ENTRIES) /* test builds settle all the time */
 #define TYCHO__DUE_ENTRIES 65536
@@ -135,22 +136,32 @@ static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *b
     return TYCHO_OK;
 }
 
-/* All ways back of one event are settled at once. */
+/* The ways back of one event, from the i-th on; `*i` becomes that of the next event. */
+static int settle_event(tycho__txn *txn, const tycho__generation *g, size_t *i) {
+    tycho__sorted_way way = tycho__generation_sorted_way(g, *i);
+    tycho__ways ways = {.position = way.position, .count = 0};
+    int status = TYCHO_OK;
+    while (status == TYCHO_OK && way.position == ways.position) {
+        ways.all[ways.count++] = (tycho__way){way.stream, way.revision, way.link};
+        if (++*i == g->way_count) break;
+        way = tycho__generation_sorted_way(g, *i);
+        if (ways.count < TYCHO__ROW_WAYS) continue;
+        status = tycho__ways_put(txn, &ways);
+        ways.count = 0;
+    }
+    return status == TYCHO_OK && ways.count > 0 ? tycho__ways_put(txn, &ways) : status;
+}
+
 static int settle_ways(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
     tycho__state *state = &txn->state;
     size_t i = tycho__generation_way_behind(g, state->moved_number);
-    for (; i < g->way_count; i++) {
-        uint8_t key[TYCHO__LINK_KEY], value[16];
-        tycho__sorted_way way = tycho__generation_sorted_way(g, i);
-        if (way.position != state->moved_number && *budget == 0) return TYCHO_OK;
-        tycho__link_key(key, way.position, way.stream);
-        tycho__store64(value, way.revision);
-        tycho__store64(value + 8, way.link);
-        int status = tycho__put(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key),
-                                tycho__bytes(value, sizeof value));
+    while (i < g->way_count) {
+        size_t first = i;
+        if (*budget == 0) return TYCHO_OK;
+        state->moved_number = tycho__generation_sorted_way(g, i).position;
+        int status = settle_event(txn, g, &i);
         if (status != TYCHO_OK) return status;
-        state->moved_number = way.position;
-        spend(budget, ROW);
+        spend(budget, ROW * (i - first));
     }
     state->moved_kind = TYCHO__MOVED_IDS;
     state->moved_number = 0;

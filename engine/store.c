@@ -331,8 +331,16 @@ static int flush(const char *path, int flags) {
     return status;
 }
 
+/* LMDB makes the copy for everybody, as far as the umask lets it. A file system without modes, such
+** as that of a memory stick, refuses, and has nothing to protect. */
+static void withdraw_from_others(const char *file) {
+    struct stat place;
+    if (stat(file, &place) == 0) (void)!chmod(file, place.st_mode & 0660);
+}
+
 static int copy_flushed(tycho_store *store, const char *made, const char *file, const char *path) {
     int status = tycho__env_copy(store->env, made);
+    withdraw_from_others(file);
     if (status == TYCHO_OK) status = flush(file, O_RDONLY);
     if (status == TYCHO_OK) status = flush(made, O_RDONLY | O_DIRECTORY);
     if (status == TYCHO_OK && rename(made, path) != 0) status = fail_backup(path);

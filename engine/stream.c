@@ -6,6 +6,8 @@
 */
 #include "stream.h"
 
+#include "ways.h"
+
 int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
     assert(name.size <= TYCHO_NAME_MAX);
     uint64_t hops = 0; /* more than there are routes: a circle */
@@ -69,11 +71,6 @@ int tycho__event_load(tycho__txn *txn, uint64_t position, tycho__event_view *vie
     return status == TYCHO_OK ? tycho__record_read(record, position, view) : status;
 }
 
-void tycho__link_key(uint8_t key[TYCHO__LINK_KEY], uint64_t position, uint32_t stream) {
-    tycho__key64(key, position);
-    tycho__key32(key + 8, stream);
-}
-
 static int find_home(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,
                      tycho__entry *entry) {
     tycho__entries entries;
@@ -90,30 +87,9 @@ static int find_home(tycho__txn *txn, const tycho__list *stream, const tycho__ev
     return is_home ? TYCHO_OK : TYCHO_NOT_FOUND;
 }
 
-static int settled_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
-                        size_t *count) {
-    uint8_t wanted[TYCHO__LINK_KEY];
-    tycho_bytes key = {wanted, sizeof wanted}, value;
-    tycho__link_key(wanted, position, 0);
-    int status = tycho__seek(txn, TYCHO__LINKS, &key, &value);
-    while (status == TYCHO_OK && key.size == TYCHO__LINK_KEY &&
-           tycho__unkey64(key.data) == position) {
-        if (value.size != 16) return tycho__fail(TYCHO_CORRUPT, "a link has a wrong size");
-        if (*count < most) {
-            ways[*count].stream = tycho__unkey32((const uint8_t *)key.data + 8);
-            ways[*count].revision = tycho__load64(value.data);
-            ways[*count].link = tycho__load64((const uint8_t *)value.data + 8);
-        }
-        ++*count;
-        status = tycho__next(txn, TYCHO__LINKS, &key, &value);
-    }
-    return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
-}
-
 int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most,
                      size_t *count) {
-    *count = 0;
-    int status = settled_ways(txn, position, ways, most, count);
+    int status = tycho__ways_copy(txn, position, ways, most, count);
     if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;
     size_t known = *count < most ? *count : most;
@@ -122,22 +98,15 @@ int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_
 }
 
 int tycho__link_find(tycho__txn *txn, uint64_t position, uint32_t stream, uint64_t *revision) {
-    uint8_t key[TYCHO__LINK_KEY];
-    tycho_bytes value;
-    tycho__link_key(key, position, stream);
-    int status = tycho__get(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key), &value);
-    if (status == TYCHO_OK) {
-        if (value.size != 16) return tycho__fail(TYCHO_CORRUPT, "a link has a wrong size");
-        *revision = tycho__load64(value.data);
-        return TYCHO_OK;
-    }
-    if (status != TYCHO_NOT_FOUND) return status;
-    status = tycho__recent_need(txn);
-    if (status != TYCHO_OK) return status;
     tycho__way way;
-    bool is_found = tycho__recent_find_way(txn, position, stream, &way);
-    if (is_found) *revision = way.revision;
-    return is_found ? TYCHO_OK : TYCHO_NOT_FOUND;
+    int status = tycho__ways_find(txn, position, stream, &way);
+    if (status == TYCHO_NOT_FOUND) {
+        status = tycho__recent_need(txn);
+        if (status != TYCHO_OK) return status;
+        if (!tycho__recent_find_way(txn, position, stream, &way)) status = TYCHO_NOT_FOUND;
+    }
+    if (status == TYCHO_OK) *revision = way.revision;
+    return status;
 }
 
 int tycho__entry_find(tycho__txn *txn, const tycho__list *stream, const tycho__event_view *event,

@@ -5,8 +5,6 @@
 #include "list.h"
 #include "recent.h"
 
-enum { TYCHO__LINK_KEY = 12 };
-
 /* A name that was copied, because views die with the next write. */
 typedef struct tycho__name {
     bool is_closed; /* resolved over a closed route: nobody may write there by this name */
@@ -49,8 +47,5 @@ int tycho__ways_back(tycho__txn *txn, uint64_t position, tycho__way *ways, size_
 
 /* The revision of an event that is linked into a stream. TYCHO_NOT_FOUND without a sentence. */
 int tycho__link_find(tycho__txn *txn, uint64_t position, uint32_t stream, uint64_t *revision);
-
-/* The key of a row of table `links`. */
-void tycho__link_key(uint8_t key[TYCHO__LINK_KEY], uint64_t position, uint32_t stream);
 
 #endif

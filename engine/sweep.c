@@ -5,14 +5,13 @@
 ** deleting a stream of any size costs the same.
 */
 #include "apply.h"
+#include "ways.h"
 
 /* Removes the links that one block, or the tail, of the stream names. */
 static int sweep_values(tycho__txn *txn, uint32_t number, const uint64_t *values, uint32_t count) {
-    uint8_t key[TYCHO__LINK_KEY];
     for (uint32_t i = 0; i < count; i++) {
         if (values[i] == 0 || (values[i] & 1) == 0) continue;
-        tycho__link_key(key, values[i] >> 1, number);
-        int status = tycho__remove(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key));
+        int status = tycho__ways_remove(txn, values[i] >> 1, number);
         if (status == TYCHO_NOT_FOUND) {
             return tycho__fail(TYCHO_CORRUPT, "a link at position %llu has no row",
                                (unsigned long long)(values[i] >> 1));

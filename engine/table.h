@@ -10,8 +10,8 @@
 **   names            u8 kind, name -> u32 number
 **   lists            u8 kind, u32 number -> the list's row (list.h)
 **   blocks           u8 kind, u32 number, u64 first ordinal -> packed entries (list.h)
-**   links            u64 position, u32 stream -> u64 revision, u64 number of the link: the way
-**                    back from an event to the streams it is linked into
+**   links            u64 position, u32 stream -> the ways back from an event to streams that it is
+**                    linked into (ways.h)
 **   stream_metadata  u32 stream -> bytes
 **   routes           name -> name of the stream; behind a byte 0 when the route is closed
 **   rows             u32 table, key -> u64 checksum of all else, u64 version, value
@@ -46,6 +46,8 @@ typedef enum tycho__table {
         TYCHO__TABLES
 } tycho__table;
 
-enum { TYCHO__FORMAT = 1 }; /* version of everything above and in the files it names */
+/* Version of everything above and in the files it names. Format 1 had one way in each row of
+** `links`; it is read as it is, and the first commit makes the store one of format 2. */
+enum { TYCHO__FORMAT = 2 };
 
 #endif

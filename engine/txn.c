@@ -55,6 +55,7 @@ int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
         return tycho__fail(TYCHO_CORRUPT, "%s: %s", what, mdb_strerror(error));
     case MDB_PANIC:
         atomic_store(&env->is_broken, true);
@@ -126,24 +127,6 @@ static tycho__txn *pool_take(tycho__env *env) {
     return txn;
 }
 
-/* A process that was killed between the last write of its commit and its word to LMDB's readers
-** left a commit that they would see only with the next one. When nobody writes, beginning to write
-** makes LMDB look for it. While somebody does, the last commit is ahead of the readers for a
-** moment. */
-static int find_half_commit(tycho__env *env, MDB_txn *txn) {
-    MDB_envinfo facts;
-    MDB_txn *writing;
-    mdb_env_info(env->mdb, &facts);
-    if (facts.me_last_txnid == mdb_txn_id(txn) || !tycho__commit_try_enter(env)) return TYCHO_OK;
-    /* It may have been killed while it flushed: what is seen must stay. */
-    bool may_see = mdb_env_sync(env->mdb, 1) == 0;
-    if (may_see && mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
-    tycho__commit_leave(env);
-    mdb_txn_reset(txn);
-    int error = mdb_txn_renew(txn);
-    return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "beginning to read");
-}
-
 static int new_read(tycho__env *env, tycho__txn **out) {
     tycho__txn *txn = calloc(1, sizeof *txn);
     if (txn == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a transaction");
@@ -159,6 +142,23 @@ static int new_read(tycho__env *env, tycho__txn **out) {
     }
     *out = txn;
     return TYCHO_OK;
+}
+
+/* A process that was killed between the last write of its commit and its word to LMDB's readers
+** left a commit that they would see only with the next one, and that may not be flushed. When
+** nobody writes, it is flushed, and beginning to write makes LMDB look for it. While somebody does,
+** the last commit is ahead of the readers for a moment. */
+static int find_half_commit(tycho__env *env, MDB_txn *txn) {
+    MDB_envinfo facts;
+    MDB_txn *writing;
+    mdb_env_info(env->mdb, &facts);
+    if (facts.me_last_txnid == mdb_txn_id(txn) || !tycho__commit_try_enter(env)) return TYCHO_OK;
+    int error = tycho__disk_flush(&env->disk) == 0 ? 0 : errno;
+    if (error == 0 && mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
+    tycho__commit_leave(env);
+    mdb_txn_reset(txn);
+    if (error == 0) error = mdb_txn_renew(txn);
+    return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "beginning to read");
 }
 
 int tycho__txn_read(tycho__env *env, tycho__txn **out) {
@@ -179,6 +179,11 @@ int tycho__txn_read(tycho__env *env, tycho__txn **out) {
     }
     *out = txn;
     return TYCHO_OK;
+}
+
+uint64_t tycho__txn_number(const tycho__txn *txn) {
+    assert(!txn->is_write);
+    return mdb_txn_id(txn->mdb);
 }
 
 int tycho__txn_renew(tycho__txn *txn) {
@@ -212,23 +217,55 @@ void tycho__pool_clear(tycho__env *env) {
 
 /* ---------------------------------------------------------------- writing */
 
-int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
+/* The same for who is about to write, in the gate: what goes before the next commit must be flushed
+** before that begins. */
+static int flush_half_commit(tycho__env *env) {
+    MDB_envinfo facts;
+    MDB_txn *reading;
+    mdb_env_info(env->mdb, &facts);
+    if (facts.me_last_txnid == env->disk.last_flushed) return 0;
+    int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &reading);
+    bool is_published = error == 0 && mdb_txn_id(reading) == facts.me_last_txnid;
+    if (error == 0) mdb_txn_abort(reading);
+    return is_published || tycho__disk_flush(&env->disk) == 0 ? 0 : errno;
+}
+
+int tycho__mdb_begin(tycho__env *env, uint32_t sync, MDB_txn **txn) {
     static const unsigned flags[] = {[TYCHO_SYNC_FULL] = 0,
                                      [TYCHO_SYNC_BATCHED] = MDB_NOMETASYNC,
                                      [TYCHO_SYNC_NONE] = MDB_NOSYNC};
+    assert(sync <= TYCHO_SYNC_NONE);
+    int error = flush_half_commit(env);
+    if (error == 0) error = mdb_txn_begin(env->mdb, NULL, flags[sync], txn);
+    if (error != 0) return error;
+    /* LMDB heeds this flag of a transaction only half: the data would be flushed all the same. */
+    bool is_unsynced = sync == TYCHO_SYNC_NONE;
+    if (env->is_unsynced != is_unsynced) mdb_env_set_flags(env->mdb, MDB_NOSYNC, is_unsynced);
+    env->is_unsynced = is_unsynced;
+    tycho__disk_begin(&env->disk, sync == TYCHO_SYNC_FULL);
+    return 0;
+}
+
+int tycho__mdb_commit(tycho__env *env, MDB_txn *txn) {
+    tycho__disk_commit(&env->disk);
+    int error = mdb_txn_commit(txn);
+    tycho__disk_end();
+    return error;
+}
+
+void tycho__mdb_abort(MDB_txn *txn) {
+    mdb_txn_abort(txn);
+    tycho__disk_end();
+}
+
+int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     memset(txn, 0, sizeof *txn);
     txn->env = env;
     txn->is_write = true;
-    assert(sync <= TYCHO_SYNC_NONE);
-    int error = mdb_txn_begin(env->mdb, NULL, 0, &txn->mdb);
+    int error = tycho__mdb_begin(env, sync, &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
-    /* Flags of the environment, as LMDB heeds those of a transaction only in part. */
-    if (env->sync_flags != flags[sync]) {
-        mdb_env_set_flags(env->mdb, MDB_NOSYNC | MDB_NOMETASYNC, 0);
-        mdb_env_set_flags(env->mdb, flags[sync], 1);
-    }
-    env->sync_flags = flags[sync];
     int status = state_read(txn);
+    txn->state.format = TYCHO__FORMAT;
     /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status == TYCHO_OK) {
@@ -256,7 +293,7 @@ void tycho__txn_abort(tycho__txn *txn) {
     if (txn->mdb == NULL) return;
     if (!txn->is_changed) tycho__lists_keep(txn);
     tycho__recent_abort(txn);
-    mdb_txn_abort(txn->mdb);
+    tycho__mdb_abort(txn->mdb);
     end_write(txn);
 }
 
@@ -269,7 +306,7 @@ int tycho__txn_commit(tycho__txn *txn) {
         tycho__txn_abort(txn);
         return status;
     }
-    int error = mdb_txn_commit(txn->mdb);
+    int error = tycho__mdb_commit(txn->env, txn->mdb);
     if (error == 0) {
         atomic_store(&txn->env->rules, txn->state.rules);
         tycho__recent_commit(txn);
@@ -347,6 +384,12 @@ static int write_row(tycho__txn *txn, tycho__table table, tycho_bytes key, MDB_v
 int tycho__put(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value) {
     MDB_val v = to_val(value);
     return write_row(txn, table, key, &v, 0);
+}
+
+int tycho__put_behind(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value) {
+    MDB_val v = to_val(value);
+    int status = write_row(txn, table, key, &v, MDB_APPEND);
+    return status == TYCHO_DUPLICATE_EVENT ? tycho__put(txn, table, key, value) : status;
 }
 
 int tycho__insert(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value) {

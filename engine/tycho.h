@@ -207,9 +207,9 @@ typedef struct tycho_options {
 /* Opens the store in the directory `path` (NUL-terminated). `options` may be NULL. A second open
 ** of the same directory in one process shares everything but the handle's own options.
 ** Temporary stores take `path` NULL. Costs milliseconds; take it once per process.
-** Errors: MISUSE (options, path), NOT_FOUND, DENIED (permissions, not a store, a network file
-** system), NEWER_FORMAT, CORRUPT, BUSY (another process is opening it for over 10 s), FULL,
-** NO_MEMORY, IO. `*store` is NULL on error. */
+** Files are for owner and group, less the umask. Errors: MISUSE (options, path), NOT_FOUND, DENIED
+** (permissions, not a store, a link, a network file system), NEWER_FORMAT, CORRUPT, BUSY (another
+** process is opening it for over 10 s), FULL, NO_MEMORY, IO. `*store` is NULL on error. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
 /* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed
@@ -416,7 +416,7 @@ typedef struct tycho_receipt {
 ** Errors: those of its conditions and operations; TIMEOUT (another process writes for longer than
 ** write_timeout_ms), FULL, NO_MEMORY, IO, DENIED (read-only handle, or deployed scripts and no
 ** script host), CORRUPT, UNKNOWN_OUTCOME. All but the last mean: nothing was changed.
-** Cost with FULL: two flushes, shared by all batches of the group. */
+** Cost with FULL: one flush, shared by all batches of the group. */
 TYCHO_API int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt);
 
 /* The same for a batch that must see all that was written before it: complete() is called, in the
@@ -727,14 +727,15 @@ TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
 /* ---------------------------------------------------------------- 12. scripts and hooks */
 
-/* Scripts are deployed into the store, so that all who write to it keep the same rules. To the
-** engine a script is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and
-** nothing but this operation writes. A batch that deploys gives the rules a new version, its own
-** sequence; without scripts it is 0. Empty bytes take a script away. A handle without hooks can
-** only read a store that has scripts (DENIED). */
+/* Scripts are deployed into the store: all who write to it keep the same rules. To the engine one
+** is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and only this
+** operation writes; empty bytes take it away. A batch that deploys gives the rules a new version,
+** its own sequence (0: no scripts), but what it appends behind its first operation that deploys
+** (-1: none) is expanded under the old ones. A handle without hooks can only read then (DENIED). */
 #define TYCHO_SCRIPTS "tycho.scripts"
 TYCHO_API int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script);
 TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
+TYCHO_API int64_t tycho_batch_first_deploy(const tycho_batch *batch);
 
 /* What takes part in every batch of a handle: deployed scripts. tycho_commit() calls `expand` in
 ** the caller's thread, before any lock is taken; it may read the store and add to the batch. A

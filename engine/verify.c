@@ -1,5 +1,7 @@
 /* verify.c - proving every index against every record, in one snapshot, step by step.
 **
+**   PAGES    the pages of all tables (inspect.h); where they are damaged, nothing else is looked
+**            at, because it would be LMDB that looks
 **   EVENTS   every position has a record with a right checksum; its id leads back to it; it names a
 **            type, a stream and tags that exist; a home entry that is there is the right one
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are
@@ -11,23 +13,28 @@
 ** Together these leave no index entry unproved: the lists of types have as many entries as there
 ** are events, and those of tags as many as records have tags, so none is missing or too many.
 */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "apply.h"
 #include "cursor.h"
+#include "inspect.h"
 #include "pending.h"
 #include "settle.h"
+#include "ways.h"
 
-enum { STEP_EVENTS = 1000, FINDINGS_MAX = 1000 };
+enum { STEP_EVENTS = 1000, STEP_PAGES = 1000, FINDINGS_MAX = 1000, TRIES = 8 };
 
-enum phase { EVENTS, LISTS, LINKS, ROWS, ROUTES, FENCES, COUNTS, FINISHED };
+enum phase { PAGES, EVENTS, LISTS, LINKS, ROWS, ROUTES, FENCES, COUNTS, FINISHED };
 
 struct tycho_verification {
     tycho_store *store;
     tycho__txn *txn;
     enum phase phase;
+    tycho__image image; /* PAGES, with the two below */
+    tycho__inspection inspection;
     uint64_t position;              /* EVENTS: the last one checked */
     uint8_t key[5 + TYCHO_KEY_MAX]; /* the other phases: the last key checked */
     size_t key_size;
@@ -39,9 +46,9 @@ struct tycho_verification {
     uint64_t type_entries, tag_entries, stream_entries, link_entries, streams, garbage_links;
     uint64_t rows, links, routes, scripts;
     uint32_t scripts_table; /* 0: there is none */
-    uint64_t moved_links; /* those that have their row and are pending all the same */
+    uint64_t moved_links;   /* those that have their row and are pending all the same */
     uint64_t findings, done, total;
-    char text[512];
+    char text[1600];
     bool has_text;
 };
 
@@ -62,6 +69,50 @@ static bool is_damage(tycho_verification *v, int status) {
     if (status != TYCHO_CORRUPT && status != TYCHO_EVENT_NOT_FOUND) return false;
     find(v, "%s", tycho_error());
     return true;
+}
+
+/* ---------------------------------------------------------------- pages */
+
+static void end_pages(tycho_verification *v) {
+    tycho__inspect_end(&v->inspection);
+    tycho__image_close(&v->image);
+    v->phase = v->findings > 0 ? FINISHED : EVENTS;
+}
+
+static int step_pages(tycho_verification *v) {
+    for (int i = 0; i < STEP_PAGES && !v->has_text; i++) {
+        tycho__inspected inspected;
+        char text[1600];
+        if (tycho__inspect_next(&v->inspection, &inspected) == TYCHO_END) {
+            end_pages(v);
+            if (v->phase == FINISHED) return TYCHO_OK;
+            int status = tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(),
+                                          &v->scripts_table);
+            return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
+        }
+        if (inspected.page.fault == NULL) continue;
+        tycho__inspected_text(&inspected, text, sizeof text);
+        find(v, "%s", text);
+    }
+    return TYCHO_OK;
+}
+
+/* Begins with the pages of the transaction's snapshot, which moves on while its meta page was
+** written over in between. */
+static int begin_pages(tycho_verification *v) {
+    char file[PATH_MAX + 16];
+    snprintf(file, sizeof file, "%s/data.mdb", v->store->env->path);
+    int status = TYCHO_NOT_FOUND;
+    for (int i = 0; i < TRIES && status == TYCHO_NOT_FOUND; i++) {
+        tycho__image_close(&v->image);
+        status = i > 0 ? tycho__txn_renew(v->txn) : TYCHO_OK;
+        if (status == TYCHO_OK) status = tycho__image_open(&v->image, file);
+        if (status == TYCHO_OK) {
+            status = tycho__inspect_begin(&v->inspection, &v->image, tycho__txn_number(v->txn));
+        }
+    }
+    if (status != TYCHO_NOT_FOUND) return status;
+    return tycho__fail(TYCHO_BUSY, "others commit faster than a verification can begin");
 }
 
 /* ---------------------------------------------------------------- events */
@@ -309,21 +360,13 @@ static int step_lists(tycho_verification *v) {
 
 /* ---------------------------------------------------------------- links, rows, routes, counts */
 
-static int check_link(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+static int check_way(tycho_verification *v, uint64_t position, const tycho__way *way) {
     tycho__list stream;
     tycho__entry entry;
     v->links++;
     v->done++;
-    if (key.size != TYCHO__LINK_KEY || value.size != 16) {
-        find(v, "a link has %zu and %zu bytes", key.size, value.size);
-        return TYCHO_OK;
-    }
-    uint64_t position = tycho__unkey64(key.data), revision = tycho__load64(value.data);
-    if (tycho__load64((const uint8_t *)value.data + 8) > v->txn->state.links_settled) {
-        v->moved_links++;
-    }
-    uint32_t number = tycho__unkey32((const uint8_t *)key.data + 8);
-    int status = tycho__list_read(v->txn, TYCHO__STREAM, number, &stream);
+    if (way->link > v->txn->state.links_settled) v->moved_links++;
+    int status = tycho__list_read(v->txn, TYCHO__STREAM, way->stream, &stream);
     if (status == TYCHO_OK && (stream.flags & TYCHO__LIST_DELETED) != 0) {
         v->garbage_links++;
         return TYCHO_OK;
@@ -331,16 +374,26 @@ static int check_link(tycho_verification *v, tycho_bytes key, tycho_bytes value)
     if (status == TYCHO_OK) {
         tycho__entries entries;
         tycho__entries_begin(&entries, v->txn, &stream);
-        status = tycho__entries_from(&entries, revision, &entry);
+        status = tycho__entries_from(&entries, way->revision, &entry);
     }
-    bool is_right = status == TYCHO_OK && entry.ordinal == revision && entry.is_link &&
+    bool is_right = status == TYCHO_OK && entry.ordinal == way->revision && entry.is_link &&
                     entry.position == position;
     bool is_answer = status == TYCHO_OK || status == TYCHO_NOT_FOUND || status == TYCHO_END;
     if (is_answer && !is_right) {
         find(v, "the link of the event at position %llu into stream %u has no entry",
-             (unsigned long long)position, number);
+             (unsigned long long)position, way->stream);
     }
     return is_answer || is_damage(v, status) ? TYCHO_OK : status;
+}
+
+static int check_links(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+    tycho__ways ways;
+    int status = tycho__ways_parse(key, value, &ways);
+    if (is_damage(v, status)) return TYCHO_OK;
+    for (uint32_t i = 0; i < ways.count && status == TYCHO_OK; i++) {
+        status = check_way(v, ways.position, &ways.all[i]);
+    }
+    return status;
 }
 
 static int check_row(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
@@ -375,7 +428,7 @@ static int check_in_table(tycho_verification *v, tycho__table table, tycho_bytes
                           tycho_bytes value) {
     switch (table) {
     case TYCHO__LINKS:
-        return check_link(v, key, value);
+        return check_links(v, key, value);
     case TYCHO__ROWS:
         return check_row(v, key, value);
     case TYCHO__ROUTES:
@@ -436,6 +489,8 @@ static int step_counts(tycho_verification *v) {
 
 static int step(tycho_verification *v) {
     switch (v->phase) {
+    case PAGES:
+        return step_pages(v);
     case EVENTS:
         return step_events(v);
     case LISTS:
@@ -464,17 +519,16 @@ int tycho_verification_open(tycho_store *store, tycho_verification **out) {
     if (status != TYCHO_OK) return status;
     tycho_verification *v = calloc(1, sizeof *v);
     if (v == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a verification");
+    v->store = store;
     status = tycho__txn_read(store->env, &v->txn);
-    if (status == TYCHO_OK) {
-        status = tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(), &v->scripts_table);
-    }
-    if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) {
+    if (status == TYCHO_OK) status = begin_pages(v);
+    if (status != TYCHO_OK) {
+        end_pages(v);
         tycho__txn_done(v->txn);
         free(v);
         return status;
     }
     atomic_fetch_add(&store->children, 1);
-    v->store = store;
     uint64_t entries = v->txn->state.entries + v->txn->state.links;
     v->total = v->txn->state.head * 2 + entries; /* tags come on top when they are known */
     *out = v;
@@ -503,6 +557,7 @@ int tycho_verification_step(tycho_verification *v, tycho_finding *finding) {
 
 void tycho_verification_close(tycho_verification *v) {
     if (v == NULL) return;
+    end_pages(v);
     if (tycho__store_check(v->store) == TYCHO_OK) tycho__txn_done(v->txn);
     atomic_fetch_sub(&v->store->children, 1);
     free(v);

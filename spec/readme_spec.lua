@@ -65,10 +65,18 @@ describe("README.md", function()
     assert.is_true((count.lua or 0) >= 1 and (count.c or 0) >= 1 and (count.sh or 0) >= 1)
   end)
 
+end)
+
+describe("Each page", function()
   it("names only files that exist", function()
     local missing = {}
-    for path in tree.read_file("README.md"):gmatch("%]%(([^)#:]+)%)") do
+    local function need(path)
       if not tree.run("test -e " .. tree.quoted(path)) then missing[#missing + 1] = path end
+    end
+    for _, page in ipairs { "README.md", "LIMITS.md", "SECURITY.md" } do
+      local text = tree.read_file(page)
+      for path in text:gmatch("%]%(([^)#:]+)%)") do need(path) end
+      for path in text:gmatch("`(spec/[%w_./]+)`") do need(path) end
     end
     assert.same({}, missing)
   end)

@@ -65,10 +65,8 @@ static int backfill_status(lua_State *L) {
     lua_createtable(L, 0, 12);
     lua_pushstring(L, phases[status.phase]);
     lua_setfield(L, -2, "phase");
-    lua_pushboolean(L, status.is_beside != 0);
-    lua_setfield(L, -2, "is_beside");
-    lua_pushboolean(L, status.is_deployed != 0);
-    lua_setfield(L, -2, "is_deployed");
+    tycho__lua_set_boolean(L, "is_beside", status.is_beside != 0);
+    tycho__lua_set_boolean(L, "is_deployed", status.is_deployed != 0);
     tycho__lua_set_bytes(L, "name", status.name);
     tycho__lua_set_integer(L, "version", status.version);
     if (status.old_version != 0) tycho__lua_set_integer(L, "old_version", status.old_version);

@@ -102,6 +102,7 @@ void tycho__lua_push_bytes(lua_State *L, tycho_bytes bytes);
 /* Sets a field of the table on top of the stack; empty bytes set nothing. */
 void tycho__lua_set_bytes(lua_State *L, const char *name, tycho_bytes bytes);
 void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value);
+void tycho__lua_set_boolean(lua_State *L, const char *name, int value);
 
 /* ---------------------------------------------------------------- classes */
 
@@ -144,6 +145,7 @@ int tycho__lua_store_lock(lua_State *L);
 int tycho__lua_store_locks(lua_State *L);
 int tycho__lua_store_script(lua_State *L);
 int tycho__lua_store_deployment(lua_State *L);
+int tycho__lua_deployment_create(lua_State *L);
 int tycho__lua_store_backfill(lua_State *L);
 int tycho__lua_store_model(lua_State *L);
 int tycho__lua_script_compile(lua_State *L);

@@ -69,8 +69,7 @@ int tycho__lua_error_own(lua_State *L) {
     if (!lua_getstack(L, 1, &frame)) return 0;
     lua_getinfo(L, "S", &frame);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LIBRARY);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, frame.source);
+    tycho__lua_set_boolean(L, frame.source, 1);
     return 0;
 }
 
@@ -102,9 +101,7 @@ static void set_failure(lua_State *L, const tycho_scripts_failure *failure) {
     if (failure->version > 0) tycho__lua_set_integer(L, "version", failure->version);
     if (failure->line > 0) tycho__lua_set_integer(L, "line", failure->line);
     if (failure->position > 0) tycho__lua_set_integer(L, "position", (int64_t)failure->position);
-    if (failure->is_over_limit == 0) return;
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "is_over_limit");
+    if (failure->is_over_limit != 0) tycho__lua_set_boolean(L, "is_over_limit", 1);
 }
 
 void tycho__lua_error_push(lua_State *L, int status) {

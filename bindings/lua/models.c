@@ -54,11 +54,6 @@ static int model_get(lua_State *L) {
     return 9;
 }
 
-static void set_boolean(lua_State *L, const char *name, uint32_t value) {
-    lua_pushboolean(L, value != 0);
-    lua_setfield(L, -2, name);
-}
-
 static void set_count(lua_State *L, const char *name, uint64_t value) {
     tycho__lua_set_integer(L, name, (int64_t)value);
 }
@@ -73,8 +68,8 @@ static int model_look(lua_State *L) {
 
     if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     lua_createtable(L, 0, 10);
-    set_boolean(L, "is_caught_up", instance.is_caught_up);
-    set_boolean(L, "is_current", instance.is_current);
+    tycho__lua_set_boolean(L, "is_caught_up", instance.is_caught_up != 0);
+    tycho__lua_set_boolean(L, "is_current", instance.is_current != 0);
     set_count(L, "entries", instance.entries);
     if (instance.is_caught_up == 0) return 1;
     tycho__lua_set_integer(L, "version", instance.version);

@@ -45,6 +45,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
         {"open", tycho__lua_store_open},
         {"batch", tycho__lua_batch_create},
         {"script", tycho__lua_script_compile},
+        {"deployment", tycho__lua_deployment_create},
         {"directory", tycho__lua_directory},
         {"misuse", tycho__lua_error_misuse},
         {"refusal", tycho__lua_error_refusal},

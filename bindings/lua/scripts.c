@@ -78,28 +78,23 @@ static void set_names(lua_State *L, const char *field, const tycho_bytes *names,
     lua_setfield(L, -2, field);
 }
 
-static void set_boolean(lua_State *L, const char *field, uint32_t value) {
-    lua_pushboolean(L, value != 0);
-    lua_setfield(L, -2, field);
-}
-
 /* Fields that only some kinds have are absent in the others. */
 static void set_own(lua_State *L, const tycho_script_about *about) {
     if (about->kind == TYCHO_EVENT_TYPE) {
         set_names(L, "former_names", about->former_names, about->former_name_count);
-        set_boolean(L, "has_schema", about->has_schema);
-        set_boolean(L, "has_check", about->has_check);
-        set_boolean(L, "has_tags", about->has_tags);
+        tycho__lua_set_boolean(L, "has_schema", about->has_schema != 0);
+        tycho__lua_set_boolean(L, "has_check", about->has_check != 0);
+        tycho__lua_set_boolean(L, "has_tags", about->has_tags != 0);
     } else if (about->kind == TYCHO_LINKER) {
         set_names(L, "tags", about->tags, about->tag_count);
-        set_boolean(L, "is_ready_made", about->is_ready_made);
+        tycho__lua_set_boolean(L, "is_ready_made", about->is_ready_made != 0);
         tycho__lua_set_bytes(L, "category", about->category);
         tycho__lua_set_bytes(L, "prefix", about->prefix);
     } else {
         static const char *const orders[] = {"position", "time", "valid_time"};
         lua_pushstring(L, orders[about->order]);
         lua_setfield(L, -2, "order");
-        set_boolean(L, "has_history", about->has_history);
+        tycho__lua_set_boolean(L, "has_history", about->has_history != 0);
         tycho__lua_set_bytes(L, "prefix", about->prefix);
     }
 }
@@ -197,15 +192,14 @@ static bool is_text_at(lua_State *L, int index, tycho_bytes bytes) {
 
 /* The version under which an event was written: that of the last of the boundaries before it, which
 ** are three values each at `index`: position, version, name of the type. */
-static int64_t version_of(lua_State *L, int index, const tycho_event *event, tycho_bytes name) {
+static int64_t version_of(lua_State *L, int index, const tycho_event *event) {
     int64_t version = 1;
 
     for (lua_Integer i = 1; lua_rawgeti(L, index, i) == LUA_TNUMBER; i += 3) {
         if ((uint64_t)lua_tointeger(L, -1) >= event->position) break;
         lua_rawgeti(L, index, i + 1);
         lua_rawgeti(L, index, i + 2);
-        if (is_text_at(L, -1, name) || is_text_at(L, -1, event->type))
-            version = lua_tointeger(L, -2);
+        if (is_text_at(L, -1, event->type)) version = lua_tointeger(L, -2);
         lua_pop(L, 3);
     }
     lua_pop(L, 1);
@@ -238,18 +232,16 @@ static int script_try(lua_State *L) {
     luaL_checktype(L, 3, LUA_TTABLE);
     const int64_t count = tycho__lua_integer(L, 4, "count");
     struct tycho_buffer *room = tycho__lua_new_buffer(L);
-    tycho_script_about about;
     tycho_event event;
     int64_t tried = 0;
     int status = TYCHO_OK;
 
-    tycho_script_about_get(self->box.handle, &about);
     while (tried < count && status == TYCHO_OK) {
         reader->step++;
         status = tycho_cursor_next(reader->cursor, &event);
         if (status != TYCHO_OK) break;
         tried++;
-        const int64_t from = version_of(L, 3, &event, about.name);
+        const int64_t from = version_of(L, 3, &event);
         status = try_event(self->box.handle, reader->cursor, &event, from, room);
     }
 
@@ -279,20 +271,31 @@ static void deployment_close(tycho__lua_box *box) {
     tycho_deployment_close(box->handle);
 }
 
-/* store:deployment() */
-int tycho__lua_store_deployment(lua_State *L) {
-    tycho__lua_box *store = tycho__lua_self_open(L);
+/* Opens the deployment of the box on top of the stack; the store may be NULL. */
+static int open_deployment(lua_State *L, tycho__lua_box *self, tycho_store *store) {
     void *handle = NULL;
-    tycho__lua_box *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_DEPLOYMENT);
-    tycho__lua_box_attach(L, 1);
 
     self->noun = "deployment";
     self->close = deployment_close;
-    const int status = tycho_deployment_open(store->handle, (tycho_deployment **)(void *)&handle);
+    const int status = tycho_deployment_open(store, (tycho_deployment **)(void *)&handle);
     self->handle = handle;
 
     if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
     return 1;
+}
+
+/* store:deployment() */
+int tycho__lua_store_deployment(lua_State *L) {
+    tycho__lua_box *store = tycho__lua_self_open(L);
+    tycho__lua_box *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_DEPLOYMENT);
+    tycho__lua_box_attach(L, 1);
+    return open_deployment(L, self, store->handle);
+}
+
+/* deployment(): of a store that is yet to be made */
+int tycho__lua_deployment_create(lua_State *L) {
+    tycho__lua_box *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_DEPLOYMENT);
+    return open_deployment(L, self, NULL);
 }
 
 /* deployment:put(label, source, is_rollback) */

@@ -53,3 +53,8 @@ void tycho__lua_set_integer(lua_State *L, const char *name, int64_t value) {
     lua_pushinteger(L, value);
     lua_setfield(L, -2, name);
 }
+
+void tycho__lua_set_boolean(lua_State *L, const char *name, int value) {
+    lua_pushboolean(L, value);
+    lua_setfield(L, -2, name);
+}

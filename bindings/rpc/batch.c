@@ -41,7 +41,7 @@ static int add_stream(struct rpc_call *call, const json_t *object) {
     if (status == TYCHO_OK) status = tycho__rpc_expected(call, object, stream, &expected);
     if (status != TYCHO_OK) return status;
     status = tycho_batch_expect(call->batch, stream, expected, is_raw ? TYCHO_RAW : 0);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 static int add_route(struct rpc_call *call, const json_t *object) {
@@ -55,7 +55,7 @@ static int add_route(struct rpc_call *call, const json_t *object) {
     if (status == TYCHO_OK) status = tycho__rpc_text(call, object, "stream", 0, &stream);
     if (status != TYCHO_OK) return status;
     status = tycho_batch_expect_route(call->batch, route, stream);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 static int add_row(struct rpc_call *call, const json_t *object) {
@@ -73,7 +73,7 @@ static int add_row(struct rpc_call *call, const json_t *object) {
     if (status == TYCHO_OK) status = required_integer(call, object, "version", &version);
     if (status != TYCHO_OK) return status;
     status = tycho_batch_expect_row(call->batch, names[0], names[1], (uint64_t)version);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 static int add_checkpoint(struct rpc_call *call, const json_t *object) {
@@ -83,7 +83,7 @@ static int add_checkpoint(struct rpc_call *call, const json_t *object) {
     if (status == TYCHO_OK) status = required_integer(call, object, "position", &position);
     if (status != TYCHO_OK) return status;
     status = tycho_batch_expect_checkpoint(call->batch, name, (uint64_t)position);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 static int add_none_match(struct rpc_call *call, const json_t *object) {
@@ -93,7 +93,7 @@ static int add_none_match(struct rpc_call *call, const json_t *object) {
     if (status == TYCHO_OK) status = tycho__rpc_integer(call, object, "after", 0, &after, NULL);
     if (status != TYCHO_OK) return status;
     status = tycho_batch_expect_none(call->batch, &query, (uint64_t)after);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 static int add_lock(struct rpc_call *call, const json_t *object) {
@@ -103,7 +103,7 @@ static int add_lock(struct rpc_call *call, const json_t *object) {
     if (status == TYCHO_OK) status = required_integer(call, object, "token", &token);
     if (status != TYCHO_OK) return status;
     status = tycho_batch_expect_lock(call->batch, name, (uint64_t)token);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 static int add_condition(struct rpc_call *call, const json_t *object) {

@@ -80,6 +80,7 @@ int tycho__rpc_fail(struct rpc_call *call, int status, const char *format, ...) 
 }
 
 int tycho__rpc_engine(struct rpc_call *call, int status) {
+    if (status == TYCHO_OK) return TYCHO_OK;
     const char *sentence = tycho_error();
     if (sentence[0] == '\0') sentence = tycho_status_text(status);
     if (call->place_size == 0) return tycho__rpc_fail(call, status, "%s", sentence);

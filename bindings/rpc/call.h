@@ -85,7 +85,7 @@ struct rpc_call {
 __attribute__((format(printf, 3, 4))) int tycho__rpc_fail(struct rpc_call *call, int status,
                                                           const char *format, ...);
 
-/* The same with the sentence of the engine, which has just failed with `status`. */
+/* The same with the sentence of the engine, whose answer is `status`; TYCHO_OK is no failure. */
 int tycho__rpc_engine(struct rpc_call *call, int status);
 
 /* Memory until the end of the call, aligned for anything, not cleared; NULL fails the call with

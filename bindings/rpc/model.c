@@ -38,7 +38,7 @@ static int open_model(struct rpc_call *call, tycho_model **model) {
     int status = tycho__rpc_text(call, call->request, "model", RPC_REQUIRED, &name);
     if (status != TYCHO_OK) return status;
     status = tycho_model_open(call->store, name, model);
-    return status == TYCHO_OK ? status : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 static int take_options(struct rpc_call *call, tycho_model_options *options) {

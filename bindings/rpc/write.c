@@ -50,7 +50,7 @@ static int expect_only(struct rpc_call *call, tycho_bytes stream, int64_t expect
     int status;
     if (expected == TYCHO_EXPECT_ANY) return TYCHO_OK;
     status = tycho_batch_expect(call->batch, stream, expected, flags & TYCHO_RAW);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 int tycho__rpc_build_append(struct rpc_call *call, const json_t *object, struct rpc_step *step) {
@@ -263,7 +263,7 @@ static int take_row(struct rpc_call *call, const json_t *object, tycho_bytes *ta
     }
     if (status != TYCHO_OK || !is_given) return status;
     status = tycho_batch_expect_row(call->batch, *table, *key, (uint64_t)version);
-    return status == TYCHO_OK ? TYCHO_OK : tycho__rpc_engine(call, status);
+    return tycho__rpc_engine(call, status);
 }
 
 int tycho__rpc_build_put_row(struct rpc_call *call, const json_t *object, struct rpc_step *step) {

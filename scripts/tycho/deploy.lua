@@ -129,7 +129,11 @@ local function add_sources(list, sources)
   if type(sources) == "string" then sources = { sources } end
   local labels = {}
   for label in pairs(check.table(sources, "sources")) do labels[#labels + 1] = label end
-  table.sort(labels, function(a, b) return tostring(a) < tostring(b) end)
+  table.sort(labels, function(a, b) -- numbers first
+    if type(a) ~= type(b) then return type(a) == "number" end
+    if type(a) == "number" then return a < b end
+    return tostring(a) < tostring(b)
+  end)
   for _, label in ipairs(labels) do
     local place = type(label) == "string" and label or ("sources[%s]"):format(label)
     list[#list + 1] = { label = place, source = check.string(sources[label], place) }
@@ -191,8 +195,7 @@ local function place_of(line)
   return line.line and ("%s:%d"):format(line.file, line.line) or line.file
 end
 
-local function make_plan(box, work)
-  local deployment = box:deployment()
+local function make_plan(deployment, work)
   for _, item in ipairs(work) do
     if item.source then
       deployment:put(item.label, item.source, item.is_rollback)
@@ -202,7 +205,7 @@ local function make_plan(box, work)
   end
   local plan = deployment:plan()
   for index, line in ipairs(plan) do line.file = work[index].label end
-  return deployment, plan
+  return plan
 end
 
 --- Raises the first refused line of a plan, when there is one.
@@ -273,7 +276,8 @@ function deploy.run(store, box, options)
   if is_restored then return restore(store, is_dry) end
   if #work == 0 then core.misuse("nothing to deploy: give files, sources, remove or rollback") end
   for attempt = 1, ATTEMPTS do
-    local deployment <close>, plan = make_plan(box, work)
+    local deployment <close> = box:deployment()
+    local plan = make_plan(deployment, work)
     if is_dry then return plan end
     refuse(plan)
     if not changes(plan) then return plan end
@@ -284,6 +288,12 @@ function deploy.run(store, box, options)
     local is_late = type(err) == "table" and err.code == "wrong_expected_version"
     if not is_late or attempt == ATTEMPTS then error(err, 0) end
   end
+end
+
+--- Raises what refuses sources and removals in a store that is yet to be made.
+function deploy.check_new(sources, remove)
+  local deployment <close> = core.deployment()
+  refuse(make_plan(deployment, gather(nil, { sources = sources, remove = remove })))
 end
 
 return deploy

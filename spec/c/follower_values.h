@@ -1,12 +1,12 @@
 /* follower_values.h - what the tests of followers share: writing in one line, and what a follower
-** must answer. To be included behind cmocka.h and store_values.h.
+** must answer. To be included behind cmocka.h.
 */
 #ifndef TYCHO_SPEC_FOLLOWER_VALUES_H
 #define TYCHO_SPEC_FOLLOWER_VALUES_H
 
 #include <inttypes.h>
 
-#include "store_values.h"
+#include "store_fixture.h"
 
 /* Commits an event with the id, type and up to one tag; an empty stream: the log alone. */
 static inline int append(tycho_store *store, const char *stream, const char *id, const char *type,
@@ -17,13 +17,13 @@ static inline int append(tycho_store *store, const char *stream, const char *id,
                                    .data = text(id),
                                    .tags = tags,
                                    .tag_count = tag != NULL ? 1 : 0};
-    tycho_batch *batch;
-    int status = tycho_batch_create(&batch);
-    if (status != TYCHO_OK) return status;
-    status = tycho_batch_append(batch, text(stream), TYCHO_EXPECT_ANY, &event, 1, 0);
-    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
-    tycho_batch_destroy(batch);
-    return status;
+    return commit_event(store, stream, &event);
+}
+
+static inline void write_three(fixture *f, const char *stream) {
+    ASSERT_STATUS(append(f->store, stream, "a", "t", NULL), TYCHO_OK);
+    ASSERT_STATUS(append(f->store, stream, "b", "u", "x"), TYCHO_OK);
+    ASSERT_STATUS(append(f->store, stream, "c", "t", "x"), TYCHO_OK);
 }
 
 enum change { LINK, UNLINK, DELETE, ROUTE };
@@ -66,6 +66,11 @@ static inline int rename_stream(tycho_store *store, const char *from, const char
     if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
     tycho_batch_destroy(batch);
     return status;
+}
+
+static inline tycho_read reading(const char *stream) {
+    tycho_read read = {.size = sizeof read, .stream = text(stream)};
+    return read;
 }
 
 static inline tycho_follower *follow(tycho_store *store, const tycho_read *read) {

@@ -20,43 +20,6 @@
 
 #include "follower_values.h"
 
-typedef struct fixture {
-    char directory[DIRECTORY_SIZE];
-    char path[DIRECTORY_SIZE + 16];
-    tycho_store *store;
-    tycho_follower *follower, *other;
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || make_directory(f->directory) != 0) return -1;
-    snprintf(f->path, sizeof f->path, "%s/store", f->directory);
-    *state = f;
-    return open_store(f->path, TYCHO_CREATE, &f->store);
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    tycho_follower_close(f->follower);
-    tycho_follower_close(f->other);
-    if (f->store != NULL) assert_clean(f->store);
-    tycho_store_close(f->store);
-    int result = remove_directory(f->directory);
-    free(f);
-    return result;
-}
-
-static tycho_read reading(const char *stream) {
-    tycho_read read = {.size = sizeof read, .stream = text(stream)};
-    return read;
-}
-
-static void write_three(fixture *f, const char *stream) {
-    ASSERT_STATUS(append(f->store, stream, "a", "t", NULL), TYCHO_OK);
-    ASSERT_STATUS(append(f->store, stream, "b", "u", "x"), TYCHO_OK);
-    ASSERT_STATUS(append(f->store, stream, "c", "t", "x"), TYCHO_OK);
-}
-
 /* ---------------------------------------------------------------- descriptors */
 
 static int threads(void) {

@@ -1,4 +1,4 @@
-/* format_test.c - the bytes of format 1, written down: a record, a batch, a block, a row of a list,
+/* format_test.c - the bytes of format 2, written down: a record, a batch, a block, a row of a list,
 ** the state row. What is read by another version, or sent to another machine, must be these.
 **
 ** When a test fails here, the format has changed: stores and encoded batches that exist could no
@@ -16,6 +16,7 @@
 #include "pending.h"
 #include "store.h"
 #include "store_values.h"
+#include "ways.h"
 
 /* Compares with bytes in hex; blanks in it are for the reader. */
 static void assert_hex(tycho_bytes got, const char *expected) {
@@ -155,10 +156,30 @@ static void the_state_of_a_new_store(void **state) {
     ASSERT_STATUS(tycho__get(txn, TYCHO__MAIN, text("state"), &row), TYCHO_OK);
     const uint8_t *at = row.data;
     assert_int_equal(row.size, 248);
-    assert_hex(bytes_of(at, 16), "0100000000000000 0000000000000000");
+    assert_hex(bytes_of(at, 16), "0200000000000000 0000000000000000");
     assert_memory_equal(at + 8, at + 16, row.size - 24); /* zeros */
-    assert_hex(bytes_of(at + row.size - 8, 8), "0f12a0feb855286c");
+    assert_hex(bytes_of(at + row.size - 8, 8), "a10052d0c8ca68fc");
     tycho__txn_done(txn);
+}
+
+static void the_first_commit_makes_a_store_of_format_1_one_of_this(void **state) {
+    tycho_store *store = *state;
+    tycho_stats stats = {.size = sizeof stats};
+    tycho__txn txn;
+    ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
+    txn.state.format = 1;
+    txn.is_changed = true;
+    ASSERT_STATUS(tycho__txn_commit(&txn), TYCHO_OK);
+    ASSERT_STATUS(tycho_stats_get(store, &stats), TYCHO_OK);
+    assert_int_equal(stats.format, 1);
+    const tycho_new_event event = {.type = text("paid")};
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+    ASSERT_STATUS(tycho_stats_get(store, &stats), TYCHO_OK);
+    assert_int_equal(stats.format, TYCHO__FORMAT);
 }
 
 static void the_places_of_the_fields_of_the_state(void **state) {
@@ -238,7 +259,21 @@ static void a_row_of_links_that_are_pending(void **state) {
     ASSERT_STATUS(tycho__pending_write(&txn), TYCHO_OK);
     const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02", 8);
     ASSERT_STATUS(tycho__get(&txn, TYCHO__PENDING, key, &row), TYCHO_OK);
-    assert_hex(row, "be5b3854 0300 05040000 0302000000000000 0700000000000000 15059909");
+    assert_hex(row, "94056b92 0380 0302000000000000 85080703 0a02cc04");
+    tycho__txn_abort(&txn);
+}
+
+static void a_row_of_ways_back(void **state) {
+    tycho_store *store = *state;
+    tycho__txn txn;
+    tycho_bytes row;
+    const tycho__ways ways = {0x0102, 2, {{0x0304, 0x0506, 0x0708}, {9, 10, 11}}};
+    ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
+    ASSERT_STATUS(tycho__ways_put(&txn, &ways), TYCHO_OK);
+    const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02\0\0\x03\x04", 12);
+    ASSERT_STATUS(tycho__get(&txn, TYCHO__LINKS, key, &row), TYCHO_OK);
+    assert_hex(row, "0605000000000000 0807000000000000 "
+                    "09000000 0a00000000000000 0b00000000000000");
     tycho__txn_abort(&txn);
 }
 
@@ -246,9 +281,14 @@ static void a_row_of_links_that_are_pending(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_batch),      cmocka_unit_test(a_record),
-        TEST(the_state_of_a_new_store), cmocka_unit_test(the_places_of_the_fields_of_the_state),
-        TEST(rows_of_lists_and_blocks), TEST(a_row_of_links_that_are_pending),
+        cmocka_unit_test(a_batch),
+        cmocka_unit_test(a_record),
+        TEST(the_state_of_a_new_store),
+        cmocka_unit_test(the_places_of_the_fields_of_the_state),
+        TEST(the_first_commit_makes_a_store_of_format_1_one_of_this),
+        TEST(rows_of_lists_and_blocks),
+        TEST(a_row_of_links_that_are_pending),
+        TEST(a_row_of_ways_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,35 +16,7 @@
 
 #include "apply.h"
 #include "store.h"
-#include "store_values.h"
-
-typedef struct fixture {
-    char directory[DIRECTORY_SIZE];
-    char path[DIRECTORY_SIZE + 8];
-    char table[DIRECTORY_SIZE + 24];
-    tycho_store *store;
-    tycho_batch *batch;
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || make_directory(f->directory) != 0) return -1;
-    snprintf(f->path, sizeof f->path, "%s/store", f->directory);
-    snprintf(f->table, sizeof f->table, "%s/lock_table", f->path);
-    *state = f;
-    if (open_store(f->path, TYCHO_CREATE, &f->store) != TYCHO_OK) return -1;
-    return tycho_batch_create(&f->batch);
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    assert_clean(f->store);
-    tycho_batch_destroy(f->batch);
-    tycho_store_close(f->store);
-    int result = remove_directory(f->directory);
-    free(f);
-    return result;
-}
+#include "store_fixture.h"
 
 static int64_t clock_step_s;
 
@@ -104,10 +76,10 @@ static void a_lock_is_taken_and_released_and_taken_again(void **state) {
 static void a_store_that_never_locks_has_no_table(void **state) {
     fixture *f = *state;
     assert_int_equal(count_held(f), 0);
-    assert_int_not_equal(access(f->table, F_OK), 0);
+    assert_int_not_equal(access(f->lock_table, F_OK), 0);
     token_of(f, "a");
     struct stat file;
-    assert_int_equal(stat(f->table, &file), 0);
+    assert_int_equal(stat(f->lock_table, &file), 0);
     assert_int_equal(file.st_mode & 07007, 0); /* the umask may take more */
     assert_true(file.st_blocks * 512 >= file.st_size);
 }
@@ -238,7 +210,7 @@ static void tokens_rise_when_the_table_is_deleted_between_two_opens(void **state
     uint64_t last = token_of(f, "a");
     for (int i = 0; i < 3; i++) {
         tycho_store_close(f->store);
-        assert_int_equal(unlink(f->table), 0);
+        assert_int_equal(unlink(f->lock_table), 0);
         ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &f->store), TYCHO_OK);
         assert_int_equal(count_held(f), 0);
         uint64_t token = token_of(f, "a");
@@ -250,7 +222,7 @@ static void tokens_rise_when_the_table_is_deleted_between_two_opens(void **state
 static void tokens_rise_when_the_table_is_deleted_while_it_is_used(void **state) {
     fixture *f = *state;
     tycho_lock *old = take(f, "old"), *lock;
-    assert_int_equal(unlink(f->table), 0);
+    assert_int_equal(unlink(f->lock_table), 0);
     uint64_t token = token_of(f, "new");
     assert_true(token > tycho_lock_token(old));
     ASSERT_STATUS(tycho_lock_take(f->store, text("old"), 0, &lock, NULL), TYCHO_BUSY);
@@ -278,8 +250,8 @@ static void a_table_that_is_not_of_this_boot_or_file_is_made_anew(void **state) 
     uint64_t last = token_of(f, "a");
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         tycho_store_close(f->store);
-        write_at(f->table, damages[i].offset, damages[i].bytes, damages[i].size);
-        write_at(f->table, 64, "\0\0\0\0\0\0\0\0", 8); /* the next token */
+        write_at(f->lock_table, damages[i].offset, damages[i].bytes, damages[i].size);
+        write_at(f->lock_table, 64, "\0\0\0\0\0\0\0\0", 8); /* the next token */
         ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &f->store), TYCHO_OK);
         assert_int_equal(count_held(f), 0); /* who only looks does not make it */
         uint64_t token = token_of(f, "a");
@@ -294,7 +266,7 @@ static void a_table_that_was_cut_off_is_made_anew(void **state) {
     uint64_t last = token_of(f, "a");
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         tycho_store_close(f->store);
-        assert_int_equal(truncate(f->table, sizes[i]), 0);
+        assert_int_equal(truncate(f->lock_table, sizes[i]), 0);
         ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &f->store), TYCHO_OK);
         assert_int_equal(count_held(f), 0);
         uint64_t token = token_of(f, "a");
@@ -314,12 +286,12 @@ static void a_table_that_is_kept_goes_on_without_a_commit(void **state) {
 static void a_table_that_is_no_file_is_refused(void **state) {
     fixture *f = *state;
     tycho_lock *lock;
-    assert_int_equal(symlink("/etc/passwd", f->table), 0);
+    assert_int_equal(symlink("/etc/passwd", f->lock_table), 0);
     ASSERT_STATUS(tycho_lock_take(f->store, text("a"), 0, &lock, NULL), TYCHO_DENIED);
-    assert_int_equal(unlink(f->table), 0);
-    assert_int_equal(mkdir(f->table, 0700), 0);
+    assert_int_equal(unlink(f->lock_table), 0);
+    assert_int_equal(mkdir(f->lock_table, 0700), 0);
     ASSERT_STATUS(tycho_lock_take(f->store, text("a"), 0, &lock, NULL), TYCHO_IO);
-    assert_int_equal(rmdir(f->table), 0);
+    assert_int_equal(rmdir(f->lock_table), 0);
     token_of(f, "a");
 }
 

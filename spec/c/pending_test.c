@@ -10,28 +10,7 @@
 #include <cmocka.h>
 
 #include "pending.h"
-#include "store.h"
-#include "store_values.h"
-
-typedef struct fixture {
-    tycho_store *store;
-    tycho__txn txn; /* never committed */
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || open_store(NULL, TYCHO_TEMPORARY, &f->store) != TYCHO_OK) return -1;
-    *state = f;
-    return tycho__txn_write(f->store->env, TYCHO_SYNC_NONE, &f->txn) == TYCHO_OK ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    tycho__txn_abort(&f->txn);
-    tycho_store_close(f->store);
-    free(f);
-    return 0;
-}
+#include "txn_fixture.h"
 
 static void add(fixture *f, uint32_t stream, uint64_t revision, uint64_t position) {
     f->txn.state.links_made++;
@@ -45,7 +24,13 @@ static uint64_t rows_of(fixture *f) {
     return rows;
 }
 
-static void links_that_follow_each_other_share_a_row(void **state) {
+static void assert_link(const tycho__pending *row, uint32_t i, tycho__pending_link expected) {
+    assert_int_equal(row->all[i].stream, expected.stream);
+    assert_int_equal(row->all[i].revision, expected.revision);
+    assert_int_equal(row->all[i].position, expected.position);
+}
+
+static void links_of_one_head_share_rows(void **state) {
     fixture *f = *state;
     tycho__pending row;
     uint64_t count;
@@ -53,27 +38,64 @@ static void links_that_follow_each_other_share_a_row(void **state) {
     assert_int_equal(rows_of(f), 1);
     ASSERT_STATUS(tycho__pending_read(&f->txn, 1, &row), TYCHO_OK);
     assert_int_equal(row.count, TYCHO__BLOCK);
-    for (uint64_t i = 0; i < TYCHO__BLOCK; i++) assert_int_equal(row.values[i] >> 1, 1000 - i);
+    for (uint32_t i = 0; i < TYCHO__BLOCK; i++) {
+        assert_link(&row, i, (tycho__pending_link){1000 - i, i, 1});
+    }
     for (uint64_t i = 0; i < TYCHO__BLOCK + 1; i++) add(f, 1, TYCHO__BLOCK + i, 2000 + i);
     assert_int_equal(rows_of(f), 3);
     ASSERT_STATUS(tycho__pending_count(&f->txn, &count), TYCHO_OK);
     assert_int_equal(count, 2 * TYCHO__BLOCK + 1);
 }
 
-static void another_stream_revision_or_head_begins_a_row(void **state) {
+static void links_into_many_streams_share_rows(void **state) {
+    static const tycho__pending_link links[] = {{10, 0, 1},
+                                                {11, 1, 2},
+                                                {12, 3, 2},
+                                                {9, 4, 2},
+                                                {1, UINT64_MAX >> 1, UINT32_MAX},
+                                                {UINT64_MAX >> 1, 0, 1}};
+    enum { LINKS = sizeof links / sizeof *links };
+    fixture *f = *state;
+    tycho__pending row;
+    for (size_t i = 0; i < LINKS; i++)
+        add(f, links[i].stream, links[i].revision, links[i].position);
+    assert_int_equal(rows_of(f), 1);
+    ASSERT_STATUS(tycho__pending_read(&f->txn, 1, &row), TYCHO_OK);
+    assert_int_equal(row.count, LINKS);
+    for (uint32_t i = 0; i < LINKS; i++) assert_link(&row, i, links[i]);
+}
+
+static void another_head_begins_a_row(void **state) {
     fixture *f = *state;
     tycho__pending row;
     add(f, 1, 0, 10);
     add(f, 2, 1, 11);
-    add(f, 2, 3, 12);
     f->txn.state.head = 77;
-    add(f, 2, 4, 13);
-    assert_int_equal(rows_of(f), 4);
-    ASSERT_STATUS(tycho__pending_read(&f->txn, 4, &row), TYCHO_OK);
+    add(f, 2, 2, 13);
+    assert_int_equal(rows_of(f), 2);
+    ASSERT_STATUS(tycho__pending_read(&f->txn, 3, &row), TYCHO_OK);
     assert_int_equal(row.head, 77);
-    assert_int_equal(row.stream, 2);
-    assert_int_equal(row.revision, 4);
-    assert_int_equal(row.values[0], 13 << 1 | 1);
+    assert_link(&row, 0, (tycho__pending_link){13, 2, 2});
+}
+
+static void a_row_of_format_1_is_read(void **state) {
+    static const uint8_t bytes[] = {0xbe, 0x5b, 0x38, 0x54, 3, 0, 5, 4, 0, 0, 3, 2,    0, 0,    0,
+                                    0,    0,    0,    7,    0, 0, 0, 0, 0, 0, 0, 0x15, 5, 0x99, 9};
+    fixture *f = *state;
+    const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02", 8);
+    tycho__pending row;
+    ASSERT_STATUS(tycho__put(&f->txn, TYCHO__PENDING, key, bytes_of(bytes, sizeof bytes)),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho__pending_read(&f->txn, 0x0102, &row), TYCHO_OK);
+    assert_int_equal(row.count, 3);
+    assert_int_equal(row.head, 0x0203);
+    assert_link(&row, 0, (tycho__pending_link){5, 7, 0x0405});
+    assert_link(&row, 1, (tycho__pending_link){6, 8, 0x0405});
+    assert_link(&row, 2, (tycho__pending_link){300, 9, 0x0405});
+    for (size_t cut = 1; cut < sizeof bytes; cut++) {
+        ASSERT_STATUS(tycho__put(&f->txn, TYCHO__PENDING, key, bytes_of(bytes, cut)), TYCHO_OK);
+        ASSERT_STATUS(tycho__pending_read(&f->txn, 0x0102, &row), TYCHO_CORRUPT);
+    }
 }
 
 static void rows_are_removed_whole(void **state) {
@@ -81,11 +103,37 @@ static void rows_are_removed_whole(void **state) {
     uint64_t count;
     for (uint64_t i = 0; i < 300; i++) add(f, 1 + (uint32_t)(i / 100), i % 100, 1 + i);
     assert_int_equal(rows_of(f), 3);
-    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 200), TYCHO_OK);
+    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 2 * TYCHO__BLOCK), TYCHO_OK);
     ASSERT_STATUS(tycho__pending_count(&f->txn, &count), TYCHO_OK);
-    assert_int_equal(count, 100);
-    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 200), TYCHO_CORRUPT);
-    ASSERT_STATUS(tycho__pending_remove(&f->txn, 201, 50), TYCHO_CORRUPT);
+    assert_int_equal(count, 300 - 2 * TYCHO__BLOCK);
+    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 2 * TYCHO__BLOCK), TYCHO_CORRUPT);
+    ASSERT_STATUS(tycho__pending_remove(&f->txn, 2 * TYCHO__BLOCK + 1, 5), TYCHO_CORRUPT);
+}
+
+/* Writes a row of these runs with a right checksum. */
+static int read_runs(fixture *f, uint16_t count, const char *runs, size_t size) {
+    uint8_t row[64] = {0};
+    const tycho_bytes key = bytes_of("\0\0\0\0\0\0\0\x01", 8);
+    tycho__pending read;
+    tycho__store16(row + 4, (uint16_t)(count | 0x8000));
+    memcpy(row + 14, runs, size);
+    tycho__store32(row, (uint32_t)tycho__hash(row + 4, 10 + size, 1));
+    ASSERT_STATUS(tycho__put(&f->txn, TYCHO__PENDING, key, bytes_of(row, 14 + size)), TYCHO_OK);
+    return tycho__pending_read(&f->txn, 1, &read);
+}
+
+static void runs_that_are_not_as_many_links_are_damage(void **state) {
+    fixture *f = *state;
+    assert_int_equal(read_runs(f, 2, "\1\0\2\4\2", 5), TYCHO_OK);
+    assert_int_equal(read_runs(f, 1, "\1\0\2\4\2", 5), TYCHO_CORRUPT);
+    assert_int_equal(read_runs(f, 3, "\1\0\2\4\2", 5), TYCHO_CORRUPT);
+    assert_int_equal(read_runs(f, 2, "\1\0\0\4\2", 5), TYCHO_CORRUPT);
+    assert_int_equal(read_runs(f, 2, "\1\0\2\4\2\2", 6), TYCHO_CORRUPT);
+    assert_int_equal(read_runs(f, 0, "\1\0\2\4\2", 5), TYCHO_CORRUPT);
+    assert_int_equal(read_runs(f, TYCHO__BLOCK + 1, "\1\0\2\4\2", 5), TYCHO_CORRUPT);
+    assert_int_equal(read_runs(f, 1, "\xff\xff\xff\xff\x1f\0\1\4", 8), TYCHO_CORRUPT);
+    assert_int_equal(read_runs(f, 1, "\1\0\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", 14),
+                     TYCHO_CORRUPT);
 }
 
 static void damage_is_told(void **state) {
@@ -117,9 +165,12 @@ static void damage_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(links_that_follow_each_other_share_a_row),
-        TEST(another_stream_revision_or_head_begins_a_row),
+        TEST(links_of_one_head_share_rows),
+        TEST(links_into_many_streams_share_rows),
+        TEST(another_head_begins_a_row),
+        TEST(a_row_of_format_1_is_read),
         TEST(rows_are_removed_whole),
+        TEST(runs_that_are_not_as_many_links_are_damage),
         TEST(damage_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,42 +10,7 @@
 
 #include <cmocka.h>
 
-#include "store_values.h"
-
-#include "script_values.h"
-
-typedef struct fixture {
-    char path[DIRECTORY_SIZE];
-    tycho_store *store;
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || make_directory(f->path) != 0) return -1;
-    open_values();
-    f->store = open_attached(f->path);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    assert_clean(f->store);
-    tycho_store_close(f->store);
-    remove_directory(f->path);
-    close_values();
-    free(f);
-    return 0;
-}
-
-static void assert_refused(int status, const char *message) {
-    ASSERT_STATUS(status, TYCHO_REJECTED);
-    const tycho_scripts_failure *failure = tycho_scripts_error();
-    assert_non_null(failure);
-    if (strstr(failure->message, message) == NULL) {
-        fail_msg("\"%s\" does not say \"%s\"", failure->message, message);
-    }
-}
+#include "script_fixture.h"
 
 static const char order_type[] =
     "return event_type { name = 'Order', version = 1,\n"
@@ -81,6 +46,8 @@ static const struct {
     {"return event_type { name = 'T', version = 1, former_names = { 'T' } }",
      "a former name is the name itself", 1},
     {"return event_type { name = 'T', version = 1, open = true }", "'open' says nothing", 1},
+    {"return linker { name = ('n'):rep(249),\n version = 1, by = 'type' }",
+     "the name has over 255 bytes with 'linker/'", 1},
     {"return linker { name = 'l', version = 1 }", "a linker has either 'to' or 'by'", 1},
     {"return linker { name = 'l', version = 1, by = 'type', to = print }", "'print'", 1},
     {"return linker { name = 'l', version = 1, by = 'colour' }", "the field 'by' must be", 1},
@@ -101,6 +68,24 @@ static const struct {
      " init = function() end, on = { _ = function() end }, mode = 'now' }",
      "'mode' must be \"on_demand\"", 1},
 };
+
+/* Lua has the fields of a table in another order in each sandbox. */
+static void the_first_of_many_faults_is_told(void **state) {
+    static const char *const sources[][2] = {
+        {"return linker { name = 'l', version = 1, by = 'type', q = 1, bar = 2, x = 3, foo = 4 }",
+         "there is no field 'bar'"},
+        {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+         " init = function() end, on = { A = function() end, X = function() end,\n"
+         " C = function() end, B = function() end, Y = function() end } }",
+         "there is a handler for 'B'"},
+    };
+    (void)state;
+    for (size_t i = 0; i < 40; i++) {
+        tycho_script *script;
+        assert_refused(tycho_script_compile(text("w"), text(sources[i % 2][0]), &script),
+                       sources[i % 2][1]);
+    }
+}
 
 static void wrong_definitions_are_refused_with_their_line(void **state) {
     (void)state;
@@ -167,6 +152,45 @@ static void two_deployments_at_once_are_planned_anew(void **state) {
     tycho_deployment_close(deployment);
 }
 
+/* Commits a batch that deploys a source, with an event before or behind that. */
+static int deploy_and_append(tycho_store *store, const char *source, bool is_behind) {
+    tycho_deployment *deployment;
+    tycho_batch *batch;
+    const tycho_new_event event = {.type = text("A"), .data = packed("{ n = 'text' }")};
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_open(store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("a.lua"), text(source), 0), TYCHO_OK);
+    if (is_behind) ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0), TYCHO_OK);
+    if (!is_behind) ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
+    int status = tycho_commit(store, batch, NULL);
+    if (is_behind) { /* the batch is a batch as before */
+        assert_int_equal(tycho_batch_first_deploy(batch), 0);
+        tycho_batch_clear(batch);
+        assert_int_equal(tycho_batch_first_deploy(batch), -1);
+    }
+    tycho_deployment_close(deployment);
+    tycho_batch_destroy(batch);
+    return status;
+}
+
+/* They would have the new version, and nobody would have checked them under it. */
+static void events_behind_a_deployment_in_its_batch_are_refused(void **state) {
+    fixture *f = *state;
+    const char *first = "return event_type { name = 'A', version = 1, data = { n = 'integer' } }";
+    const char *second = "return event_type { name = 'A', version = 2, data = { n = 'integer' }, "
+                         "upcast = { function() return { n = 1 } end } }";
+    uint64_t head;
+    ASSERT_STATUS(deploy_and_append(f->store, first, true), TYCHO_MISUSE);
+    assert_non_null(strstr(tycho_error(), "behind a deployment of its batch"));
+    ASSERT_STATUS(tycho_head(f->store, &head), TYCHO_OK);
+    assert_int_equal(head, 0);
+    ASSERT_STATUS(deploy_and_append(f->store, first, false), TYCHO_OK);
+    ASSERT_STATUS(deploy_and_append(f->store, second, true), TYCHO_MISUSE);
+    assert_refused(deploy_and_append(f->store, second, false), "data.n is a string");
+    deploy(f->store, second);
+}
+
 static void a_script_is_run_by_hand_for_stored_events(void **state) {
     fixture *f = *state;
     tycho_script *script;
@@ -211,8 +235,10 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(wrong_definitions_are_refused_with_their_line),
+        TEST(the_first_of_many_faults_is_told),
         TEST(a_plan_says_what_is_new_changed_and_refused),
         TEST(two_deployments_at_once_are_planned_anew),
+        TEST(events_behind_a_deployment_in_its_batch_are_refused),
         TEST(a_script_is_run_by_hand_for_stored_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

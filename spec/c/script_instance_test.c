@@ -10,30 +10,7 @@
 
 #include <cmocka.h>
 
-#include "store_values.h"
-
-#include "script_values.h"
-
-static int set_up(void **state) {
-    (void)state;
-    open_values();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    close_values();
-    return 0;
-}
-
-static void assert_refused(int status, const char *message) {
-    ASSERT_STATUS(status, TYCHO_REJECTED);
-    const tycho_scripts_failure *failure = tycho_scripts_error();
-    assert_non_null(failure);
-    if (strstr(failure->message, message) == NULL) {
-        fail_msg("\"%s\" does not say \"%s\"", failure->message, message);
-    }
-}
+#include "script_fixture.h"
 
 static tycho_script *compile(const char *source) {
     tycho_script *script;

@@ -10,42 +10,7 @@
 
 #include <cmocka.h>
 
-#include "store_values.h"
-
-#include "script_values.h"
-
-typedef struct fixture {
-    char path[DIRECTORY_SIZE];
-    tycho_store *store;
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || make_directory(f->path) != 0) return -1;
-    open_values();
-    f->store = open_attached(f->path);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    assert_clean(f->store);
-    tycho_store_close(f->store);
-    remove_directory(f->path);
-    close_values();
-    free(f);
-    return 0;
-}
-
-static void assert_refused(int status, const char *message) {
-    ASSERT_STATUS(status, TYCHO_REJECTED);
-    const tycho_scripts_failure *failure = tycho_scripts_error();
-    assert_non_null(failure);
-    if (strstr(failure->message, message) == NULL) {
-        fail_msg("\"%s\" does not say \"%s\"", failure->message, message);
-    }
-}
+#include "script_fixture.h"
 
 /* A model that keeps the names that its events have, in the order in which it saw them. */
 #define NAMES_MODEL(version, types, history, order)                                                \

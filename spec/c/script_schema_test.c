@@ -10,21 +10,7 @@
 
 #include <cmocka.h>
 
-#include "store_values.h"
-
-#include "script_values.h"
-
-static int set_up(void **state) {
-    (void)state;
-    open_values();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    close_values();
-    return 0;
-}
+#include "script_fixture.h"
 
 static tycho_script *compile(const char *schema) {
     char source[2000];
@@ -72,6 +58,7 @@ static const struct {
      "", ""},
     {"{ " BASE " }", "data.cents", "data.cents is missing"},
     {"{ cents = 1.5, " BASE " }", "data.cents", "data.cents is 1.5, must be an integer"},
+    {"{ cents = -3.0, " BASE " }", "data.cents", "data.cents is -3.0, must be an integer"},
     {"{ cents = '1', " BASE " }", "data.cents", "data.cents is a string, must be an integer"},
     {"{ cents = null, " BASE " }", "data.cents", "data.cents is nil, must be an integer"},
     {"{ cents = true, " BASE " }", "data.cents", "data.cents is a boolean, must be an integer"},
@@ -234,6 +221,18 @@ static void a_schema_that_contains_itself_is_too_deep(void **state) {
     assert_non_null(strstr(tycho_error(), "too many tables within each other"));
 }
 
+/* What is kept of a schema is not in the sandbox, whose limits do not count it. */
+static void a_schema_is_not_larger_than_a_script(void **state) {
+    (void)state;
+    tycho_script *script;
+    const char *source = "local list, long = {}, ('x'):rep(2000)\n"
+                         "for i = 1, 900 do list[i] = long end\n"
+                         "return event_type { name = 'T', version = 1, data = enum(list) }";
+    ASSERT_STATUS(tycho_script_compile(text("t"), text(source), &script), TYCHO_REJECTED);
+    assert_null(script);
+    assert_non_null(strstr(tycho_error(), "over 262144 bytes of names and values"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_fits_or_is_refused_with_its_path),
@@ -243,6 +242,7 @@ int main(void) {
         cmocka_unit_test(an_open_schema_takes_further_fields),
         cmocka_unit_test(wrong_schemas_are_refused_with_their_line),
         cmocka_unit_test(a_schema_that_contains_itself_is_too_deep),
+        cmocka_unit_test(a_schema_is_not_larger_than_a_script),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,6 @@
 /* script_values.h - what the tests of the script host share: a store that runs scripts, deployments
-** that must be accepted, and data written as Lua tables and read as JSON. To be included behind
-** store_values.h.
+** that must be accepted or refused, and data written as Lua tables and read as JSON. To be included
+** behind store_values.h.
 */
 #ifndef TYCHO_SPEC_SCRIPT_VALUES_H
 #define TYCHO_SPEC_SCRIPT_VALUES_H
@@ -109,6 +109,16 @@ static inline int try_append(tycho_store *store, const char *stream, const char 
 static inline void append(tycho_store *store, const char *stream, const char *type,
                           const char *data) {
     ASSERT_STATUS(try_append(store, stream, type, data), TYCHO_OK);
+}
+
+/* Rejected, with a message that says this. */
+static inline void assert_refused(int status, const char *message) {
+    ASSERT_STATUS(status, TYCHO_REJECTED);
+    const tycho_scripts_failure *failure = tycho_scripts_error();
+    assert_non_null(failure);
+    if (strstr(failure->message, message) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", failure->message, message);
+    }
 }
 
 /* How many events a stream, or a tag where `stream` is empty, has. */

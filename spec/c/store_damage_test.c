@@ -39,22 +39,11 @@ static int tear_down(void **state) {
     return result;
 }
 
-static int append(tycho_store *store) {
-    const tycho_new_event event = {.type = text("t")};
-    tycho_batch *batch;
-    int status = tycho_batch_create(&batch);
-    if (status != TYCHO_OK) return status;
-    status = tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0);
-    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
-    tycho_batch_destroy(batch);
-    return status;
-}
-
 /* A store with one event, closed. */
 static void make_store(fixture *f) {
     tycho_store *store;
     ASSERT_STATUS(open_store(f->path, TYCHO_CREATE, &store), TYCHO_OK);
-    ASSERT_STATUS(append(store), TYCHO_OK);
+    ASSERT_STATUS(append_event(store, "s", ""), TYCHO_OK);
     tycho_store_close(store);
 }
 
@@ -100,7 +89,7 @@ static void an_empty_directory_becomes_a_store(void **state) {
     assert_int_equal(mkdir(f->path, 0700), 0);
     ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &store), TYCHO_DENIED);
     ASSERT_STATUS(open_store(f->path, TYCHO_CREATE, &store), TYCHO_OK);
-    ASSERT_STATUS(append(store), TYCHO_OK);
+    ASSERT_STATUS(append_event(store, "s", ""), TYCHO_OK);
     tycho_store_close(store);
 }
 
@@ -114,6 +103,16 @@ static void a_file_is_no_store(void **state) {
         assert_null(store);
     }
     assert_int_equal(unlink(f->path), 0);
+}
+
+/* LMDB alone writes no seal (disk.h), so that the one of an earlier commit would not fit. */
+static void blank_seals(fixture *f) {
+    static const uint8_t blank[64];
+    int fd = open(f->file, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, blank, sizeof blank, 256), sizeof blank);
+    assert_int_equal(pwrite(fd, blank, sizeof blank, 4096 + 256), sizeof blank);
+    close(fd);
 }
 
 /* Runs `change` in a write transaction of LMDB on the directory. */
@@ -130,6 +129,7 @@ static void in_lmdb(fixture *f, void (*change)(MDB_txn *txn, MDB_dbi main, const
     change(txn, table, context);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
+    blank_seals(f);
 }
 
 static void put_foreign_row(MDB_txn *txn, MDB_dbi table, const void *context) {
@@ -293,7 +293,7 @@ static int only_read(fixture *f) {
     CHECK(open_store(f->path, TYCHO_EXISTING, &store) == TYCHO_DENIED && store == NULL);
     CHECK(open_store(f->path, TYCHO_READ_ONLY, &store) == TYCHO_OK);
     CHECK(tycho_head(store, &head) == TYCHO_OK && head == 1);
-    CHECK(append(store) == TYCHO_DENIED);
+    CHECK(append_event(store, "s", "") == TYCHO_DENIED);
     tycho_store_close(store);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tycho.h"
 
@@ -49,6 +50,13 @@ static inline int make_directory(char path[DIRECTORY_SIZE]) {
     return mkdtemp(path) == NULL ? -1 : 0;
 }
 
+/* In memory where there is such a file system: for what is done a thousand times. */
+static inline int make_directory_in_memory(char path[DIRECTORY_SIZE]) {
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(path, DIRECTORY_SIZE, "%s/tycho-spec-XXXXXX", parent);
+    return mkdtemp(path) == NULL ? -1 : 0;
+}
+
 static inline int remove_one(const char *path, const struct stat *info, int flag,
                              struct FTW *place) {
     (void)info;
@@ -68,6 +76,23 @@ static inline int open_store(const char *path, uint32_t mode, tycho_store **stor
                                    .map_size = 1u << 30,
                                    .reserve_size = 1};
     return tycho_store_open(path, &options, store);
+}
+
+static inline int commit_event(tycho_store *store, const char *stream,
+                               const tycho_new_event *event) {
+    tycho_batch *batch;
+    int status = tycho_batch_create(&batch);
+    if (status != TYCHO_OK) return status;
+    status = tycho_batch_append(batch, text(stream), TYCHO_EXPECT_ANY, event, 1, 0);
+    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
+    tycho_batch_destroy(batch);
+    return status;
+}
+
+/* Commits an event of the type "t", with the id as its data; an id that is "" is made. */
+static inline int append_event(tycho_store *store, const char *stream, const char *id) {
+    const tycho_new_event event = {.id = text(id), .type = text("t"), .data = text(id)};
+    return commit_event(store, stream, &event);
 }
 
 static inline void assert_clean(tycho_store *store) {

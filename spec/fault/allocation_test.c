@@ -7,8 +7,7 @@
 ** equal, to the byte of what it tells, to one that never lacked memory, also when it is opened
 ** again. What leaks is told by the build with ASan.
 **
-** The functions of allocation are defined here; the linker exports them, so that those of LMDB and
-** of the C library are pre-empted too.
+** The functions of allocation are those of failing_memory.h, for LMDB and the C library too.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,88 +17,14 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <unistd.h>
 
 #include "every_verb.h"
+#include "failing_memory.h"
+#include "store_values.h"
 
 enum { SAMPLES = 250, TRIES = 3 };
-
-/* ---------------------------------------------------------------- allocations that fail */
-
-#if defined(__SANITIZE_ADDRESS__)
-#define REAL(name) __interceptor_##name
-#else
-#define REAL(name) __libc_##name
-#endif
-#define EXPORTED __attribute__((visibility("default")))
-
-void *REAL(malloc)(size_t size);
-void *REAL(calloc)(size_t count, size_t size);
-void *REAL(realloc)(void *block, size_t size);
-EXPORTED void *malloc(size_t size);
-EXPORTED void *calloc(size_t count, size_t size);
-EXPORTED void *realloc(void *block, size_t size);
-
-/* Only threads that are armed meet failures: the sanitizers allocate in the start of a thread. */
-static _Thread_local bool is_armed;
-static atomic_bool is_lasting, has_failed;
-static atomic_long calls, failing_call;
-
-static bool must_fail(void) {
-    if (!is_armed) return false;
-    long call = atomic_fetch_add(&calls, 1), wanted = atomic_load(&failing_call);
-    bool fails = wanted >= 0 && (atomic_load(&is_lasting) ? call >= wanted : call == wanted);
-    if (!fails) return false;
-    atomic_store(&has_failed, true);
-    errno = ENOMEM;
-    return true;
-}
-
-void *malloc(size_t size) {
-    return must_fail() ? NULL : REAL(malloc)(size);
-}
-
-void *calloc(size_t count, size_t size) {
-    return must_fail() ? NULL : REAL(calloc)(count, size);
-}
-
-void *realloc(void *block, size_t size) {
-    return must_fail() ? NULL : REAL(realloc)(block, size);
-}
-
-/* The n-th allocation of armed threads will fail; -1: none, they are counted. */
-static void load(long n, bool lasting) {
-    atomic_store(&calls, 0);
-    atomic_store(&failing_call, n);
-    atomic_store(&is_lasting, lasting);
-    atomic_store(&has_failed, false);
-}
-
-/* ---------------------------------------------------------------- places */
-
-static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *place) {
-    (void)info;
-    (void)flag;
-    (void)place;
-    return remove(path);
-}
-
-/* Makes a directory, in memory where there is such a file system. */
-static char *make_directory(char *directory, size_t size) {
-    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(directory, size, "%s/tycho-allocation-XXXXXX", parent);
-    assert_non_null(mkdtemp(directory));
-    return directory;
-}
-
-static void remove_directory(const char *directory) {
-    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
 
 /* ---------------------------------------------------------------- one life */
 
@@ -141,7 +66,7 @@ static void run_step(life *l, const step *s, long n, uint64_t wanted) {
 static long live(const char *path, long n, bool lasting, bool is_first) {
     life l = {.path = path, .sync = TYCHO_SYNC_NONE};
     uint64_t findings = 1, hash = 0, sequence = 0;
-    load(n, lasting);
+    fail_allocation(n, lasting);
     is_armed = true;
     for (int i = 0; i < STEP_COUNT; i++) {
         if (is_first) {
@@ -174,8 +99,8 @@ static long live(const char *path, long n, bool lasting, bool is_first) {
 }
 
 static void sweep(bool lasting) {
-    char directory[64], path[80];
-    make_directory(directory, sizeof directory);
+    char directory[DIRECTORY_SIZE], path[DIRECTORY_SIZE + 8];
+    assert_int_equal(make_directory_in_memory(directory), 0);
     snprintf(path, sizeof path, "%s/store", directory);
     long count = live(path, -1, false, true);
     const char *wanted = getenv("TYCHO_SWEEP");
@@ -207,10 +132,6 @@ typedef struct writer {
     int (*begin)(tycho_batch *batch);
     int status;
 } writer;
-
-static tycho_bytes text(const char *string) {
-    return (tycho_bytes){string, strlen(string)};
-}
 
 /* What the batches of the two begin with changes counts before anything else is written. */
 static int begin_with_link(tycho_batch *batch) {
@@ -300,7 +221,7 @@ static bool write_with_failure(const char *path, long n, int first) {
     uint64_t findings = 1;
     assert_int_equal(tycho_store_open(path, &options, &store), TYCHO_OK);
     set_up_streams(store);
-    load(n, false);
+    fail_allocation(n, false);
     write_in_a_group(store, writers, first);
     check_writers(writers, n);
     assert_int_equal(verify_store(store, &findings), TYCHO_OK);
@@ -311,9 +232,9 @@ static bool write_with_failure(const char *path, long n, int first) {
 }
 
 static void a_group_shares_no_failure(void **state) {
-    char directory[64], path[80];
+    char directory[DIRECTORY_SIZE], path[DIRECTORY_SIZE + 8];
     (void)state;
-    make_directory(directory, sizeof directory);
+    assert_int_equal(make_directory_in_memory(directory), 0);
     snprintf(path, sizeof path, "%s/store", directory);
     for (int first = 0; first < 2; first++) {
         for (long n = 0; write_with_failure(path, n, first); n++) continue;

@@ -16,13 +16,9 @@ local PUBLISHERS = 3
 
 describe(("A linker that is back-filled under publishers (SEED=%d)"):format(SEED), function()
   local path, directory, publishers, started
-  before_each(function()
-    path, directory = scratch.path()
+  scratch.each(function(...)
+    path, directory = ...
     publishers, started = {}, 0
-  end)
-  after_each(function()
-    process.clean()
-    scratch.remove(directory)
   end)
 
   local function write(name, source)

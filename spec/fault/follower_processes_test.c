@@ -19,39 +19,28 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../c/follower_values.h"
+#include "follower_values.h"
 
 enum { WRITERS = 2, BATCHES = 150, WAIT_MS = 60000, SERVED_MAX = 4000 };
 
-typedef struct fixture {
-    char directory[DIRECTORY_SIZE];
-    char path[DIRECTORY_SIZE + 16];
-    unsigned seed;
-} fixture;
+static unsigned first_seed;
 
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    tycho_store *store;
-    if (f == NULL || make_directory(f->directory) != 0) return -1;
-    snprintf(f->path, sizeof f->path, "%s/store", f->directory);
+/* Children open the store themselves: nobody has it open when they are forked. */
+static int set_up_closed(void **state) {
     const char *given = getenv("TYCHO_SEED");
-    f->seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
-    print_message("TYCHO_SEED=%u\n", f->seed);
-    *state = f;
-    if (open_store(f->path, TYCHO_CREATE, &store) != TYCHO_OK) return -1;
-    tycho_store_close(store);
+    first_seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    print_message("TYCHO_SEED=%u\n", first_seed);
+    if (set_up(state) != 0) return -1;
+    fixture *f = *state;
+    tycho_store_close(f->store);
+    f->store = NULL;
     return 0;
 }
 
-static int tear_down(void **state) {
+static int open_and_tear_down(void **state) {
     fixture *f = *state;
-    tycho_store *store;
-    ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &store), TYCHO_OK);
-    assert_clean(store);
-    tycho_store_close(store);
-    int result = remove_directory(f->directory);
-    free(f);
-    return result;
+    ASSERT_STATUS(open_store(f->path, TYCHO_EXISTING, &f->store), TYCHO_OK);
+    return tear_down(state);
 }
 
 static unsigned random_below(unsigned *seed, unsigned limit) {
@@ -70,7 +59,7 @@ static void assert_ends(pid_t child, int expected) {
 /* Writes to "old", or elsewhere and links it there; one writer renames "old" in the middle. */
 static int write_and_rename(fixture *f, int number) {
     tycho_store *store;
-    unsigned seed = f->seed + (unsigned)number;
+    unsigned seed = first_seed + (unsigned)number;
     int status = open_store(f->path, TYCHO_EXISTING, &store);
     for (int i = 0; i < BATCHES && status == TYCHO_OK; i++) {
         char id[32];
@@ -134,7 +123,7 @@ static pid_t start_follower(fixture *f, const served *from, int *pipe_end) {
 /* Takes what one follower serves, which is killed after a while, until "last". */
 static size_t take_from_one(fixture *f, served *last, uint64_t *positions) {
     int end;
-    size_t count = 0, patience = 1 + random_below(&f->seed, 40);
+    size_t count = 0, patience = 1 + random_below(&first_seed, 40);
     pid_t child = start_follower(f, last, &end);
     while (read(end, last, sizeof *last) == sizeof *last) {
         positions[count++] = last->position;
@@ -320,7 +309,7 @@ static void a_reader_without_rights_is_told_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_closed, open_and_tear_down)
         TEST(a_killed_follower_goes_on_from_its_key_in_another_process),
         TEST(a_silent_commit_is_noticed_by_those_behind_the_watcher),
         TEST(stopped_and_killed_waiters_do_not_matter),

@@ -19,41 +19,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../c/follower_values.h"
+#include "follower_values.h"
 
 enum { WRITERS = 3, BATCHES = 120, STREAMS = 3, WAIT_MS = 60000, SERVED_MAX = 20000 };
 
-typedef struct fixture {
-    char directory[DIRECTORY_SIZE];
-    tycho_store *store;
-    atomic_int failures;
-} fixture;
+static atomic_int failures;
 
-#define EXPECT(f, condition)                                                                       \
+#define EXPECT(condition)                                                                       \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            atomic_fetch_add(&(f)->failures, 1);                                                   \
+            atomic_fetch_add(&failures, 1);                                                   \
             fprintf(stderr, "line %d: %s (%s)\n", __LINE__, #condition, tycho_error());            \
         }                                                                                          \
     } while (0)
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    char path[DIRECTORY_SIZE + 16];
-    if (f == NULL || make_directory(f->directory) != 0) return -1;
-    snprintf(path, sizeof path, "%s/store", f->directory);
-    *state = f;
-    return open_store(path, TYCHO_CREATE, &f->store);
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    assert_clean(f->store);
-    tycho_store_close(f->store);
-    int result = remove_directory(f->directory);
-    free(f);
-    return result;
-}
 
 static pthread_t start(void *(*run)(void *), void *context) {
     pthread_t thread;
@@ -107,13 +85,13 @@ static int append_some(writer *w, tycho_batch *batch, int round) {
 static void *write_history(void *context) {
     writer *w = context;
     tycho_batch *batch = NULL;
-    EXPECT(w->f, tycho_batch_create(&batch) == TYCHO_OK);
+    EXPECT(tycho_batch_create(&batch) == TYCHO_OK);
     for (int round = 0; round < BATCHES; round++) {
         char id[32], stream[16];
         unsigned what = random_below(&w->seed, 4);
         tycho_batch_clear(batch);
         if (what < 2 || round == 0) {
-            EXPECT(w->f, append_some(w, batch, round) == TYCHO_OK);
+            EXPECT(append_some(w, batch, round) == TYCHO_OK);
         } else {
             int old = (int)random_below(&w->seed, (unsigned)round);
             int size = snprintf(id, sizeof id, "%d-%d-0", w->number, old);
@@ -122,12 +100,12 @@ static void *write_history(void *context) {
             tycho_bytes name = name_of(stream, sizeof stream, "stream", to);
             int status = what == 2 ? tycho_batch_link(batch, name, TYCHO_EXPECT_ANY, &event, 1, 0)
                                    : tycho_batch_unlink(batch, name, &event, 1, 0);
-            EXPECT(w->f, status == TYCHO_OK);
+            EXPECT(status == TYCHO_OK);
         }
         int status = tycho_commit(w->f->store, batch, NULL);
         bool is_refusal = status == TYCHO_EVENT_NOT_FOUND || status == TYCHO_ENTRY_NOT_FOUND ||
                           status == TYCHO_DUPLICATE_ENTRY;
-        EXPECT(w->f, status == TYCHO_OK || (what >= 2 && is_refusal));
+        EXPECT(status == TYCHO_OK || (what >= 2 && is_refusal));
     }
     tycho_batch_destroy(batch);
     return NULL;
@@ -146,11 +124,11 @@ static void *follow_history(void *context) {
     tycho_follower *follower = NULL;
     bool is_over = false;
     unsigned seed = (unsigned)(w->read.stream.size + (w->read.query != NULL));
-    EXPECT(w->f, tycho_follower_open(w->f->store, &w->read, &follower) == TYCHO_OK);
+    EXPECT(tycho_follower_open(w->f->store, &w->read, &follower) == TYCHO_OK);
     while (!is_over && w->count < SERVED_MAX) {
         tycho_event event;
         int status = tycho_follower_next(follower, WAIT_MS, &event);
-        EXPECT(w->f, status == TYCHO_OK);
+        EXPECT(status == TYCHO_OK);
         if (status != TYCHO_OK) break;
         is_over = event.id.size == 4 && memcmp(event.id.data, "last", 4) == 0;
         bool in_stream = w->read.stream.size > 0;
@@ -158,12 +136,12 @@ static void *follow_history(void *context) {
         if (random_below(&seed, 20) > 0) continue;
         tycho_read read = w->read;
         tycho_follower *next = NULL;
-        EXPECT(w->f, tycho_follower_key(follower, &read.resume) == TYCHO_OK);
-        EXPECT(w->f, tycho_follower_open(w->f->store, &read, &next) == TYCHO_OK);
+        EXPECT(tycho_follower_key(follower, &read.resume) == TYCHO_OK);
+        EXPECT(tycho_follower_open(w->f->store, &read, &next) == TYCHO_OK);
         tycho_follower_close(follower);
         follower = next;
     }
-    EXPECT(w->f, is_over);
+    EXPECT(is_over);
     tycho_follower_close(follower);
     return NULL;
 }
@@ -227,7 +205,7 @@ static void every_follower_sees_what_is_right(void **state) {
     ASSERT_STATUS(append(f->store, "stream-0", "last", "end", NULL), TYCHO_OK);
     ASSERT_STATUS(change(f->store, LINK, "stream-1", "last"), TYCHO_OK);
     for (int i = 0; i < FOLLOWERS; i++) join(readers[i]);
-    assert_int_equal(atomic_load(&f->failures), 0);
+    assert_int_equal(atomic_load(&failures), 0);
     for (int i = 0; i < FOLLOWERS; i++) {
         check_served(&w[i]);
         free(w[i].served);
@@ -360,14 +338,14 @@ static void *poll_and_close(void *context) {
         struct pollfd place = {.events = POLLIN};
         int status = tycho_follower_open(f->store, &read, &follower);
         if (status == TYCHO_OK) status = tycho_follower_descriptor(follower, &place.fd);
-        EXPECT(f, status == TYCHO_OK);
+        EXPECT(status == TYCHO_OK);
         for (uint64_t wanted = 1; wanted <= 20 && status == TYCHO_OK;) {
             status = tycho_follower_next(follower, 0, &event);
             if (status == TYCHO_TIMEOUT) {
-                EXPECT(f, poll(&place, 1, WAIT_MS) == 1);
+                EXPECT(poll(&place, 1, WAIT_MS) == 1);
                 status = TYCHO_OK;
             } else {
-                EXPECT(f, status == TYCHO_OK && event.position == wanted);
+                EXPECT(status == TYCHO_OK && event.position == wanted);
                 wanted++;
             }
         }
@@ -387,7 +365,7 @@ static void descriptors_come_and_go_while_others_write(void **state) {
         usleep(2000);
     }
     for (int i = 0; i < 4; i++) join(threads[i]);
-    assert_int_equal(atomic_load(&f->failures), 0);
+    assert_int_equal(atomic_load(&failures), 0);
 }
 
 int main(void) {

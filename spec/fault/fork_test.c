@@ -12,11 +12,10 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tycho.h"
+#include "store_fixture.h"
 
 #define CHECK(condition)                                                                          \
     do {                                                                                          \
@@ -25,16 +24,6 @@
             return __LINE__ % 251 + 1;                                                            \
         }                                                                                         \
     } while (0)
-
-typedef struct fixture {
-    char directory[64];
-    char path[80];
-    tycho_store *store;
-    tycho_batch *batch;
-    tycho_follower *follower;
-} fixture;
-
-static tycho_bytes text(const char *string) { return (tycho_bytes){string, strlen(string)}; }
 
 static int append(tycho_store *store, tycho_batch *batch, const char *stream) {
     tycho_new_event event = {.type = text("happened"), .data = text("data")};
@@ -48,35 +37,10 @@ static int64_t version_of(tycho_store *store, const char *stream) {
     return tycho_stream_version(store, text(stream), 0, &version) == TYCHO_OK ? version : -2;
 }
 
-static int open_store(const char *path, tycho_store **store) {
-    tycho_options options = {.size = sizeof options, .sync = TYCHO_SYNC_NONE};
-    return tycho_store_open(path, &options, store);
-}
-
-static int set_up(void **state) {
-    static fixture made;
-    memset(&made, 0, sizeof made);
-    snprintf(made.directory, sizeof made.directory, "/tmp/tycho-fork-XXXXXX");
-    if (mkdtemp(made.directory) == NULL) return -1;
-    snprintf(made.path, sizeof made.path, "%s/store", made.directory);
-    *state = &made;
-    if (open_store(made.path, &made.store) != TYCHO_OK) return -1;
-    if (tycho_batch_create(&made.batch) != TYCHO_OK) return -1;
-    return append(made.store, made.batch, "parent");
-}
-
-static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *place) {
-    (void)info;
-    (void)flag;
-    (void)place;
-    return remove(path);
-}
-
-static int tear_down(void **state) {
+static int set_up_parent(void **state) {
+    if (set_up(state) != 0) return -1;
     fixture *made = *state;
-    tycho_batch_destroy(made->batch);
-    tycho_store_close(made->store);
-    return nftw(made->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return append(made->store, made->batch, "parent");
 }
 
 /* Runs a function in a child; gives its exit code, or 128 + the signal that ended it. */
@@ -127,7 +91,7 @@ static int refuse_the_rest(fixture *made) {
 static int open_again(fixture *made) {
     tycho_store *store;
     tycho_batch *batch;
-    CHECK(open_store(made->path, &store) == TYCHO_OK);
+    CHECK(open_store(made->path, TYCHO_EXISTING, &store) == TYCHO_OK);
     CHECK(tycho_batch_create(&batch) == TYCHO_OK);
     CHECK(version_of(store, "parent") == 0);
     CHECK(append(store, batch, "child") == TYCHO_OK);
@@ -140,7 +104,7 @@ static int open_again(fixture *made) {
 
 static int close_and_open_again(fixture *made) {
     tycho_store_close(made->store);
-    CHECK(open_store(made->path, &made->store) == TYCHO_OK);
+    CHECK(open_store(made->path, TYCHO_EXISTING, &made->store) == TYCHO_OK);
     CHECK(append(made->store, made->batch, "child") == TYCHO_OK);
     tycho_store_close(made->store);
     return 0;
@@ -223,18 +187,17 @@ static void a_child_may_close_a_follower_that_has_a_thread_in_its_parent(void **
     assert_int_equal(tycho_follower_next(made->follower, 60000, &event), TYCHO_OK);
     assert_int_equal(event.revision, 1); /* of check_parent(); children wrote elsewhere */
     assert_int_equal(tycho_follower_next(made->follower, 0, &event), TYCHO_TIMEOUT);
-    tycho_follower_close(made->follower);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_parent, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_child_is_refused_by_the_handles_of_its_parent, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_child_may_open_the_store_itself, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_child_may_close_what_it_inherited, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_child_may_close_a_follower_that_has_a_thread_in_its_parent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_child_that_only_exits_does_no_harm, set_up, tear_down),
+        TEST(a_child_is_refused_by_the_handles_of_its_parent),
+        TEST(a_child_may_open_the_store_itself),
+        TEST(a_child_may_close_what_it_inherited),
+        TEST(a_child_may_close_a_follower_that_has_a_thread_in_its_parent),
+        TEST(a_child_that_only_exits_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,12 +6,8 @@ local refusal = require "support.refusal"
 local scratch = require "support.scratch"
 local tycho = require "tycho"
 
-local path, directory
-before_each(function() path, directory = scratch.path() end)
-after_each(function()
-  process.clean()
-  scratch.remove(directory)
-end)
+local path
+scratch.each(function(place) path = place end)
 
 --- Runs spec/fault/filler.lua under a limit of the shell; gives its lines as a table.
 local function fill(bytes, limit, before)

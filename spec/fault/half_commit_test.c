@@ -15,20 +15,19 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tycho.h"
+#include "store_values.h"
 
 enum { WRITES_MAX = 100 };
 
 typedef struct fixture {
-    char directory[64];
-    char path[80];
+    char directory[DIRECTORY_SIZE];
+    char path[DIRECTORY_SIZE + 8];
     pid_t keeper;
 } fixture;
 
@@ -41,17 +40,8 @@ __attribute__((visibility("default"))) ssize_t pwrite(int fd, const void *data, 
     return result;
 }
 
-static tycho_bytes text(const char *string) { return (tycho_bytes){string, strlen(string)}; }
-
 static int append(tycho_store *store, const char *id) {
-    tycho_new_event event = {.id = text(id), .type = text("happened"), .data = text("data")};
-    tycho_batch *batch;
-    int status = tycho_batch_create(&batch);
-    if (status != TYCHO_OK) return status;
-    status = tycho_batch_append(batch, text("stream"), TYCHO_EXPECT_ANY, &event, 1, 0);
-    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
-    tycho_batch_destroy(batch);
-    return status;
+    return append_event(store, "stream", id);
 }
 
 /* Keeps the store open until it is killed. */
@@ -78,24 +68,18 @@ static pid_t start_keeper(const char *path) {
 static int set_up(void **state) {
     static fixture made;
     memset(&made, 0, sizeof made);
-    snprintf(made.directory, sizeof made.directory, "/tmp/tycho-half-XXXXXX");
-    if (mkdtemp(made.directory) == NULL) return -1;
+    if (make_directory(made.directory) != 0) return -1;
     snprintf(made.path, sizeof made.path, "%s/store", made.directory);
     made.keeper = start_keeper(made.path);
     *state = &made;
     return made.keeper > 0 ? 0 : -1;
 }
 
-static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *place) {
-    (void)info, (void)flag, (void)place;
-    return remove(path);
-}
-
 static int tear_down(void **state) {
     fixture *made = *state;
     kill(made->keeper, SIGKILL);
     waitpid(made->keeper, NULL, 0);
-    return nftw(made->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_directory(made->directory);
 }
 
 /* Commits the event in a child that is killed behind its n-th write; whether it was. */

@@ -21,13 +21,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "every_verb.h"
+#include "store_values.h"
 
 enum { SAMPLES = 12, TRIES = 3 };
 
@@ -156,17 +156,6 @@ EXPORTED int openat(int directory, const char *path, int flags, ...) {
 
 /* ---------------------------------------------------------------- places */
 
-static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *place) {
-    (void)info;
-    (void)flag;
-    (void)place;
-    return remove(path);
-}
-
-static void remove_directory(const char *directory) {
-    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static int open_files(void) {
     int count = 0;
     DIR *directory = opendir("/proc/self/fd");
@@ -282,12 +271,10 @@ static long live(const char *path, long n, bool is_first) {
 }
 
 static void sweep(enum mode of) {
-    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     const char *wanted = getenv("TYCHO_SWEEP");
     bool is_full = wanted != NULL && strcmp(wanted, "full") == 0;
-    char directory[64], path[80];
-    snprintf(directory, sizeof directory, "%s/tycho-io-XXXXXX", parent);
-    assert_non_null(mkdtemp(directory));
+    char directory[DIRECTORY_SIZE], path[DIRECTORY_SIZE + 8];
+    assert_int_equal(make_directory_in_memory(directory), 0);
     snprintf(path, sizeof path, "%s/store", directory);
     mode = of;
     for (int i = 0; i < FAULT_COUNT; i++) {

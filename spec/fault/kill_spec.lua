@@ -15,11 +15,7 @@ local LEVELS = { "none", "none", "batched", "full" }
 
 describe(("A writer that is killed (SEED=%d)"):format(SEED), function()
   local path, directory
-  before_each(function() path, directory = scratch.path() end)
-  after_each(function()
-    process.clean()
-    scratch.remove(directory)
-  end)
+  scratch.each(function(...) path, directory = ... end)
 
   local function start(name, sync)
     local writer = process.lua("spec/fault/writer.lua",

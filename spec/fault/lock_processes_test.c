@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store_values.h"
+#include "store_fixture.h"
 
 enum { LONG_MS = 20000, WORKERS = 8, NAMES = 3, KILLS = 300, LIFE = 60 };
 
@@ -31,29 +31,6 @@ enum { LONG_MS = 20000, WORKERS = 8, NAMES = 3, KILLS = 300, LIFE = 60 };
             _exit(__LINE__ % 251 + 1);                                                             \
         }                                                                                          \
     } while (0)
-
-typedef struct fixture {
-    char directory[DIRECTORY_SIZE];
-    char path[DIRECTORY_SIZE + 8];
-    tycho_store *store; /* of the test itself; opened after the children were forked */
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || make_directory(f->directory) != 0) return -1;
-    snprintf(f->path, sizeof f->path, "%s/store", f->directory);
-    *state = f;
-    return open_store(f->path, TYCHO_CREATE, &f->store);
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    assert_clean(f->store);
-    tycho_store_close(f->store);
-    int result = remove_directory(f->directory);
-    free(f);
-    return result;
-}
 
 /* ---------------------------------------------------------------- children */
 
@@ -527,11 +504,9 @@ static bool kill_worker(pid_t worker) {
 
 /* As when the machine goes down: everybody is dead, and the table is from another boot. */
 static int end_all(const fixture *f, pid_t workers[WORKERS]) {
-    char table[sizeof f->path + 16];
     int ended = 0;
     for (int i = 0; i < WORKERS; i++) ended += kill_worker(workers[i]) ? 0 : 1;
-    snprintf(table, sizeof table, "%s/lock_table", f->path);
-    unlink(table);
+    unlink(f->lock_table);
     return ended;
 }
 

@@ -15,34 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store_values.h"
+#include "store_fixture.h"
 
 enum { THREADS = 6, LONG_MS = 60000, NAMES = 2 };
-
-typedef struct fixture {
-    char directory[DIRECTORY_SIZE];
-    char path[DIRECTORY_SIZE + 8];
-    char table[DIRECTORY_SIZE + 24];
-    tycho_store *store;
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || make_directory(f->directory) != 0) return -1;
-    snprintf(f->path, sizeof f->path, "%s/store", f->directory);
-    snprintf(f->table, sizeof f->table, "%s/lock_table", f->path);
-    *state = f;
-    return open_store(f->path, TYCHO_CREATE, &f->store);
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    assert_clean(f->store);
-    tycho_store_close(f->store);
-    int result = remove_directory(f->directory);
-    free(f);
-    return result;
-}
 
 static void pause_ms(long ms) {
     struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
@@ -131,7 +106,7 @@ static void work_together(fixture *f, bool deletes) {
         tycho_lock_info info[NAMES];
         size_t count;
         pause_ms(2);
-        if (deletes) unlink(f->table);
+        if (deletes) unlink(f->lock_table);
         ASSERT_STATUS(tycho_lock_list(f->store, info, NAMES, &count), TYCHO_OK);
         assert_true(count <= NAMES);
     }

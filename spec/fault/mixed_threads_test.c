@@ -12,27 +12,22 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "every_verb.h"
-#include "tycho.h"
+#include "store_values.h"
 
 enum { EDITORS = 2, ROUNDS = 500, KEPT = 20 };
 
 static struct {
-    char path[64];
+    char path[DIRECTORY_SIZE];
     tycho_store *store;
     atomic_int editors_left; /* the others go on until none is */
     atomic_int failures;
 } test;
-
-static tycho_bytes text(const char *string) {
-    return (tycho_bytes){string, strlen(string)};
-}
 
 /* Counts what must not happen; cmocka's assertions belong to the first thread. */
 static bool expect(bool is_true, const char *what) {
@@ -216,17 +211,6 @@ static void *follow(void *context) {
     return context;
 }
 
-static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *place) {
-    (void)info;
-    (void)flag;
-    (void)place;
-    return remove(path);
-}
-
-static void remove_directory(const char *directory) {
-    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 /* Verifies the store, and a copy of it. */
 static void *verify_and_copy(void *context) {
     while (goes_on()) {
@@ -271,8 +255,7 @@ static void everybody_at_once(void **state) {
     tycho_query query = {&item, 1};
     tycho_read read = {.size = sizeof read, .query = &query};
     (void)state;
-    snprintf(test.path, sizeof test.path, "/tmp/tycho-mixed-XXXXXX");
-    assert_non_null(mkdtemp(test.path));
+    assert_int_equal(make_directory(test.path), 0);
     pid_t process = start_process(&options);
     assert_true(process > 0);
     assert_int_equal(tycho_store_open(test.path, &options, &test.store), TYCHO_OK);

@@ -8,11 +8,7 @@ local tycho = require "tycho"
 
 local path, directory
 
-before_each(function() path, directory = scratch.path() end)
-after_each(function()
-  process.clean()
-  scratch.remove(directory)
-end)
+scratch.each(function(...) path, directory = ... end)
 
 local function start_writer(name, rounds, sync)
   return process.lua("spec/fault/writer.lua", { path, directory, name, rounds, sync or "none" })

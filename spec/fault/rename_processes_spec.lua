@@ -16,13 +16,9 @@ local SEED = math.tointeger(tonumber(os.getenv("SEED") or os.time()))
 
 describe(("A stream that is renamed under publishers (SEED=%d)"):format(SEED), function()
   local path, directory, publishers, names, started
-  before_each(function()
-    path, directory = scratch.path()
+  scratch.each(function(...)
+    path, directory = ...
     publishers, names, started = {}, {}, 0
-  end)
-  after_each(function()
-    process.clean()
-    scratch.remove(directory)
   end)
 
   local function start_publisher(stream)

@@ -2,7 +2,7 @@
 ** for every n, once and from there on. What meets it answers NO_MEMORY, or goes on without that
 ** memory; never anything else. What leaks is told by the build with ASan.
 **
-** The functions of allocation are defined here, as in allocation_test.c.
+** The functions of allocation are those of failing_memory.h.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,46 +11,8 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
-
+#include "failing_memory.h"
 #include "sandbox_script.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define REAL(name) __interceptor_##name
-#else
-#define REAL(name) __libc_##name
-#endif
-#define EXPORTED __attribute__((visibility("default")))
-
-void *REAL(malloc)(size_t size);
-void *REAL(calloc)(size_t count, size_t size);
-void *REAL(realloc)(void *block, size_t size);
-EXPORTED void *malloc(size_t size);
-EXPORTED void *calloc(size_t count, size_t size);
-EXPORTED void *realloc(void *block, size_t size);
-
-static int is_armed, is_lasting;
-static long calls, failing_call;
-
-static int must_fail(void) {
-    if (!is_armed) return 0;
-    long call = calls++;
-    if (is_lasting ? call < failing_call : call != failing_call) return 0;
-    errno = ENOMEM;
-    return 1;
-}
-
-void *malloc(size_t size) {
-    return must_fail() ? NULL : REAL(malloc)(size);
-}
-
-void *calloc(size_t count, size_t size) {
-    return must_fail() ? NULL : REAL(calloc)(count, size);
-}
-
-void *realloc(void *block, size_t size) {
-    return must_fail() ? NULL : REAL(realloc)(block, size);
-}
 
 /* ---------------------------------------------------------------- one life */
 
@@ -102,8 +64,8 @@ static void keep_functions(lua_State *L, int first, void *context) {
 /* 1 when the call went well, 0 when there was no memory. */
 static int is_fine(struct script *script, enum tycho__sandbox_kind kind) {
     if (kind != TYCHO__SANDBOX_OK && kind != TYCHO__SANDBOX_NO_MEMORY) {
-        is_armed = 0;
-        print_message("# %ld: %s\n", failing_call, script->error->message);
+        is_armed = false;
+        print_message("# %ld: %s\n", atomic_load(&failing_call), script->error->message);
         fail();
     }
     return kind == TYCHO__SANDBOX_OK;
@@ -132,33 +94,31 @@ static void call_all(struct script *script) {
 }
 
 /* Returns how many allocations there were. */
-static long live(long fails, int lasting) {
+static long live(long n, bool lasting) {
     struct script script = {0};
-    calls = 0;
-    failing_call = fails;
-    is_lasting = lasting;
-    is_armed = 1;
+    fail_allocation(n, lasting);
+    is_armed = true;
     script.sandbox = tycho__sandbox_create(NULL);
     if (script.sandbox != NULL) {
         script.error = tycho__sandbox_last_error(script.sandbox);
         call_all(&script);
         tycho__sandbox_destroy(script.sandbox);
     }
-    is_armed = 0;
+    is_armed = false;
     return calls;
 }
 
 static void survives_one_failure_anywhere(void **state) {
-    long total = live(-1, 0);
+    long total = live(-1, false);
     (void)state;
     assert_true(total > 500);
-    for (long i = 0; i < total; i++) live(i, 0);
+    for (long i = 0; i < total; i++) live(i, false);
 }
 
 static void survives_that_memory_ends_anywhere(void **state) {
-    long total = live(-1, 0);
+    long total = live(-1, false);
     (void)state;
-    for (long i = 0; i < total; i++) live(i, 1);
+    for (long i = 0; i < total; i++) live(i, true);
 }
 
 /* The same by the limit of the sandbox itself, for each size up to what is enough. */

@@ -4,7 +4,7 @@
 **
 ** A step that meets the failure answers NO_MEMORY and changed nothing, or goes on without that
 ** memory; run again when there is memory, it succeeds. What leaks is told by the build with ASan.
-** The functions of allocation are defined here, and pre-empt those of the C library.
+** The functions of allocation are those of failing_memory.h.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,53 +14,13 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <errno.h>
-#include <unistd.h>
 
+#include "failing_memory.h"
 #include "store_values.h"
 
 #include "script_values.h"
 
 enum { SAMPLES = 300, STEPS = 9 };
-
-#if defined(__SANITIZE_ADDRESS__)
-#define REAL(name) __interceptor_##name
-#else
-#define REAL(name) __libc_##name
-#endif
-#define EXPORTED __attribute__((visibility("default")))
-
-void *REAL(malloc)(size_t size);
-void *REAL(calloc)(size_t count, size_t size);
-void *REAL(realloc)(void *block, size_t size);
-EXPORTED void *malloc(size_t size);
-EXPORTED void *calloc(size_t count, size_t size);
-EXPORTED void *realloc(void *block, size_t size);
-
-static bool is_armed, is_lasting, has_failed;
-static long calls, failing_call;
-
-static bool must_fail(void) {
-    if (!is_armed) return false;
-    long call = calls++;
-    bool fails = failing_call >= 0 && (is_lasting ? call >= failing_call : call == failing_call);
-    if (!fails) return false;
-    has_failed = true;
-    errno = ENOMEM;
-    return true;
-}
-
-void *malloc(size_t size) {
-    return must_fail() ? NULL : REAL(malloc)(size);
-}
-
-void *calloc(size_t count, size_t size) {
-    return must_fail() ? NULL : REAL(calloc)(count, size);
-}
-
-void *realloc(void *block, size_t size) {
-    return must_fail() ? NULL : REAL(realloc)(block, size);
-}
 
 /* ---------------------------------------------------------------- one life */
 
@@ -203,20 +163,11 @@ static void run_step(life *l, int i, long n) {
     is_armed = !is_lasting;
 }
 
-/* Makes a directory, in memory where there is such a file system. */
-static void make_place(char path[DIRECTORY_SIZE]) {
-    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(path, DIRECTORY_SIZE, "%s/tycho-spec-XXXXXX", parent);
-    assert_non_null(mkdtemp(path));
-}
-
-static long live(long n, tycho_bytes old_data, tycho_bytes new_data) {
+static long live(long n, bool lasting, tycho_bytes old_data, tycho_bytes new_data) {
     char path[DIRECTORY_SIZE];
-    make_place(path);
+    assert_int_equal(make_directory_in_memory(path), 0);
     life l = {.path = path, .old_data = old_data, .new_data = new_data};
-    calls = 0;
-    failing_call = n;
-    has_failed = false;
+    fail_allocation(n, lasting);
     is_armed = true;
     for (int i = 0; i < STEPS; i++) run_step(&l, i, n);
     is_armed = false;
@@ -234,13 +185,12 @@ static void sweep(bool lasting) {
     open_values();
     tycho_bytes old_data = packed("{ m = 4 }"),
                 new_data = packed("{ n = 5, list = { { s = 'x' } } }");
-    is_lasting = lasting;
-    long count = live(-1, old_data, new_data);
+    long count = live(-1, lasting, old_data, new_data);
     const char *wanted = getenv("TYCHO_SWEEP");
     bool is_full = wanted != NULL && strcmp(wanted, "full") == 0;
     long stride = is_full || count < SAMPLES ? 1 : count / SAMPLES;
     assert_true(count > 100);
-    for (long n = 0; n < count; n += stride) live(n, old_data, new_data);
+    for (long n = 0; n < count; n += stride) live(n, lasting, old_data, new_data);
     close_values();
 }
 

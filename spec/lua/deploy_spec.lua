@@ -129,6 +129,36 @@ describe("deploying", function()
     assert.equal(3, #err.plan)
   end)
 
+  it("plans sources in the order of their list", function()
+    local store, sources = fresh(), {}
+    for index = 1, 12 do
+      sources[index] = ("return linker { name = 'l%d', version = 1, by = 'type' }"):format(index)
+    end
+    for index, line in ipairs(store:deploy { sources = sources }) do
+      assert.same({ "l" .. index, ("sources[%d]"):format(index) }, { line.name, line.file })
+    end
+  end)
+
+  it("takes 10,000 scripts, and no more #slow", function()
+    local store = fresh()
+    local function deploy(first, last)
+      local sources = {}
+      for index = first, last do
+        sources[#sources + 1] = ("return linker { name = 'l%d', version = 1, by = 'type', "
+          .. "from = { types = 'T%d' } }"):format(index, index)
+      end
+      return store:deploy { sources = sources, remove = first == last and { "linker/l1" } or nil }
+    end
+    deploy(1, 4500)
+    deploy(4501, 9000)
+    local err = refusal.with("rejected", deploy, 9001, 10002)
+    assert.equal("sources[1001]: a store has at most 10,000 scripts (and 1 more)", err.what)
+    deploy(9001, 10000)
+    assert.equal(2, #deploy(10001, 10001))
+    store:append("s", { type = "T10001" })
+    assert.equal(10000, #store:scripts())
+  end)
+
   it("refuses wrong options at the caller's line", function()
     local store = fresh()
     for _, options in ipairs {
@@ -362,6 +392,11 @@ return linker {
       store:append("$scripts", { type = "ScriptDeployed", data = { version = 1 } })
     end)
     unchanged(store, "invalid_argument", function() store:append("$scripts", { type = "Note" }) end)
+    unchanged(store, "invalid_argument", function()
+      store:append("$scripts", { type = "ScriptDeployed", data = {
+        hash = "0", kind = "event_type", name = "OrderPlaced", source = "", version = 9,
+      } })
+    end)
     store:append("elsewhere", { type = "ScriptDeployed", data = store:last_event("$scripts").data })
     assert.equal(1, #store:script_history())
     store:delete_stream("$scripts")

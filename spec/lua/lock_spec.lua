@@ -144,12 +144,8 @@ describe("A batch", function()
 end)
 
 describe("A lock of another process", function()
-  local path, directory
-  before_each(function() path, directory = scratch.path() end)
-  after_each(function()
-    process.clean()
-    scratch.remove(directory)
-  end)
+  local path
+  scratch.each(function(place) path = place end)
 
   it("is waited for, told about, and free when that process is killed", function()
     local store <close> = tycho.open(path, { sync = "none" })

@@ -131,24 +131,15 @@ describe("store:merge", function()
       for number = 1, 7 do
         local here = fresh()
         for index = 1, 20 do fill(here, ({ "a", "b", "c" })[index % 3 + 1], "e", index, index) end
-        local died, count = false, 20
         local function go(sources)
           return here:merge { sources = sources, target = "all", chunk = 4, pause = 0,
             delete_source = true }
         end
-        local remove = between(here, { [moment] = function(at)
-          if at == number then
-            died = true
-            error("died", 0)
-          end
-        end })
-        pcall(go, { "a", "b", "c" })
-        remove()
+        local died = switching.dies(here, moment, number, function() go { "a", "b", "c" } end)
         assert.equal(number <= 6, died)
-        count = count + 1
-        fill(here, "b", "e", count, count)
+        fill(here, "b", "e", 21, 21)
         assert.equal("deleted", go({ "c", "a", "b" }).phase)
-        assert.same(ids("e", count), raw(here, "all"))
+        assert.same(ids("e", 21), raw(here, "all"))
         assert.same({ a = "all", b = "all", c = "all" }, routes(here))
         assert.same({}, raw(here, "a"))
         switching.check(here)
@@ -203,14 +194,8 @@ describe("store:merge", function()
 
   it("goes on from the beginning when its cancel was broken off", function()
     break_off(5)
-    for moment = 1, 2 do
-      local remove = between(store, { before = function(number)
-        if number == moment then error("killed", 0) end
-      end })
-      local ok, err = pcall(merge, { cancel = true })
-      assert.same({ false, "killed" }, { ok, err })
-      remove()
-    end
+    local function cancel() merge { cancel = true } end
+    for number = 1, 2 do assert.is_true(switching.dies(store, "before", number, cancel)) end
     merge()
     assert.same(ids("e", 20), raw(store, "all"))
   end)

@@ -1,17 +1,18 @@
---- meta.lua against what is exported, in both directions: what is documented exists, and what
---- exists is documented.
+--- meta.lua and meta/ against what is exported, in both directions: what is documented exists, and
+--- what exists is documented.
 
 local tycho = require "tycho"
 
---- Class name to the set of its fields and methods.
-local function parse(path)
-  local classes, of_variable, current = {}, {}, nil
+--- Notes the fields and methods of the classes of a file in classes[name]. A class has those of its
+--- parent, which stands before it.
+local function parse(path, classes)
+  local of_variable, current = {}, nil
   local function note(class, name)
     classes[class] = classes[class] or {}
     classes[class][name] = true
   end
   for line in io.lines(path) do
-    local class = line:match("^%-%-%-@class ([%w_.]+)")
+    local class, parent = line:match("^%-%-%-@class ([%w_.]+) ?:? ?([%w_.]*)")
     local field = line:match("^%-%-%-@field ([%w_]+)")
     local variable = line:match("^local ([%w_]+) = {}")
     local owner, name = line:match("^function ([%w_]+)[.:]([%w_]+)%(")
@@ -19,6 +20,7 @@ local function parse(path)
     if class then
       current = class
       classes[class] = classes[class] or {}
+      for inherited in pairs(classes[parent] or {}) do note(class, inherited) end
     elseif field then
       note(current, field)
     elseif variable then
@@ -68,7 +70,10 @@ local EVERY_FIELD = {
 }
 
 describe("meta.lua", function()
-  local documented = parse(package.searchpath("tycho.meta", package.path))
+  local documented = {}
+  for _, name in ipairs { "tycho.meta", "tycho.meta.stream_switch", "tycho.meta.scripts" } do
+    parse(package.searchpath(name, package.path), documented)
+  end
   local fresh = require("support.store")()
 
   local function same(class, exported)
@@ -180,7 +185,7 @@ describe("meta.lua", function()
       refused { type = "E", data = { a = 1 } }, refused { type = "loop" },
       error_of(store.deploy, store, { sources = "return linker {\n x = 1 }" }))
     rejections.key = true -- of a read model: spec/lua/model_spec.lua
-    for name in pairs(documented["tycho.Error"]) do rejections[name] = nil end
+    for name in pairs(documented["tycho.Error"]) do rejections[name] = true end
     same("tycho.Rejection", rejections)
   end)
 

@@ -33,16 +33,7 @@ describe("A rename", function()
             return here:rename { source = "a", target = "b", chunk = 3, pause = 0,
               delete_source = true }
           end
-          local died = false
-          local remove = between(here, { [moment] = function(count)
-            if count == number then
-              died = true
-              error("died", 0)
-            end
-          end })
-          pcall(go)
-          remove()
-          assert.equal(number <= 5, died)
+          assert.equal(number <= 5, switching.dies(here, moment, number, go))
           fill(here, "r", "e", 13, 13)
           assert.equal("deleted", go().phase)
           assert.same(ids("e", 13), read(here, "a"))

@@ -126,21 +126,13 @@ describe("store:split", function()
   it("is continued after an error before or after any batch, with the same rule", function()
     for _, moment in ipairs { "before", "after" } do
       for number = 1, 7 do
-        local here, died = fresh(), false
+        local here = fresh()
         fill(here, "a", "e", 20)
         local function go()
           return here:split { source = "a", rule = rule, default = "later", chunk = 4, pause = 0,
             delete_source = true, rule_version = "1" }
         end
-        local remove = between(here, { [moment] = function(at)
-          if at == number then
-            died = true
-            error("died", 0)
-          end
-        end })
-        pcall(go)
-        remove()
-        assert.equal(number <= 6, died)
+        assert.equal(number <= 6, switching.dies(here, moment, number, go))
         assert.equal("deleted", go().phase)
         assert.same(expected(20), found(here))
         assert.same({}, raw(here, "a"))
@@ -216,14 +208,8 @@ describe("store:split", function()
 
   it("goes on from the beginning when its cancel was broken off", function()
     break_off(4)
-    for moment = 1, 3 do
-      local remove = between(store, { before = function(number)
-        if number == moment then error("killed", 0) end
-      end })
-      local ok, err = pcall(split, { cancel = true })
-      assert.same({ false, "killed" }, { ok, err })
-      remove()
-    end
+    local function cancel() split { cancel = true } end
+    for number = 1, 3 do assert.is_true(switching.dies(store, "before", number, cancel)) end
     split()
     assert.same(expected(20), found())
   end)

@@ -2,24 +2,16 @@
 --- killed; and what a token keeps out.
 
 local connection = require "support.connection"
-local process = require "support.process"
 local rpc = require "support.rpc"
 local scratch = require "support.scratch"
 local tycho = require "tycho"
 
 describe("The host protocol", function()
-  local path, directory, a, b
-  before_each(function()
-    path, directory = scratch.path()
+  local path, a, b
+  scratch.each(function(place)
+    path = place
     a = connection.open(path)
     b = connection.open(path)
-  end)
-  after_each(function()
-    process.clean()
-    local store <close> = tycho.open(path)
-    local found = store:verify().findings
-    scratch.remove(directory)
-    assert.same({}, found)
   end)
 
   describe("lock", function()

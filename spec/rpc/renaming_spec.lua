@@ -2,23 +2,15 @@
 --- stopped, gone on with, undone.
 
 local connection = require "support.connection"
-local process = require "support.process"
 local rpc = require "support.rpc"
 local scratch = require "support.scratch"
 local tycho = require "tycho"
 
 describe("The host protocol", function()
-  local path, directory, c
-  before_each(function()
-    path, directory = scratch.path()
+  local path, c
+  scratch.each(function(place)
+    path = place
     c = connection.open(path)
-  end)
-  after_each(function()
-    process.clean()
-    local store <close> = tycho.open(path)
-    local found = store:verify().findings
-    scratch.remove(directory)
-    assert.same({}, found)
   end)
 
   --- Writes `count` events to the stream, named after it.

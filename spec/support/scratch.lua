@@ -1,6 +1,7 @@
 --- Directories for stores that must outlive their handle, below $TMPDIR or /tmp.
 
 local lfs = require "lfs"
+local process = require "support.process"
 
 local scratch = {}
 
@@ -25,6 +26,31 @@ function scratch.remove(directory)
     end
   end
   lfs.rmdir(directory)
+end
+
+local function verify(path)
+  if not lfs.attributes(path .. "/data.mdb") then return {} end
+  local store <close> = require("tycho").open(path, { mode = "existing" })
+  return store:verify().findings
+end
+
+--- The fixture of specs with several processes. Before each example begin(path, directory) is
+--- called with a new path; after it processes are ended, the store is verified, all is removed.
+---@param begin fun(path: string, directory: string)
+function scratch.each(begin)
+  local busted = require "busted"
+  local path, directory
+  busted.before_each(function()
+    path, directory = scratch.path()
+    begin(path, directory)
+  end)
+  busted.after_each(function()
+    process.clean()
+    local is_open, found = pcall(verify, path)
+    scratch.remove(directory)
+    assert(is_open, found)
+    assert(#found == 0, "the store is damaged: " .. table.concat(found, "; "))
+  end)
 end
 
 return scratch

@@ -3,6 +3,7 @@
 
 local assert = require "luassert"
 
+local between = require "support.between"
 local plain = require "support.plain"
 local unchanged = require "support.unchanged"
 
@@ -52,6 +53,22 @@ function switching.calls(verb, defaults, store)
   end
 
   return run, refuses, break_off
+end
+
+--- Calls fn, which dies right before or after the commit of its n-th batch, if there is one;
+--- whether there was.
+---@param moment "before"|"after"
+function switching.dies(store, moment, number, fn)
+  local died = false
+  local remove = between(store, { [moment] = function(count)
+    if count ~= number then return end
+    died = true
+    error("died", 0)
+  end })
+  local ok, err = pcall(fn)
+  remove()
+  assert(ok ~= died and (ok or err == "died"), tostring(err))
+  return died
 end
 
 --- A store that had a lock already: the first one reserves tokens, by a batch.

@@ -114,16 +114,29 @@ static int get_rules(struct host *host, tycho_store *store, uint64_t version,
 
 /* ---------------------------------------------------------------- appended events */
 
+enum { KNOWN_MAX = 16 };
+
+/* The streams that a function gave for a type, having read nothing else of the event. */
+struct known {
+    struct known *next;
+    const struct tycho__concern *concern;
+    size_t count;
+    tycho_bytes links[];
+};
+
 /* What a script needs for the time of one batch. */
 struct part {
     struct tycho__runner *runner; /* borrowed, or NULL */
-    char link[TYCHO_NAME_MAX];    /* of a ready-made linker */
+    struct known *known;
+    int known_count;
+    char link[TYCHO_NAME_MAX]; /* of a ready-made linker */
 };
 
 struct expansion {
     const struct tycho__rules *rules;
     struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event that is visited, or was last */
+    bool deploys;                         /* the batch does */
     struct tycho_buffer links;
 };
 
@@ -142,6 +155,63 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
     return TYCHO_OK;
 }
 
+/* What is known of the present type; NULL: nothing. */
+static const struct known *find_known(const struct part *part,
+                                      const struct tycho__concern *concern) {
+    const struct known *known = part->known;
+    while (known != NULL && known->concern != concern) known = known->next;
+    return known;
+}
+
+/* Remembers what the function gave. That is for speed only: without memory it is called again. */
+static void know(struct part *part, const struct tycho__concern *concern) {
+    const struct tycho__names *names = &part->runner->names;
+    const tycho_bytes *links = tycho__names_list(names);
+    size_t list_size = names->count * sizeof *links, text_size = names->text.size;
+    struct known *known = malloc(sizeof *known + list_size + text_size);
+    if (known == NULL) return;
+    char *text = (char *)&known->links[names->count];
+    for (size_t i = 0; i < names->count; i++) {
+        memcpy(text, links[i].data, links[i].size);
+        known->links[i] = tycho__text_of(text, links[i].size);
+        text += links[i].size;
+    }
+    known->concern = concern;
+    known->count = names->count;
+    known->next = part->known;
+    part->known = known;
+    part->known_count++;
+}
+
+static void forget(struct part *part) {
+    while (part->known != NULL) {
+        struct known *known = part->known;
+        part->known = known->next;
+        free(known);
+    }
+}
+
+/* A function, or what it gave for the type before: handlers are pure, which returning the runner
+** checks. */
+static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index) {
+    struct part *part = &x->parts[index];
+    const struct known *known = find_known(part, x->concern);
+    if (known != NULL) {
+        tycho__payload_put(&x->links, known->links, known->count * sizeof(tycho_bytes));
+        return TYCHO_OK;
+    }
+    int status = borrow(x, index);
+    if (status == TYCHO_OK) status = tycho__run_names(part->runner, shown);
+    if (status != TYCHO_OK) return status;
+    const struct tycho__names *names = &part->runner->names;
+    tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
+    bool is_one_type = x->concern->type.size > 0; /* not all that no script names */
+    if (is_one_type && part->known_count < KNOWN_MAX && tycho__run_read_type_alone(part->runner)) {
+        know(part, x->concern);
+    }
+    return TYCHO_OK;
+}
+
 static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index) {
     const struct tycho__definition *definition = x->rules->definitions[index];
     if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
@@ -153,12 +223,7 @@ static int run_linker(struct expansion *x, const struct tycho__shown *shown, siz
         }
         return status;
     }
-    int status = borrow(x, index);
-    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
-    if (status != TYCHO_OK) return status;
-    const struct tycho__names *names = &x->parts[index].runner->names;
-    tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
-    return TYCHO_OK;
+    return run_function(x, shown, index);
 }
 
 /* Whether any script has to do with the event. */
@@ -172,12 +237,15 @@ static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
            x->concern->renamed >= 0 || x->rules->failure != NULL;
 }
 
-/* The history of scripts says under which version events were written: it takes nothing else. */
-static int check_history(const tycho_event *event) {
+/* The history of scripts says under which version events were written: it takes nothing else, and
+** nothing without a deployment, which makes all processes load it again. */
+static int check_history(const tycho_event *event, bool deploys) {
     struct tycho__deployed deployed;
     bool is_known = tycho__same(event->type, tycho__text_of("ScriptDeployed", 14)) ||
                     tycho__same(event->type, tycho__text_of("ScriptRemoved", 13));
-    if (is_known && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) return TYCHO_OK;
+    if (is_known && deploys && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) {
+        return TYCHO_OK;
+    }
     return tycho__script_fail(TYCHO_MISUSE, "the stream \"$scripts\" is the history of scripts, "
                                             "to which only deployments append");
 }
@@ -185,15 +253,11 @@ static int check_history(const tycho_event *event) {
 static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
     struct expansion *x = context;
     if (tycho__same(appended->stream, tycho__scripts_stream())) {
-        return check_history(&appended->event);
+        return check_history(&appended->event, x->deploys);
     }
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
-    struct tycho__shown shown = {.event = &appended->event,
-                                 .data = appended->event.data,
-                                 .stream = appended->stream,
-                                 .tags = appended->tags,
-                                 .tag_count = appended->event.tag_count};
+    struct tycho__shown shown = tycho__shown_of(appended);
     int status = TYCHO_OK;
     if (concern->renamed >= 0) {
         return tycho__script_reject(x->rules->definitions[concern->renamed], &appended->event, "",
@@ -216,11 +280,12 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
 }
 
 static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
-    struct expansion x = {.rules = rules};
+    struct expansion x = {.rules = rules, .deploys = tycho_batch_first_deploy(batch) >= 0};
     x.parts = calloc(rules->count + 1, sizeof *x.parts);
     if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
     int status = tycho_batch_expand(batch, wants, visit, &x);
     for (size_t i = 0; i < rules->count; i++) {
+        forget(&x.parts[i]);
         if (x.parts[i].runner == NULL) continue;
         if (status == TYCHO_OK) {
             status = tycho__runner_return(x.parts[i].runner);
@@ -233,10 +298,24 @@ static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
     return status;
 }
 
+/* Events behind a deployment would be written under its rules, and checked under the old ones. */
+static int refuse_behind(void *context, const tycho_appended *appended,
+                         tycho_additions *additions) {
+    const int64_t *deploy = context;
+    (void)additions;
+    if ((int64_t)appended->operation < *deploy) return TYCHO_OK;
+    if (tycho__same(appended->stream, tycho__scripts_stream())) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_MISUSE,
+                              "an event is appended behind a deployment of its batch: "
+                              "append it before that, or in the next batch");
+}
+
 static int expand(void *context, tycho_store *store, uint64_t version, tycho_batch *batch) {
     struct tycho__rules *rules;
-    if (version == 0) return TYCHO_OK;
-    int status = get_rules(context, store, version, &rules);
+    int64_t deploy = tycho_batch_first_deploy(batch);
+    int status = deploy < 0 ? TYCHO_OK : tycho_batch_expand(batch, NULL, refuse_behind, &deploy);
+    if (version == 0 || status != TYCHO_OK) return status;
+    status = get_rules(context, store, version, &rules);
     if (status != TYCHO_OK || rules == NULL) return status;
     bool is_idle = rules->count == 0 && rules->failure == NULL;
     if (!is_idle) status = expand_under(rules, batch);
@@ -280,7 +359,7 @@ static int upcast(const struct tycho__rules *rules, struct tycho__definition *de
                   tycho_cursor *cursor, tycho_event *event) {
     struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
     struct tycho__runner *runner;
-    int64_t from = tycho__rules_version_at(rules, definition, event->type, event->position);
+    int64_t from = tycho__rules_version_at(rules, event->type, event->position);
     if (from >= definition->about.version) return TYCHO_OK;
     int status = tycho__runner_borrow(definition, &runner);
     if (status != TYCHO_OK) return status;

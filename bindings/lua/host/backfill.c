@@ -142,7 +142,8 @@ static bool has_ended(const struct tycho__progress *progress) {
     return progress->phase == TYCHO_BACKFILL_DONE || progress->phase == TYCHO_BACKFILL_CANCELLED;
 }
 
-int tycho__backfill_put(tycho_backfill *b, const struct tycho__progress *progress) {
+/* Ends the batch with the row. */
+static int put_row(tycho_backfill *b, const struct tycho__progress *progress) {
     struct tycho_buffer value = {NULL, 0, 0, 0};
     char row[TYCHO_KEY_MAX], source[TYCHO_KEY_MAX];
     tycho_bytes row_bytes, source_bytes;
@@ -179,7 +180,7 @@ int tycho__backfill_commit(tycho_backfill *b, const struct tycho__progress *prog
                            void *context) {
     const tycho_receipt *receipt = NULL;
     const struct tycho__progress wanted = *progress;
-    int status = tycho__backfill_put(b, &wanted);
+    int status = put_row(b, &wanted);
     if (status != TYCHO_OK) return status;
     status = complete == NULL
                  ? tycho_commit(b->store, b->batch, &receipt)
@@ -200,7 +201,8 @@ static void close_others(tycho_backfill *b) {
     b->other_count = 0;
 }
 
-int tycho__backfill_open_others(tycho_backfill *b) {
+/* Opens all other deployed linkers and read models, as of now. */
+static int open_others(tycho_backfill *b) {
     struct tycho__rules *rules;
     int status = tycho__store_rules(b->store, &rules);
     if (status != TYCHO_OK) return status;
@@ -286,7 +288,7 @@ static int check_old(const tycho_backfill *b) {
 }
 
 /* The same before the last batch, for what was deployed since it was opened. */
-static int check_plan(const tycho_backfill *b, const tycho_deployment *deployment) {
+static int check_plan(const tycho_backfill *b, tycho_deployment *deployment) {
     uint32_t expected = TYCHO_CHANGE_NEW;
     tycho_change change;
     tycho_deployment_get(deployment, 0, &change);
@@ -441,7 +443,7 @@ static int complete_last(void *context, tycho_store *store, tycho_batch *batch) 
     last->progress = last->b->progress;
     int status = tycho__backfill_link(last->b, batch, &last->progress, TYCHO__BACKFILL_LAST, true);
     last->progress.phase = last->phase;
-    return status == TYCHO_OK ? tycho__backfill_put(last->b, &last->progress) : status;
+    return status == TYCHO_OK ? put_row(last->b, &last->progress) : status;
 }
 
 static int commit_last(tycho_backfill *b) {
@@ -473,7 +475,7 @@ static int commit_chunk(tycho_backfill *b, size_t chunk) {
 
 static int link_step(tycho_backfill *b, size_t chunk) {
     int status = check_old(b);
-    if (status == TYCHO_OK && b->progress.is_beside) status = tycho__backfill_open_others(b);
+    if (status == TYCHO_OK && b->progress.is_beside) status = open_others(b);
     if (status == TYCHO_OK) status = tycho_head(b->store, &b->head);
     if (status != TYCHO_OK) return status;
     uint64_t left = b->head - (uint64_t)b->progress.position;
@@ -506,7 +508,7 @@ static int cancel_step(tycho_backfill *b, size_t chunk) {
         return status == TYCHO_END ? end(b, TYCHO_BACKFILL_CANCELLED) : status;
     }
     if (next.position == 0) return end(b, TYCHO_BACKFILL_CANCELLED);
-    int status = tycho__backfill_open_others(b);
+    int status = open_others(b);
     if (status == TYCHO_OK) status = tycho__backfill_begin(b);
     if (status == TYCHO_OK) status = tycho__backfill_unlink(b, b->batch, &next, chunk);
     return status == TYCHO_OK ? tycho__backfill_commit(b, &next, NULL, NULL) : status;

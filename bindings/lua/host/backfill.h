@@ -68,14 +68,11 @@ struct tycho_backfill {
 
 /* Begins a batch: the token of the lock, the row as it was read. */
 int tycho__backfill_begin(tycho_backfill *b);
-/* Ends it with the row as `progress` (phase DONE, CANCELLED: without a row). */
-int tycho__backfill_put(tycho_backfill *b, const struct tycho__progress *progress);
-/* Commits it; complete() may be NULL. */
+/* Ends it with the row as `progress` (phase DONE, CANCELLED: without a row), and commits it;
+** complete() may be NULL. */
 int tycho__backfill_commit(tycho_backfill *b, const struct tycho__progress *progress,
                            int (*complete)(void *context, tycho_store *store, tycho_batch *batch),
                            void *context);
-/* Opens all other deployed linkers and read models, as of now. */
-int tycho__backfill_open_others(tycho_backfill *b);
 
 /* ---------------------------------------------------------------- backfill_links.c */
 

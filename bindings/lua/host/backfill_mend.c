@@ -176,17 +176,22 @@ static int put_together(tycho_backfill *b, struct mending *mending) {
     return status;
 }
 
-/* The next streams that fit into a batch; at least one, if there is one. */
-static int take_group(struct group *group) {
-    tycho_backfill *b = group->b;
+/* The streams that are to be made anew, at most so many. */
+static int open_list(tycho_backfill *b, uint64_t most, tycho_listing **listing) {
     const tycho_list_options options = {.size = sizeof options,
                                         .list = TYCHO_LIST_ROWS,
                                         .subject = tycho__text_of(b->table, strlen(b->table)),
-                                        .limit = GROUP_MAX};
+                                        .limit = most};
+    return tycho_listing_open(b->store, &options, listing);
+}
+
+/* The next streams that fit into a batch; at least one, if there is one. */
+static int take_group(struct group *group) {
+    tycho_backfill *b = group->b;
     tycho_listing *listing;
     tycho_item item;
     size_t entries = 0;
-    int status = tycho_listing_open(b->store, &options, &listing);
+    int status = open_list(b, GROUP_MAX, &listing);
     if (status != TYCHO_OK) return status;
     while (status == TYCHO_OK && (status = tycho_listing_next(listing, &item)) == TYCHO_OK) {
         struct mending *mending = &group->list[group->count];
@@ -380,14 +385,10 @@ int tycho__mend_step(tycho_backfill *b) {
 }
 
 int tycho__mend_count(tycho_backfill *b, uint64_t most, uint64_t *count) {
-    const tycho_list_options options = {.size = sizeof options,
-                                        .list = TYCHO_LIST_ROWS,
-                                        .subject = tycho__text_of(b->table, strlen(b->table)),
-                                        .limit = most};
     tycho_listing *listing;
     tycho_item item;
     *count = 0;
-    int status = tycho_listing_open(b->store, &options, &listing);
+    int status = open_list(b, most, &listing);
     if (status != TYCHO_OK) return status;
     while ((status = tycho_listing_next(listing, &item)) == TYCHO_OK) ++*count;
     tycho_listing_close(listing);
@@ -395,15 +396,11 @@ int tycho__mend_count(tycho_backfill *b, uint64_t most, uint64_t *count) {
 }
 
 int tycho__mend_forget(tycho_backfill *b) {
-    const tycho_list_options options = {.size = sizeof options,
-                                        .list = TYCHO_LIST_ROWS,
-                                        .subject = tycho__text_of(b->table, strlen(b->table)),
-                                        .limit = GROUP_MAX};
     tycho_listing *listing;
     tycho_item item;
     size_t count = 0;
     int status = tycho__backfill_begin(b);
-    if (status == TYCHO_OK) status = tycho_listing_open(b->store, &options, &listing);
+    if (status == TYCHO_OK) status = open_list(b, GROUP_MAX, &listing);
     if (status != TYCHO_OK) return status;
     while (status == TYCHO_OK && (status = tycho_listing_next(listing, &item)) == TYCHO_OK) {
         count++;

@@ -10,6 +10,7 @@ static int base_assert(lua_State *L) {
     if (lua_toboolean(L, 1)) return lua_gettop(L);
     if (lua_gettop(L) == 1) return luaL_error(L, "assertion failed!");
     lua_settop(L, 2);
+    tycho__host_fill(L, 2);
     return lua_error(L);
 }
 
@@ -21,6 +22,7 @@ static int base_error(lua_State *L) {
         lua_pushvalue(L, 1);
         lua_concat(L, 2);
     }
+    tycho__host_fill(L, 1); /* who looks for its message looks raw */
     return lua_error(L);
 }
 
@@ -33,6 +35,7 @@ static int finish_pcall(lua_State *L, int status, lua_KContext context) {
     }
     if (sandbox->fatal != TYCHO__SANDBOX_OK) return tycho__host_raise_fatal(L);
     if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+    tycho__host_charge(L, TYCHO__SANDBOX_ERROR);
     tycho__host_clear_error(sandbox);
     lua_pushboolean(L, 0);
     lua_insert(L, -2);

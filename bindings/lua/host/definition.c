@@ -40,6 +40,11 @@ void *tycho__definition_keep(lua_State *L, struct tycho__definition *definition,
 tycho_bytes tycho__definition_text(lua_State *L, struct tycho__definition *definition, int index) {
     size_t size;
     const char *text = lua_tolstring(L, index, &size);
+    definition->text_size += size;
+    if (definition->text_size > TYCHO__SANDBOX_SOURCE_MAX) {
+        tycho__sandbox_bad_result(L, "the definition has over %d bytes of names and values",
+                                  TYCHO__SANDBOX_SOURCE_MAX);
+    }
     char *copy = tycho__definition_keep(L, definition, size + 1);
     memcpy(copy, text, size);
     return tycho__text_of(copy, size);
@@ -325,6 +330,11 @@ static void finish_read_model(lua_State *L, struct tycho__reading *reading) {
     tycho__definition_refuse(L, reading, "name", "the name of a read model has no '$'");
 }
 
+/* The one that is told where several are wrong: Lua has them in another order in each process. */
+static const char *first_of(const char *a, const char *b) {
+    return a == NULL || strcmp(b, a) < 0 ? b : a;
+}
+
 static int index_of_type(const tycho_script_about *about, tycho_bytes type) {
     for (size_t i = 0; i < about->type_count; i++) {
         if (tycho__same(about->types[i], type)) return (int)i;
@@ -342,17 +352,9 @@ static int64_t line_of_function(lua_State *L) {
 
 static void read_handler(lua_State *L, struct tycho__reading *reading) {
     tycho_script_about *about = &reading->definition->about;
-    if (lua_type(L, -2) != LUA_TSTRING || !lua_isfunction(L, -1)) {
-        tycho__definition_refuse(L, reading, "on", "'on' has functions by the names of types");
-    }
     size_t size;
     const char *name = lua_tolstring(L, -2, &size);
     int index = index_of_type(about, tycho__text_of(name, size));
-    if (index < 0 && strcmp(name, "_") != 0) {
-        reading->line = line_of_function(L);
-        tycho__sandbox_bad_result(L, "there is a handler for '%s', which is not among 'types'",
-                                  name);
-    }
     int number = tycho__sandbox_keep(L);
     lua_pushnil(L); /* for the function that was popped */
     if (index < 0) {
@@ -363,11 +365,32 @@ static void read_handler(lua_State *L, struct tycho__reading *reading) {
     }
 }
 
+static void check_handlers(lua_State *L, struct tycho__reading *reading, int at) {
+    const char *unknown = NULL;
+    for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || !lua_isfunction(L, -1)) {
+            tycho__definition_refuse(L, reading, "on", "'on' has functions by the names of types");
+        }
+        const char *name = lua_tostring(L, -2);
+        bool is_known =
+            strcmp(name, "_") == 0 || index_of_type(&reading->definition->about,
+                                                    tycho__text_of(name, lua_rawlen(L, -2))) >= 0;
+        if (!is_known) unknown = first_of(unknown, name);
+    }
+    if (unknown == NULL) return;
+    lua_pushstring(L, unknown);
+    lua_rawget(L, at);
+    reading->line = line_of_function(L);
+    tycho__sandbox_bad_result(L, "there is a handler for '%s', which is not among 'types'",
+                              unknown);
+}
+
 static void read_handlers(lua_State *L, struct tycho__reading *reading, const struct field *field) {
     const tycho_script_about *about = &reading->definition->about;
     struct tycho__runner *runner = reading->runner;
     int at = lua_gettop(L);
     if (!lua_istable(L, at)) refuse_type(L, reading, field->name, "a table of functions");
+    check_handlers(L, reading, at);
     runner->handlers = create_numbers(L, reading, about->type_count + 1);
     for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) read_handler(L, reading);
     for (size_t i = 0; i < about->type_count; i++) {
@@ -417,19 +440,20 @@ static const struct field read_model_fields[] = {{"name", read_own_name, 0, true
 static const struct field *const fields_of[] = {NULL, event_type_fields, linker_fields,
                                                 read_model_fields};
 
+static bool is_field(const struct field *fields, const char *name) {
+    for (; fields->name != NULL; fields++) {
+        if (strcmp(fields->name, name) == 0) return true;
+    }
+    return false;
+}
+
 static void refuse_unknown(lua_State *L, struct tycho__reading *reading, const struct field *fields,
-                           const char *where) {
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+                           const char *name, const char *where) {
     const char *names[FIELDS_MAX];
     size_t count = 0;
-    for (; fields->name != NULL && name != NULL; fields++) {
-        if (strcmp(fields->name, name) == 0) return;
+    for (; fields->name != NULL; fields++) {
         assert(count < FIELDS_MAX);
         names[count++] = fields->name;
-    }
-    if (name == NULL) {
-        tycho__definition_refuse(L, reading, NULL, "there is a field%s whose name is a %s", where,
-                                 luaL_typename(L, -2));
     }
     const char *near = tycho__nearest(name, names, count);
     if (near != NULL) {
@@ -443,9 +467,16 @@ static void refuse_unknown(lua_State *L, struct tycho__reading *reading, const s
 static void read_fields(lua_State *L, struct tycho__reading *reading, const struct field *fields,
                         const char *where) {
     int at = lua_gettop(L);
+    const char *unknown = NULL;
     for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
-        refuse_unknown(L, reading, fields, where);
+        if (lua_type(L, -2) != LUA_TSTRING) {
+            tycho__definition_refuse(L, reading, NULL, "there is a field%s whose name is no string",
+                                     where);
+        }
+        const char *name = lua_tostring(L, -2);
+        if (!is_field(fields, name)) unknown = first_of(unknown, name);
     }
+    if (unknown != NULL) refuse_unknown(L, reading, fields, unknown, where);
     for (const struct field *field = fields; field->name != NULL; field++) {
         lua_pushstring(L, field->name);
         lua_rawget(L, at);
@@ -468,10 +499,15 @@ static int kind_of_module(lua_State *L, int module) {
     return kind;
 }
 
-static void set_key(lua_State *L, struct tycho__definition *definition) {
+static void set_key(lua_State *L, struct tycho__reading *reading) {
+    struct tycho__definition *definition = reading->definition;
     tycho_script_about *about = &definition->about;
     const char *kind = tycho_script_kind_name((int)about->kind);
     size_t size = strlen(kind) + 1 + about->name.size;
+    if (size > TYCHO_NAME_MAX) {
+        tycho__definition_refuse(L, reading, "name", "the name has over 255 bytes with '%s/'",
+                                 kind);
+    }
     char *key = tycho__definition_keep(L, definition, size + 1);
     snprintf(key, size + 1, "%s/%.*s", kind, (int)about->name.size, (const char *)about->name.data);
     about->key = tycho__text_of(key, size);
@@ -496,7 +532,7 @@ void tycho__definition_read(lua_State *L, int first, void *context) {
     lua_pop(L, 1);
     definition->about.kind = (uint32_t)kind;
     read_fields(L, reading, fields_of[kind], "");
-    set_key(L, definition);
+    set_key(L, reading);
     if (kind == TYCHO_EVENT_TYPE) finish_event_type(L, reading);
     if (kind == TYCHO_LINKER) finish_linker(L, reading);
     if (kind == TYCHO_READ_MODEL) finish_read_model(L, reading);

@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "rules.h"
 
 struct entry {
     tycho_change change;
     struct tycho__definition *definition; /* of the new script, or NULL */
     const tycho_script_about *about;      /* of the new script, or of the one to remove; or NULL */
+    uint32_t planned;                     /* the change that settle() refused; or 0 */
     char name[TYCHO_NAME_MAX + 1];        /* where there is no definition: the label */
     char message[512];
 };
@@ -20,6 +24,7 @@ struct tycho_deployment {
     int64_t history; /* the last revision of "$scripts" under these rules */
     struct entry **entries;
     size_t count;
+    bool is_settled; /* the lines were checked against each other */
 };
 
 static int no_memory(void) {
@@ -29,11 +34,13 @@ static int no_memory(void) {
 /* The rules, and what is expected of the history: each deployment changes both. */
 static int look(tycho_store *store, tycho_deployment *deployment) {
     uint64_t version = 0;
+    deployment->history = -1;
+    if (store == NULL) return tycho__rules_none(&deployment->rules);
     for (;;) {
         int status = tycho__store_rules(store, &deployment->rules);
         if (status != TYCHO_OK) return status;
-        status = tycho_stream_version(store, tycho__scripts_stream(), TYCHO_RAW,
-                                      &deployment->history);
+        status =
+            tycho_stream_version(store, tycho__scripts_stream(), TYCHO_RAW, &deployment->history);
         if (status == TYCHO_OK) status = tycho_rules_version(store, &version);
         if (status == TYCHO_OK && version == deployment->rules->version) return TYCHO_OK;
         tycho__rules_release(deployment->rules);
@@ -73,6 +80,7 @@ static struct entry *add_entry(tycho_deployment *deployment) {
     deployment->entries = grown;
     struct entry *entry = calloc(1, sizeof *entry);
     if (entry != NULL) grown[deployment->count++] = entry;
+    deployment->is_settled = false;
     return entry;
 }
 
@@ -84,6 +92,15 @@ static void refuse(struct entry *entry, int64_t line, const char *message) {
 
 /* ---------------------------------------------------------------- planning */
 
+/* Whether an event type has the name, as its own or as a former one. */
+static bool has_name(const tycho_script_about *about, tycho_bytes name) {
+    if (tycho__same(about->name, name)) return true;
+    for (size_t i = 0; i < about->former_name_count; i++) {
+        if (tycho__same(about->former_names[i], name)) return true;
+    }
+    return false;
+}
+
 static bool has_two(const tycho_deployment *deployment, const struct entry *entry) {
     for (size_t i = 0; i < deployment->count; i++) {
         const struct entry *other = deployment->entries[i];
@@ -93,47 +110,31 @@ static bool has_two(const tycho_deployment *deployment, const struct entry *entr
     return false;
 }
 
-/* The highest version under which events of the type were written, or could be. */
-static int64_t highest_version(const tycho_deployment *deployment, tycho_bytes name) {
+/* The highest version under which events of the type were written, or could be; its former names
+** are its own. */
+static int64_t highest_version(const tycho_deployment *deployment,
+                               const tycho_script_about *about) {
     int64_t highest = 0;
     for (size_t i = 0; i < deployment->rules->boundary_count; i++) {
         const struct tycho__boundary *boundary = &deployment->rules->boundaries[i];
-        if (tycho__same(boundary->name, name) && boundary->version > highest) {
+        if (boundary->version > highest && has_name(about, boundary->name)) {
             highest = boundary->version;
         }
     }
     return highest;
 }
 
-/* Whether an event type with this name, or former name, is deployed and stays. */
-static bool has_name(const tycho_deployment *deployment, const struct tycho__definition *own,
-                     tycho_bytes name) {
-    const struct tycho__concern *concern = tycho__rules_find(deployment->rules, name);
-    int index = concern->event_type >= 0 ? concern->event_type : concern->renamed;
-    if (index < 0) return false;
-    const struct tycho__definition *other = deployment->rules->definitions[index];
-    if (tycho__same(other->about.key, own->about.key)) return false;
-    for (size_t i = 0; i < deployment->count; i++) {
-        const tycho_change *change = &deployment->entries[i]->change;
-        bool is_gone = change->change == TYCHO_CHANGE_REMOVED &&
-                       change->kind == other->about.kind &&
-                       tycho__same(change->name, other->about.name);
-        if (is_gone) return false;
+/* Whether this version of the event type was deployed, before it was removed, with another
+** source. */
+static bool had_another_source(const tycho_deployment *deployment,
+                               const tycho_script_about *about) {
+    uint64_t source = XXH3_64bits(about->source.data, about->source.size);
+    for (size_t i = deployment->rules->boundary_count; i-- > 0;) {
+        const struct tycho__boundary *boundary = &deployment->rules->boundaries[i];
+        if (boundary->version != about->version) continue;
+        if (tycho__same(boundary->name, about->name)) return boundary->source != source;
     }
-    return true;
-}
-
-static void check_names(const tycho_deployment *deployment, struct entry *entry) {
-    const struct tycho__definition *own = entry->definition;
-    for (size_t i = 0; i < own->about.former_name_count; i++) {
-        if (!has_name(deployment, own, own->about.former_names[i])) continue;
-        refuse(entry, tycho__definition_line(own, "former_names"),
-               "a former name is that of another deployed event type: remove that in the "
-               "same deployment");
-    }
-    if (own->about.kind == TYCHO_EVENT_TYPE && has_name(deployment, own, own->about.name)) {
-        refuse(entry, own->line, "the name is a former name of another deployed event type");
-    }
+    return false;
 }
 
 static void check_version(const tycho_deployment *deployment, struct entry *entry,
@@ -142,15 +143,22 @@ static void check_version(const tycho_deployment *deployment, struct entry *entr
     const tycho_change *change = &entry->change;
     int64_t highest = change->old_version;
     int64_t line = tycho__definition_line(entry->definition, "version");
+    bool is_type = change->kind == TYCHO_EVENT_TYPE;
+    if (is_type) highest = highest_version(deployment, entry->about);
     if (change->old_version == change->version) {
         snprintf(message, sizeof message, "the source has changed and the version is still %lld",
                  (long long)change->version);
         refuse(entry, line, message);
         return;
     }
-    if (change->kind == TYCHO_EVENT_TYPE) highest = highest_version(deployment, change->name);
+    if (is_type && had_another_source(deployment, entry->about)) {
+        snprintf(message, sizeof message, "version %lld was deployed with another source",
+                 (long long)change->version);
+        refuse(entry, line, message);
+        return;
+    }
     if (change->version >= highest) return;
-    if (is_rollback && change->kind != TYCHO_EVENT_TYPE) return;
+    if (is_rollback && !is_type) return;
     snprintf(message, sizeof message, "version %lld is below version %lld, which was deployed",
              (long long)change->version, (long long)highest);
     refuse(entry, line, message);
@@ -174,7 +182,6 @@ static void compare(const tycho_deployment *deployment, struct entry *entry, boo
         change->change = TYCHO_CHANGE_UNCHANGED;
     } else {
         check_version(deployment, entry, is_rollback);
-        if (change->change != TYCHO_CHANGE_REFUSED) check_names(deployment, entry);
     }
     if (has_two(deployment, entry)) refuse(entry, 0, "two scripts of the plan have this name");
     if (!tycho__utf8_check(about->source.data, about->source.size)) {
@@ -233,11 +240,99 @@ int tycho_deployment_remove(tycho_deployment *deployment, int kind, tycho_bytes 
     return TYCHO_OK;
 }
 
+/* ---------------------------------------------------------------- names of event types */
+
+static bool has_line_for(const tycho_deployment *deployment, tycho_bytes key) {
+    for (size_t i = 0; i < deployment->count; i++) {
+        const tycho_script_about *about = deployment->entries[i]->about;
+        if (about != NULL && tycho__same(about->key, key)) return true;
+    }
+    return false;
+}
+
+/* Whether another event type has the name, or had it, when the plan is carried out: one that is
+** deployed and is not in the plan, or one of the plan. */
+static bool is_taken(const tycho_deployment *deployment, const tycho_script_about *own,
+                     tycho_bytes name) {
+    const struct tycho__concern *concern = tycho__rules_find(deployment->rules, name);
+    int index = concern->event_type >= 0 ? concern->event_type : concern->renamed;
+    if (index >= 0 && !has_line_for(deployment, deployment->rules->definitions[index]->about.key)) {
+        return true;
+    }
+    for (size_t i = 0; i < deployment->count; i++) {
+        const struct entry *other = deployment->entries[i];
+        if (other->definition == NULL || other->change.change == TYCHO_CHANGE_REFUSED) continue;
+        if (other->about->kind != TYCHO_EVENT_TYPE || tycho__same(other->about->key, own->key)) {
+            continue;
+        }
+        if (has_name(other->about, name)) return true;
+    }
+    return false;
+}
+
+static void refuse_later(struct entry *entry, int64_t line, const char *message) {
+    entry->planned = entry->change.change;
+    refuse(entry, line, message);
+}
+
+static void check_names(const tycho_deployment *deployment, struct entry *entry) {
+    const tycho_script_about *own = entry->about;
+    for (size_t i = 0; i < own->former_name_count; i++) {
+        if (!is_taken(deployment, own, own->former_names[i])) continue;
+        refuse_later(entry, tycho__definition_line(entry->definition, "former_names"),
+                     "a former name is that of another event type: remove that in the same "
+                     "deployment");
+        return;
+    }
+    if (is_taken(deployment, own, own->name)) {
+        refuse_later(entry, entry->definition->line,
+                     "the name is a former name of another event type");
+    }
+}
+
+/* Refuses the new scripts that are too many. */
+static void check_count(tycho_deployment *deployment) {
+    size_t count = deployment->rules->count;
+    for (size_t i = 0; i < deployment->count; i++) {
+        count -= deployment->entries[i]->change.change == TYCHO_CHANGE_REMOVED && count > 0;
+    }
+    for (size_t i = 0; i < deployment->count; i++) {
+        struct entry *entry = deployment->entries[i];
+        bool is_new = entry->change.change == TYCHO_CHANGE_NEW;
+        if (is_new && ++count > TYCHO__SCRIPTS_MAX) {
+            refuse_later(entry, 0, "a store has at most 10,000 scripts");
+        }
+    }
+}
+
+/* Checks the names of the event types against each other, and how many scripts there will be, when
+** the plan has all its lines: in whatever order these came. */
+static void settle(tycho_deployment *deployment) {
+    if (deployment->is_settled) return;
+    deployment->is_settled = true;
+    for (size_t i = 0; i < deployment->count; i++) {
+        struct entry *entry = deployment->entries[i];
+        if (entry->planned == 0) continue;
+        refuse(entry, 0, "");
+        entry->change.change = entry->planned;
+        entry->planned = 0;
+    }
+    for (size_t i = 0; i < deployment->count; i++) {
+        struct entry *entry = deployment->entries[i];
+        bool is_type = entry->change.kind == TYCHO_EVENT_TYPE;
+        bool is_written = entry->change.change == TYCHO_CHANGE_NEW ||
+                          entry->change.change == TYCHO_CHANGE_CHANGED;
+        if (is_type && is_written) check_names(deployment, entry);
+    }
+    check_count(deployment);
+}
+
 size_t tycho_deployment_count(const tycho_deployment *deployment) {
     return deployment->count;
 }
 
-void tycho_deployment_get(const tycho_deployment *deployment, size_t index, tycho_change *change) {
+void tycho_deployment_get(tycho_deployment *deployment, size_t index, tycho_change *change) {
+    settle(deployment);
     const struct entry *entry = deployment->entries[index];
     *change = entry->change;
     change->message = tycho__text_of(entry->message, strlen(entry->message));
@@ -292,6 +387,7 @@ int tycho_deployment_write(tycho_deployment *deployment, tycho_batch *batch) {
     struct tycho_buffer buffer = {NULL, 0, 0, 0};
     int64_t expected = deployment->history; /* -1 is TYCHO_EXPECT_NONE, too */
     int status = TYCHO_OK;
+    settle(deployment);
     for (size_t i = 0; i < deployment->count; i++) {
         const struct entry *entry = deployment->entries[i];
         if (entry->change.change != TYCHO_CHANGE_REFUSED) continue;

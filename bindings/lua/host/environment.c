@@ -65,11 +65,13 @@ int tycho__host_contents(lua_State *L, int index) {
 
 void tycho__host_check_readable(lua_State *L, int index) {
     luaL_checktype(L, index, LUA_TTABLE);
+    tycho__host_fill(L, index);
     if (tycho__host_contents(L, index)) lua_replace(L, index);
 }
 
 void tycho__host_check_writable(lua_State *L, int index) {
     luaL_checktype(L, index, LUA_TTABLE);
+    tycho__host_fill(L, index);
     if (tycho__host_contents(L, index)) luaL_argerror(L, index, "this table is read-only");
 }
 

@@ -47,6 +47,21 @@ int tycho__script_fail(int status, const char *format, ...) {
     return status;
 }
 
+/* Makes text of a script's fit for terminals and protocols: control characters but those of `kept`
+** become spaces, and bytes that are no UTF-8, as where a text was cut, question marks. */
+static void clean(char *text, const char *kept) {
+    for (size_t size = 1; *text != '\0'; text += size) {
+        unsigned char first = (unsigned char)*text;
+        size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0x80 ? 2 : 1;
+        if (size > 1 && (strnlen(text, size) < size || !tycho__utf8_check(text, size))) {
+            *text = '?';
+            size = 1;
+        } else if ((first < 0x20 || first == 0x7f) && strchr(kept, *text) == NULL) {
+            *text = ' ';
+        }
+    }
+}
+
 static void put(char *to, size_t room, tycho_bytes text) {
     size_t size = text.size < room ? text.size : room - 1;
     if (size > 0) memcpy(to, text.data, size);
@@ -57,6 +72,7 @@ static void begin(tycho_bytes script, int64_t version, const tycho_event *event)
     memset(&last, 0, sizeof last);
     last.is_set = true;
     put(last.script, sizeof last.script, script);
+    clean(last.script, "");
     last.facts.version = version;
     if (event == NULL) return;
     put(last.event_id, sizeof last.event_id, event->id);
@@ -83,9 +99,7 @@ static int reject(void) {
     if (last.event_id[0] != '\0') ADD(")")
     if (last.key[0] != '\0') ADD(" (key %.60s)", last.key)
 #undef ADD
-    for (char *at = sentence; *at != '\0'; at++) {
-        if (*at == '\n') *at = ' ';
-    }
+    clean(sentence, "");
     tycho_set_error(sentence);
     return TYCHO_REJECTED;
 }
@@ -96,6 +110,7 @@ int tycho__script_reject(const struct tycho__definition *definition, const tycho
     last.facts.line = line;
     snprintf(last.path, sizeof last.path, "%s", path);
     snprintf(last.message, sizeof last.message, "%s", message);
+    clean(last.message, "\t\n");
     return reject();
 }
 
@@ -110,6 +125,8 @@ static const char *bare_message(const struct tycho__sandbox_error *error) {
 static int take_error(const struct tycho__sandbox_error *error) {
     snprintf(last.message, sizeof last.message, "%s", bare_message(error));
     snprintf(last.traceback, sizeof last.traceback, "%s", error->traceback);
+    clean(last.message, "\t\n");
+    clean(last.traceback, "\n");
     if (error->line > 0) last.facts.line = error->line;
     last.facts.is_over_limit = error->kind == TYCHO__SANDBOX_OVER_BUDGET ||
                                error->kind == TYCHO__SANDBOX_OVER_MEMORY ||

@@ -2,16 +2,19 @@
 ** upvalues, by what they are and hold. A handler that keeps something changes it.
 **
 ** A walk with a queue in a Lua table. What is frozen belongs to the host, and is not looked into.
-** The order of a table's fields is that of Lua, which stays as long as no field is added.
+** The fields of a table, and the objects, are summed up, since the order in which Lua has them
+** changes when a field was added and taken out again, and is another one on each machine.
 */
 #include "state.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { QUEUE = 1, SEEN = 2, OBJECT = 3, TEXT_SAMPLE = 64 };
 
 struct walk {
-    uint64_t number;
+    uint64_t number; /* of the field or the object that is looked at */
+    uint64_t sum;    /* of all objects */
     lua_Integer queued;
 };
 
@@ -67,42 +70,55 @@ static void mix_table(lua_State *L, struct walk *walk) {
     if (tycho__host_contents(L, OBJECT)) return;
     if (tycho__host_has_metatable(L, OBJECT)) mix_value(L, walk);
     lua_settop(L, OBJECT);
+    uint64_t own = walk->number, fields = 0;
     lua_pushnil(L);
     while (lua_next(L, OBJECT) != 0) {
         if (lua_touserdata(L, -2) != &tycho__host_fixed) {
+            walk->number = 0;
             mix_value(L, walk);
             lua_pushvalue(L, -2);
             mix_value(L, walk);
             lua_pop(L, 1);
+            fields += walk->number;
         }
         lua_pop(L, 1);
     }
+    walk->number = own;
+    mix(walk, fields);
 }
 
-/* Mixes the upvalues of the function at OBJECT. */
+/* Mixes the upvalues of the function at OBJECT. A userdata of a function of ours is what an
+** iterator keeps. */
 static void mix_function(lua_State *L, struct walk *walk) {
+    bool is_ours = lua_iscfunction(L, OBJECT);
     for (int i = 1; lua_getupvalue(L, OBJECT, i) != NULL; i++) {
         mix_value(L, walk);
+        if (is_ours && lua_type(L, -1) == LUA_TUSERDATA) {
+            mix_bytes(walk, lua_touserdata(L, -1), lua_rawlen(L, -1));
+        }
         lua_pop(L, 1);
     }
 }
 
 uint64_t tycho__host_fingerprint(lua_State *L) {
-    struct walk walk = {0, 0};
+    struct walk walk = {0, 0, 0};
     lua_settop(L, 0);
     lua_newtable(L);
     lua_newtable(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &tycho__host_module);
     mix_value(L, &walk);
+    walk.sum = walk.number;
     for (lua_Integer i = 1; i <= walk.queued; i++) {
         lua_settop(L, SEEN);
         lua_rawgeti(L, QUEUE, i);
+        walk.number = (uint64_t)(uintptr_t)lua_topointer(L, OBJECT);
         if (lua_istable(L, OBJECT)) {
             mix_table(L, &walk);
         } else {
             mix_function(L, &walk);
         }
+        walk.sum += walk.number;
     }
     lua_settop(L, 0);
-    return walk.number;
+    return walk.sum;
 }

@@ -131,7 +131,8 @@ int tycho__linker_name(const struct tycho__definition *definition, const struct 
     const char *fault = find_value(definition, shown, room, &value);
     if (fault != NULL) return tycho__script_reject(definition, shown->event, "", 0, fault);
     if (value.size == 0) return TYCHO_OK;
-    if (definition->by != TYCHO__BY_TYPE) fault = tycho__name_fault(value.data, value.size);
+    bool is_name = definition->by == TYCHO__BY_TYPE || definition->by == TYCHO__BY_CATEGORY;
+    if (!is_name) fault = tycho__name_fault(value.data, value.size);
     if (fault == NULL && prefix.size + value.size > TYCHO_NAME_MAX) {
         fault = "is too long behind the prefix";
     }

@@ -42,6 +42,7 @@ static int push_hidden(lua_State *L, int index) {
 /* The height of the table at `index`, from now on fixed. */
 static int fix(lua_State *L, int index) {
     int height = 1; /* what the host made is at most so high */
+    tycho__host_fill(L, index);
     if (!lua_getmetatable(L, index)) {
         lua_createtable(L, 0, 3);
         lua_pushboolean(L, 0);
@@ -125,6 +126,7 @@ int tycho__host_setmetatable(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
     lua_settop(L, 2);
+    tycho__host_fill(L, 1);
     if (push_hidden(L, 1)) {
         if (lua_rawgetp(L, -1, &tycho__host_fixed) != LUA_TNIL) {
             return luaL_error(L, "setmetatable: this table serves as the __index of another "
@@ -153,6 +155,7 @@ int tycho__host_setmetatable(lua_State *L) {
 int tycho__host_getmetatable(lua_State *L) {
     luaL_checkany(L, 1);
     lua_settop(L, 1);
+    tycho__host_fill(L, 1);
     if (!lua_getmetatable(L, 1)) {
         lua_pushnil(L);
     } else if (lua_rawgetp(L, 2, &chain_height) == LUA_TNIL) {

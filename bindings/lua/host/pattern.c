@@ -10,7 +10,9 @@ static inline int is_between(int character, int low, int high) {
     return character >= low && character <= high;
 }
 
-int tycho__pattern_is_in_class(int character, int letter) {
+/* 1 when the character is in the class of this letter ('a', 'd', ...; upper case: is not). ASCII
+** alone, whatever the locale. */
+static int is_in_class(int character, int letter) {
     int c = character, is_lower = is_between(c, 'a', 'z'), is_upper = is_between(c, 'A', 'Z');
     int is_digit = is_between(c, '0', '9'), is_in;
     switch (letter | 0x20) {
@@ -93,7 +95,7 @@ static int is_in_set(struct tycho__pattern *pattern, int c, const char *set, con
     if (!step(pattern, (size_t)(last - set) / 4)) return 0;
     while (at < last) {
         if (*at == '%') {
-            if (tycho__pattern_is_in_class(c, (unsigned char)at[1])) return is_positive;
+            if (is_in_class(c, (unsigned char)at[1])) return is_positive;
             at += 2;
         } else if (last - at > 2 && at[1] == '-') {
             if (is_between(c, (unsigned char)at[0], (unsigned char)at[2])) return is_positive;
@@ -115,7 +117,7 @@ static int is_match(struct tycho__pattern *pattern, const char *at, const char *
     case '.':
         return 1;
     case '%':
-        return tycho__pattern_is_in_class(c, (unsigned char)item[1]);
+        return is_in_class(c, (unsigned char)item[1]);
     case '[':
         return is_in_set(pattern, c, item, end - 1);
     default:

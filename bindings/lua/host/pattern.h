@@ -49,10 +49,6 @@ struct tycho__pattern {
     struct tycho__pattern_frame *frames;
 };
 
-/* 1 when the character is in the class of this letter ('a', 'd', ...; upper case: is not). ASCII
-** alone, whatever the locale. */
-int tycho__pattern_is_in_class(int character, int letter);
-
 /* Sets all but subject and text, which the caller does. `frames` are TYCHO__PATTERN_FRAMES_MAX,
 ** used within each match alone. */
 void tycho__pattern_begin(struct tycho__pattern *pattern, struct tycho__pattern_frame *frames,

@@ -12,8 +12,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { SCRIPTS_MAX = 10000 };
-
 /* What is gathered while loading. */
 struct loading {
     tycho_store *store;
@@ -124,7 +122,7 @@ static int add_definition(struct loading *loading, struct tycho__definition *def
     if (rules->count == loading->definition_room) {
         size_t room = rules->count == 0 ? 16 : rules->count * 2;
         void *grown = realloc(rules->definitions, room * sizeof *rules->definitions);
-        if (grown == NULL || room > SCRIPTS_MAX * 2) {
+        if (grown == NULL || room > TYCHO__SCRIPTS_MAX * 2) {
             if (grown != NULL) rules->definitions = grown;
             tycho__definition_release(definition);
             return no_memory();
@@ -220,6 +218,7 @@ static int add_boundary(struct loading *loading, const struct tycho__deployed *d
     struct tycho__boundary *boundary = &rules->boundaries[rules->boundary_count++];
     boundary->position = position;
     boundary->version = deployed->version;
+    boundary->source = XXH3_64bits(deployed->source.data, deployed->source.size);
     boundary->name = tycho__text_of(name, deployed->name.size);
     return TYCHO_OK;
 }
@@ -255,17 +254,13 @@ static int take_history(struct loading *loading) {
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
-int64_t tycho__rules_version_at(const struct tycho__rules *rules,
-                                const struct tycho__definition *definition, tycho_bytes type,
+int64_t tycho__rules_version_at(const struct tycho__rules *rules, tycho_bytes type,
                                 uint64_t position) {
     int64_t version = 1;
     for (size_t i = 0; i < rules->boundary_count; i++) {
         const struct tycho__boundary *boundary = &rules->boundaries[i];
         if (boundary->position >= position) break;
-        if (tycho__same(boundary->name, definition->about.name) ||
-            tycho__same(boundary->name, type)) {
-            version = boundary->version;
-        }
+        if (tycho__same(boundary->name, type)) version = boundary->version;
     }
     return version;
 }
@@ -392,6 +387,16 @@ static int load_once(struct loading *loading, bool *is_torn) {
     if (status == TYCHO_OK) status = tycho_rules_version(loading->store, &after);
     *is_torn = status == TYCHO_OK && after != rules->version;
     return status == TYCHO_OK && !*is_torn ? make_concerns(rules) : status;
+}
+
+int tycho__rules_none(struct tycho__rules **out) {
+    struct tycho__rules *rules = calloc(1, sizeof *rules);
+    if (rules == NULL) return no_memory();
+    atomic_init(&rules->users, 1);
+    int status = make_concerns(rules);
+    if (status != TYCHO_OK) tycho__rules_release(rules);
+    *out = status == TYCHO_OK ? rules : NULL;
+    return status;
 }
 
 int tycho__rules_load(tycho_store *store, const struct tycho__rules *previous,

@@ -21,6 +21,7 @@ struct tycho__concern {
 struct tycho__boundary {
     uint64_t position; /* of the deployment */
     int64_t version;
+    uint64_t source; /* hash of it */
     tycho_bytes name;
 };
 
@@ -29,6 +30,8 @@ struct tycho__broken {
     struct tycho__broken *next;
     tycho_script_about about;
 };
+
+enum { TYCHO__SCRIPTS_MAX = 10000 }; /* of a store */
 
 struct tycho__rules {
     atomic_uint users;
@@ -48,6 +51,8 @@ struct tycho__rules {
     struct tycho__block *blocks;    /* memory of all the above */
 };
 
+/* Those of a store without scripts. NO_MEMORY. */
+int tycho__rules_none(struct tycho__rules **rules);
 /* The rules as of now; `previous` (may be NULL) lends definitions that are the same. */
 int tycho__rules_load(tycho_store *store, const struct tycho__rules *previous,
                       struct tycho__rules **rules);
@@ -60,8 +65,7 @@ const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
 const tycho_script_about *tycho__rules_about(const struct tycho__rules *rules, tycho_bytes key);
 
 /* The version under which an event of the stored type was written at the position. */
-int64_t tycho__rules_version_at(const struct tycho__rules *rules,
-                                const struct tycho__definition *definition, tycho_bytes type,
+int64_t tycho__rules_version_at(const struct tycho__rules *rules, tycho_bytes type,
                                 uint64_t position);
 
 /* What a row of TYCHO_SCRIPTS, or the data of an event of "$scripts", says. */

@@ -11,7 +11,10 @@
 #include "../codec.h"
 #include "script.h"
 
-enum { DECODE_PRICE = 8 }; /* bytes that cost what an instruction costs */
+enum {
+    DECODE_PRICE = 8, /* bytes that cost what an instruction costs */
+    NAME_PRICE = 8    /* what taking a name costs, and more by its size */
+};
 
 /* ---------------------------------------------------------------- the event */
 
@@ -41,21 +44,22 @@ static void push_text(lua_State *L, tycho_bytes text) {
     }
 }
 
-/* Pushes MessagePack as a value; nil for no bytes. */
-static void push_decoded(lua_State *L, tycho_bytes data, const char *what) {
+/* Pushes MessagePack as a value, which may be read field by field; nil for no bytes. */
+static void push_decoded(lua_State *L, tycho_bytes data, const char *what, bool by_fields) {
     if (data.size == 0) {
         lua_pushnil(L);
         return;
     }
     tycho__sandbox_charge(L, data.size / DECODE_PRICE);
+    if (by_fields && tycho__sandbox_push_fields(L, data.data, data.size)) return;
     if (tycho__lua_decode(L, data.data, data.size) != TYCHO_OK) {
         luaL_error(L, "the %s of the event: %s", what, lua_tostring(L, -1));
     }
 }
 
-static void push_data(lua_State *L, const struct tycho__shown *shown) {
+static void push_data(lua_State *L, const struct tycho__shown *shown, bool by_fields) {
     if (shown->event->content_type.size == 0) {
-        push_decoded(L, shown->data, "data");
+        push_decoded(L, shown->data, "data", by_fields);
     } else {
         lua_pushlstring(L, shown->data.data, shown->data.size);
     }
@@ -99,10 +103,10 @@ static void get_field(lua_State *L, const void *object, int field) {
         push_text(L, event->type);
         break;
     case FIELD_DATA:
-        push_data(L, shown);
+        push_data(L, shown, shown->is_for_names);
         break;
     case FIELD_METADATA:
-        push_decoded(L, event->metadata, "metadata");
+        push_decoded(L, event->metadata, "metadata", false);
         break;
     case FIELD_TIME:
         lua_pushinteger(L, event->time);
@@ -140,10 +144,12 @@ const char *tycho__name_fault(const void *data, size_t size) {
     const unsigned char *text = data;
     if (size == 0) return "is empty";
     if (size > TYCHO_NAME_MAX) return "has over 255 bytes";
-    for (size_t i = 0; i < size; i++) {
+    bool is_odd = false; /* nearly no name is */
+    for (size_t i = 0; i < size; i++) is_odd |= (unsigned char)(text[i] - 0x20) > 0x7e - 0x20;
+    for (size_t i = 0; i < size && is_odd; i++) {
         if (text[i] < 0x20 || text[i] == 0x7f) return "has a control character";
     }
-    return tycho__utf8_check(data, size) ? NULL : "is not UTF-8";
+    return !is_odd || tycho__utf8_check(data, size) ? NULL : "is not UTF-8";
 }
 
 void tycho__names_clear(struct tycho__names *names) {
@@ -179,6 +185,7 @@ static void add_name(lua_State *L, struct tycho__names *names, tycho_bytes prefi
                                   luaL_typename(L, -1));
     }
     const char *text = lua_tolstring(L, -1, &size);
+    tycho__sandbox_charge(L, NAME_PRICE + (prefix.size + size) / DECODE_PRICE);
     const char *fault = tycho__name_fault(text, size);
     if (fault == NULL && prefix.size + size > TYCHO_NAME_MAX) {
         fault = "has over 255 bytes with its prefix";
@@ -187,7 +194,7 @@ static void add_name(lua_State *L, struct tycho__names *names, tycho_bytes prefi
         tycho__sandbox_bad_result(L, "the name \"%s\" that was returned %s", text, fault);
     }
     tycho_bytes name = {(const void *)names->text.size, prefix.size + size};
-    tycho__payload_put(&names->text, prefix.data, prefix.size);
+    if (prefix.size > 0) tycho__payload_put(&names->text, prefix.data, prefix.size);
     tycho__payload_put(&names->text, text, size);
     tycho__payload_put(&names->list, &name, sizeof name);
     names->count++;
@@ -204,11 +211,16 @@ void tycho__names_take(lua_State *L, int first, struct tycho__names *names, tych
             lua_pop(L, 1);
             continue;
         }
-        lua_Integer size = (lua_Integer)lua_rawlen(L, i);
+        lua_Integer size = (lua_Integer)lua_rawlen(L, i), found = 0;
         for (lua_Integer k = 1; k <= size; k++) {
             lua_rawgeti(L, i, k);
             add_name(L, names, prefix, takes_integers);
             lua_pop(L, 1);
+        }
+        for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) found++;
+        if (found > size) {
+            tycho__sandbox_bad_result(L, "a table with other keys than 1, 2, 3 ... was returned, "
+                                         "where names are expected");
         }
     }
 }
@@ -222,12 +234,16 @@ struct call {
     bool takes_integers;
     bool has_refused;
     bool lacks_memory;
-    char refusal[300];
+    struct refusal *refusal; /* of a check */
+};
+
+struct refusal {
+    char text[300];
 };
 
 static int push_data_and_event(lua_State *L, void *context) {
     struct call *call = context;
-    push_data(L, call->shown);
+    push_data(L, call->shown, false);
     tycho__sandbox_push_view(L, &tycho__event_view, call->shown);
     return 2;
 }
@@ -251,7 +267,8 @@ static void take_verdict(lua_State *L, int first, void *context) {
                                   luaL_typename(L, first));
     }
     call->has_refused = true;
-    snprintf(call->refusal, sizeof call->refusal, "%s", lua_tostring(L, first));
+    struct refusal *refusal = call->refusal;
+    snprintf(refusal->text, sizeof refusal->text, "%s", lua_tostring(L, first));
 }
 
 static void take_data(lua_State *L, int first, void *context) {
@@ -296,14 +313,15 @@ static int check_schema(const struct tycho__definition *definition,
 
 int tycho__run_event_type(struct tycho__runner *runner, const struct tycho__shown *shown) {
     const struct tycho__definition *definition = runner->definition;
-    struct call call = {.runner = runner, .shown = shown};
+    struct refusal refusal;
+    struct call call = {.runner = runner, .shown = shown, .refusal = &refusal};
     int status = TYCHO_OK;
     tycho__names_clear(&runner->names);
     if (definition->schema != NULL) status = check_schema(definition, shown);
     if (status == TYCHO_OK && definition->has_function[TYCHO__CHECK]) {
         status = run(&call, runner->functions[TYCHO__CHECK], push_data_and_event, take_verdict);
         if (status == TYCHO_OK && call.has_refused) {
-            status = tycho__script_reject(definition, shown->event, "", 0, call.refusal);
+            status = tycho__script_reject(definition, shown->event, "", 0, refusal.text);
         }
     }
     if (status == TYCHO_OK && definition->has_function[TYCHO__TAGS]) {
@@ -327,6 +345,11 @@ int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *sh
     if (status == TYCHO_OK) status = tycho__names_finish(&runner->names);
     if (status != TYCHO_OK) tycho__names_clear(&runner->names);
     return status;
+}
+
+bool tycho__run_read_type_alone(const struct tycho__runner *runner) {
+    uint32_t reads = tycho__sandbox_view_reads(runner->sandbox, &tycho__event_view);
+    return (reads & ~(1u << FIELD_TYPE)) == 0;
 }
 
 int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from) {

@@ -88,7 +88,9 @@ static int refuse_bytes(struct walk *walk, int status) {
     return refuse(walk, what);
 }
 
+/* `room` is for the longest number, with ".0" behind it. */
 static void describe(const struct tycho__msgpack_token *token, char *to, size_t room) {
+    int used;
     switch (token->kind) {
     case TYCHO__MSGPACK_NIL:
         snprintf(to, room, "nil");
@@ -103,7 +105,8 @@ static void describe(const struct tycho__msgpack_token *token, char *to, size_t 
         snprintf(to, room, "%" PRIu64, token->count);
         break;
     case TYCHO__MSGPACK_FLOAT:
-        snprintf(to, room, "%.14g", token->number);
+        used = snprintf(to, room, "%.14g", token->number);
+        if (strspn(to, "-0123456789") == (size_t)used) snprintf(to + used, 3, ".0");
         break;
     case TYCHO__MSGPACK_STRING:
         snprintf(to, room, "a string");

@@ -292,17 +292,14 @@ static int expand(tycho_script *script, const struct tycho__shown *shown,
 
 int tycho_script_expand(tycho_script *script, const tycho_appended *appended,
                         tycho_additions *additions) {
-    struct tycho__shown shown = {.event = &appended->event,
-                                 .data = appended->event.data,
-                                 .stream = appended->stream,
-                                 .tags = appended->tags,
-                                 .tag_count = appended->event.tag_count};
+    struct tycho__shown shown = tycho__shown_of(appended);
     return expand(script, &shown, additions);
 }
 
 int tycho_script_expand_stored(tycho_script *script, tycho_cursor *cursor, const tycho_event *event,
                                tycho_additions *additions) {
     struct tycho__shown shown = show(cursor, event);
+    shown.is_for_names = true;
     return expand(script, &shown, additions);
 }
 

@@ -59,6 +59,7 @@ struct tycho__definition {
     tycho_script_about about;
     int64_t line; /* of the constructor */
     struct tycho__block *blocks;
+    size_t text_size;             /* bytes of the names and values in them */
     bool lacks_memory;            /* where it was being read */
     struct tycho__schema *schema; /* or NULL */
     enum tycho__by by;
@@ -111,6 +112,7 @@ struct tycho_script {
 /* An event as a script sees it. */
 struct tycho__shown {
     const tycho_event *event;
+    bool is_for_names;    /* what is called gives names, and nothing of the event itself */
     tycho_bytes data;     /* that of the event, or as it was upcast so far */
     tycho_cursor *cursor; /* asked for stream and tags; NULL: they are below */
     tycho_bytes stream;
@@ -119,6 +121,16 @@ struct tycho__shown {
     const tycho_bytes *more_tags; /* that scripts gave */
     size_t more_tag_count;
 };
+
+/* An event that is appended, to what gives names. */
+static inline struct tycho__shown tycho__shown_of(const tycho_appended *appended) {
+    return (struct tycho__shown){.event = &appended->event,
+                                 .is_for_names = true,
+                                 .data = appended->event.data,
+                                 .stream = appended->stream,
+                                 .tags = appended->tags,
+                                 .tag_count = appended->event.tag_count};
+}
 
 /* ---------------------------------------------------------------- failures (failure.c) */
 
@@ -198,6 +210,9 @@ extern const struct tycho__sandbox_view_type tycho__event_view;
 int tycho__run_event_type(struct tycho__runner *runner, const struct tycho__shown *shown);
 /* Gathers the names of streams in runner->names: of `to`, or the instances of `keys`. */
 int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *shown);
+/* Whether the last tycho__run_names() read nothing of the event but its type: a pure function gives
+** the same for every event of that type. */
+bool tycho__run_read_type_alone(const struct tycho__runner *runner);
 /* Brings `shown->data`, written under version `from`, to the version of the definition: a view into
 ** runner->data. */
 int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from);

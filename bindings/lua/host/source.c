@@ -7,13 +7,29 @@
 ** follows the list of jumps to one place for each jump that it adds. A source of 256 KiB that is
 ** nothing but "a or a or a ..." keeps it busy for ten seconds; with this limit, for a tenth of one.
 **
+** More than LOOKUPS_MAX searches for names: each word is looked for in the function where it is and
+** in all those around it, each of which may have 200 locals and 255 upvalues. A word counts once
+** for each of these functions. 60,000 globals within 180 functions keep the compiler busy for six
+** seconds; with this limit no source does for half of one.
+**
 ** Walks over the text as Lua's lexer does: comments and strings hide what is in them.
 */
 #include "state.h"
 
 #include <string.h>
 
-enum { JUMPS_MAX = 5000 };
+enum { JUMPS_MAX = 5000, LOOKUPS_MAX = 500000, BLOCKS_MAX = 256 };
+
+/* The walk. The compiler refuses blocks within each other long before there are BLOCKS_MAX. */
+struct scan {
+    const char *at;
+    const char *end;
+    int jumps;
+    int lookups;
+    int blocks;    /* that are open here */
+    int functions; /* among them */
+    char is_function[BLOCKS_MAX];
+};
 
 /* The level of a long bracket that opens at `at` ("[==[" has 2), or -1. */
 static int long_bracket(const char *at, const char *end) {
@@ -41,12 +57,12 @@ static const char *skip_quoted(const char *at, const char *end) {
     return at < end ? at + 1 : end;
 }
 
-/* Behind the comment at `at`, which is at its "--". */
+/* Behind the comment at `at`, which is at its "--". To Lua a carriage return ends a line, too. */
 static const char *skip_comment(const char *at, const char *end) {
     int level = long_bracket(at + 2, end);
     if (level >= 0) return skip_long(at + 2 + level + 2, end, level);
-    const char *line = memchr(at, '\n', (size_t)(end - at));
-    return line != NULL ? line : end;
+    while (at < end && *at != '\n' && *at != '\r') at++;
+    return at;
 }
 
 static int is_word_byte(char byte) {
@@ -54,46 +70,73 @@ static int is_word_byte(char byte) {
     return (letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9') || byte == '_';
 }
 
-/* Behind the word at `at`; counts it when it jumps. */
-static const char *skip_word(const char *at, const char *end, int *jumps) {
-    static const char *const words[] = {"and", "or", "elseif", "break", "goto"};
-    const char *start = at;
-    while (at < end && is_word_byte(*at)) at++;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        size_t size = strlen(words[i]);
-        *jumps += (size_t)(at - start) == size && memcmp(start, words[i], size) == 0;
+static int is_word(const char *text, size_t size, const char *const *words) {
+    for (; *words != NULL; words++) {
+        if (strlen(*words) == size && memcmp(text, *words, size) == 0) return 1;
     }
-    return at;
+    return 0;
 }
 
-/* Behind what is at `at`, which is not a '^'. */
-static const char *skip_item(const char *at, const char *end, int *jumps) {
+static void open_block(struct scan *scan, int is_function) {
+    if (scan->blocks == BLOCKS_MAX) return;
+    scan->is_function[scan->blocks++] = (char)is_function;
+    scan->functions += is_function;
+}
+
+static void close_block(struct scan *scan) {
+    if (scan->blocks > 0) scan->functions -= scan->is_function[--scan->blocks];
+}
+
+static void skip_word(struct scan *scan) {
+    static const char *const jumps[] = {"and", "or", "elseif", "break", "goto", NULL};
+    static const char *const opening[] = {"do", "if", "repeat", "function", NULL};
+    static const char *const closing[] = {"end", "until", NULL};
+    const char *start = scan->at;
+    while (scan->at < scan->end && is_word_byte(*scan->at)) scan->at++;
+    size_t size = (size_t)(scan->at - start);
+    scan->lookups += scan->functions + 1;
+    scan->jumps += is_word(start, size, jumps);
+    if (is_word(start, size, opening)) open_block(scan, *start == 'f');
+    if (is_word(start, size, closing)) close_block(scan);
+}
+
+/* Goes behind what is at `at`, which is not a '^'. */
+static void skip_item(struct scan *scan) {
+    const char *at = scan->at, *end = scan->end;
     int level = long_bracket(at, end);
-    if (level >= 0) return skip_long(at + level + 2, end, level);
-    if (*at == '"' || *at == '\'') return skip_quoted(at, end);
-    if (end - at > 1 && at[0] == '-' && at[1] == '-') return skip_comment(at, end);
-    if (is_word_byte(*at)) return skip_word(at, end, jumps);
-    *jumps += end - at > 1 && at[0] == ':' && at[1] == ':';
-    return at + 1;
+    if (level >= 0) {
+        scan->at = skip_long(at + level + 2, end, level);
+    } else if (*at == '"' || *at == '\'') {
+        scan->at = skip_quoted(at, end);
+    } else if (end - at > 1 && at[0] == '-' && at[1] == '-') {
+        scan->at = skip_comment(at, end);
+    } else if (is_word_byte(*at)) {
+        skip_word(scan);
+    } else {
+        scan->jumps += end - at > 1 && at[0] == ':' && at[1] == ':';
+        scan->at++;
+    }
 }
 
 int tycho__host_check_source(lua_State *L, const char *name, const char *source, size_t size) {
-    const char *at = source, *end = source + size;
-    int jumps = 0;
-    while (at < end && *at != '^' && jumps <= JUMPS_MAX) at = skip_item(at, end, &jumps);
-    if (at == end && jumps <= JUMPS_MAX) return 0;
-    int line = 1;
-    for (; source < at; source++) line += *source == '\n';
-    if (jumps > JUMPS_MAX) {
-        lua_pushfstring(L,
-                        "%s:%d: there are more than %d of and, or, elseif, break, goto and "
-                        "labels up to here",
-                        name, line, JUMPS_MAX);
-    } else {
-        lua_pushfstring(L,
-                        "%s:%d: there is no operator '^' for scripts: its last bit differs "
-                        "between machines; multiply instead",
-                        name, line);
+    struct scan scan = {.at = source, .end = source + size};
+    const char *what = NULL;
+    while (scan.at < scan.end && what == NULL) {
+        if (*scan.at == '^') {
+            what = "there is no operator '^' for scripts: its last bit differs between machines; "
+                   "multiply instead";
+            break;
+        }
+        skip_item(&scan);
+        if (scan.jumps > JUMPS_MAX) {
+            what = "there are more than 5000 of and, or, elseif, break, goto and labels up to here";
+        } else if (scan.lookups > LOOKUPS_MAX) {
+            what = "there are too many names in functions within functions up to here";
+        }
     }
+    if (what == NULL) return 0;
+    int line = 1;
+    for (; source < scan.at; source++) line += *source == '\n';
+    lua_pushfstring(L, "%s:%d: %s", name, line, what);
     return 1;
 }

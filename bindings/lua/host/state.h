@@ -13,6 +13,7 @@
 #define TYCHO_SANDBOX_STATE_H
 
 #include <locale.h>
+#include <stdbool.h>
 
 #include <lauxlib.h>
 
@@ -25,13 +26,33 @@ enum {
     TYCHO__SANDBOX_BYTES = 16,         /* bytes for the price of one instruction */
     TYCHO__SANDBOX_STEPS = 4,          /* steps of the matcher for the price of one instruction */
     TYCHO__SANDBOX_HEAVY = 8 << 10,    /* strings from this size on make instructions dearer */
-    TYCHO__SANDBOX_VIEWS_MAX = 4
+    TYCHO__SANDBOX_VIEWS_MAX = 4,
+    TYCHO__SANDBOX_FIELDS_MAX = 32
 };
 
 struct tycho__host_view {
     const struct tycho__sandbox_view_type *type;
     const void *object; /* NULL when the call is over */
+    int slot;           /* in the registry */
     uint32_t kept;      /* fields whose values are in the user values */
+    uint32_t reads;     /* fields that this call read, or the last one */
+    int count;
+    const char *names[TYCHO__SANDBOX_VIEW_FIELDS]; /* as this Lua has them, each once */
+};
+
+/* Data that is read field by field (fields.c). */
+struct tycho__host_fields {
+    const void *data; /* NULL when the call is over */
+    size_t size;
+    const void *table; /* of Lua; NULL: there is none, or it was filled */
+    int slot;          /* of the same in the registry */
+    int reads;
+    int count;
+    struct {
+        const uint8_t *name;
+        uint32_t size;
+        uint32_t value; /* its offset */
+    } all[TYCHO__SANDBOX_FIELDS_MAX];
 };
 
 struct tycho__sandbox {
@@ -64,6 +85,7 @@ struct tycho__sandbox {
     uint64_t state; /* fingerprint of the module */
     int view_count;
     struct tycho__host_view *views[TYCHO__SANDBOX_VIEWS_MAX];
+    struct tycho__host_fields fields;
     struct tycho__pattern_frame frames[TYCHO__PATTERN_FRAMES_MAX]; /* of the running match */
     lua_State *traced; /* the last thread whose stack is in the traceback */
     struct tycho__sandbox_error error;
@@ -76,7 +98,7 @@ static inline struct tycho__sandbox *tycho__host(lua_State *L) {
     return *(struct tycho__sandbox **)lua_getextraspace(L);
 }
 
-/* ---------------------------------------------------------------- budget (budget.c) */
+/* ---------------------------------------------------------------- budget, memory (limits.c) */
 
 /* The count hook of every thread. */
 void tycho__host_count(lua_State *L, lua_Debug *record);
@@ -96,8 +118,6 @@ static inline void tycho__host_charge(lua_State *L, size_t count) {
 static inline void tycho__host_charge_bytes(lua_State *L, size_t size) {
     tycho__host_charge(L, size / TYCHO__SANDBOX_BYTES);
 }
-
-/* ---------------------------------------------------------------- memory (memory.c) */
 
 void *tycho__host_allocate(void *context, void *block, size_t old, size_t size);
 
@@ -130,26 +150,27 @@ char *tycho__host_text_reserve(struct tycho__host_text *text, size_t extra);
 void tycho__host_text_put(struct tycho__host_text *text, const char *data, size_t size);
 /* Pushes the text as a string. */
 void tycho__host_text_push(struct tycho__host_text *text);
-/* Raises when a string of this size is not allowed. */
-void tycho__host_check_size(lua_State *L, size_t size);
 
 /* ---------------------------------------------------------------- shared by libraries */
 
+/* Makes the table at `index`, if it is read field by field, an ordinary one (fields.c). */
+void tycho__host_fill(lua_State *L, int index);
 /* Checks that argument `index` is a table; when it is frozen, puts its contents in its place. */
 void tycho__host_check_readable(lua_State *L, int index);
 /* Checks that argument `index` is a table that may be changed. */
 void tycho__host_check_writable(lua_State *L, int index);
 /* Pushes the contents of the frozen table at `index`, or nothing: then 0. */
 int tycho__host_contents(lua_State *L, int index);
-/* As string.sub has them: a position from the end becomes one from the start, 1 for the first. */
+/* As string.sub has it: a position from the end becomes one from the start, 1 for the first. */
 size_t tycho__host_start(lua_Integer position, size_t size);
-size_t tycho__host_end(lua_Integer position, size_t size);
 /* Pushes the text of any value, calling __tostring (at most once). */
 const char *tycho__host_tostring(lua_State *L, int index, size_t *size);
 /* What the module reaches, as one number. May raise. */
 uint64_t tycho__host_fingerprint(lua_State *L);
 /* What is wrong with the source that the compiler would take, pushed as a message: 1; else 0. */
 int tycho__host_check_source(lua_State *L, const char *name, const char *source, size_t size);
+/* The same of the function on top of the stack, which stays. */
+int tycho__host_check_code(lua_State *L, const char *name);
 void tycho__host_open_metatables(lua_State *L);
 /* Pushes the metatable of the table at `index` that script or host have given it: 1; or nothing: 0.
 ** What only serves as an __index has none, but for a mark. */

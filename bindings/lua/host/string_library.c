@@ -12,7 +12,7 @@ size_t tycho__host_start(lua_Integer position, size_t size) {
     return size + (size_t)position + 1;
 }
 
-size_t tycho__host_end(lua_Integer position, size_t size) {
+static size_t last_of(lua_Integer position, size_t size) {
     if (position > (lua_Integer)size) return size;
     if (position >= 0) return (size_t)position;
     if (position < -(lua_Integer)size) return 0;
@@ -30,7 +30,7 @@ static int string_sub(lua_State *L) {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
     size_t start = tycho__host_start(luaL_checkinteger(L, 2), size);
-    size_t end = tycho__host_end(luaL_optinteger(L, 3, -1), size);
+    size_t end = last_of(luaL_optinteger(L, 3, -1), size);
     if (start > end) {
         lua_pushliteral(L, "");
     } else {
@@ -44,7 +44,7 @@ static int string_byte(lua_State *L) {
     const char *text = luaL_checklstring(L, 1, &size);
     lua_Integer first = luaL_optinteger(L, 2, 1);
     size_t start = tycho__host_start(first, size);
-    size_t end = tycho__host_end(luaL_optinteger(L, 3, first), size);
+    size_t end = last_of(luaL_optinteger(L, 3, first), size);
     if (start > end) return 0;
     if (end - start >= TYCHO__SANDBOX_RETURNS_MAX) {
         return luaL_error(L, "byte: more than %d results", TYCHO__SANDBOX_RETURNS_MAX);

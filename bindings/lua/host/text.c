@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-void tycho__host_check_size(lua_State *L, size_t size) {
+/* Raises when a string of this size is not allowed. */
+static void check_size(lua_State *L, size_t size) {
     size_t most = tycho__host(L)->options.string_max;
     if (size > most) {
         luaL_error(L, "the result would have %I bytes, and a string may have %I",
@@ -17,7 +18,7 @@ void tycho__host_check_size(lua_State *L, size_t size) {
 }
 
 void tycho__host_text_begin(lua_State *L, struct tycho__host_text *text, size_t capacity) {
-    tycho__host_check_size(L, capacity);
+    check_size(L, capacity);
     luaL_checkstack(L, 4, "no room for a text");
     text->L = L;
     text->size = 0;
@@ -32,7 +33,7 @@ char *tycho__host_text_reserve(struct tycho__host_text *text, size_t extra) {
     if (extra > text->capacity - text->size) {
         size_t capacity = text->capacity * 2;
         size_t most = tycho__host(L)->options.string_max;
-        tycho__host_check_size(L, extra <= most ? text->size + extra : extra);
+        check_size(L, extra <= most ? text->size + extra : extra);
         if (capacity > most) capacity = most;
         if (capacity < text->size + extra) capacity = text->size + extra;
         char *data = lua_newuserdatauv(L, capacity, 0);

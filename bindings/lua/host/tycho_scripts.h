@@ -132,8 +132,9 @@ TYCHO_API void tycho_script_about_get(const tycho_script *script, tycho_script_a
 **     version } in the stream "$scripts", on the condition that nothing else was deployed meanwhile
 **     (WRONG_EXPECTED_VERSION of "$scripts": plan anew). That stream is the history. Positions of
 **     these events in the log, which keeps them whatever is done to the stream, tell under which
-**     version an event was written: under the one that was deployed last before its position;
-**     before the first deployment, under version 1. */
+**     version an event was written: under the one that was deployed last before its position, for
+**     the type that it has, which may be a former name; before the first deployment, under
+**     version 1. */
 
 enum tycho_change_kind {
     TYCHO_CHANGE_NEW = 1,
@@ -158,25 +159,31 @@ typedef struct tycho_change {
 
 typedef struct tycho_deployment tycho_deployment;
 
-/* Looks at what is deployed, as of now. The store must be attached. NO_MEMORY, those of reading. */
+/* Looks at what is deployed, as of now. The store must be attached; NULL: one that is yet to be
+** made. Errors: MISUSE, NO_MEMORY, those of reading. */
 TYCHO_API int tycho_deployment_open(tycho_store *store, tycho_deployment **deployment);
 TYCHO_API void tycho_deployment_close(tycho_deployment *deployment);
 
 /* Plans a script, or the removal of one. TYCHO_OK also where it is REFUSED: by its compiler;
 ** another source under the version that is deployed, or a version below one that it had, unless
-** `is_rollback` (an event type is never rolled back, since events were written under its version);
-** a name that two scripts have. `label` is used in messages ("linkers/by_customer.lua"). */
+** `is_rollback` (an event type is never rolled back, since events were written under its version;
+** that goes for its former names, too, and for versions that it had before it was removed);
+** a name that two scripts have, or two event types, former names included, when the plan is carried
+** out whole: lines may come in any order. `label` is used in messages
+** ("linkers/by_customer.lua"). */
 TYCHO_API int tycho_deployment_put(tycho_deployment *deployment, tycho_bytes label,
                                    tycho_bytes source, int is_rollback);
 TYCHO_API int tycho_deployment_remove(tycho_deployment *deployment, int kind, tycho_bytes name);
 
 /* The plan, in the order of the calls. */
 TYCHO_API size_t tycho_deployment_count(const tycho_deployment *deployment);
-TYCHO_API void tycho_deployment_get(const tycho_deployment *deployment, size_t index,
+TYCHO_API void tycho_deployment_get(tycho_deployment *deployment, size_t index,
                                     tycho_change *change);
 
 /* Adds the plan to a batch, which the caller commits, or not, or with more in it (back-filled
-** links). REJECTED when a line is REFUSED; nothing is added when nothing changes. */
+** links). REJECTED when a line is REFUSED; nothing is added when nothing changes. Events that the
+** batch appends before the plan are written under the old rules; events behind it are refused by
+** the commit (MISUSE). */
 TYCHO_API int tycho_deployment_write(tycho_deployment *deployment, tycho_batch *batch);
 
 /* ---------------------------------------------------------------- 5. running a script by hand */

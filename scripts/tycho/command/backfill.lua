@@ -7,7 +7,7 @@ local output = require "tycho.command.output"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
 
-local chunk_max = require("tycho.backfill").chunk_max
+local chunk_max = require("tycho.pace").chunk_max
 
 local backfill = { name = "backfill", keeps_interrupt = true }
 

@@ -4,7 +4,7 @@ local failure = require "tycho.command.failure"
 local input = require "tycho.command.input"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
-local read_scripts = require("tycho.deploy").read
+local deploy_scripts = require "tycho.deploy"
 local tycho = require "tycho"
 
 local rollback_advice = "an event type never goes back: deploy a higher version, with upcasters"
@@ -80,23 +80,33 @@ local function advise_backfill(store, output, plan)
   end
 end
 
+-- Tells why a deployment failed.
+local function fail(output, options, err)
+  if type(err) ~= "table" or not err.plan then error(err, 0) end
+  print_plan(output, err.plan)
+  output:flush()
+  local is_type = options.rollback and err.script and err.script:find("^event_type/")
+  refuse(err.plan, is_type and rollback_advice or "correct it, and deploy again")
+end
+
+-- Opens the store, which is made when there is none, but not by what would be refused in it.
+local function open(arguments, output, options)
+  if arguments.dry_run then return shared.open(arguments, "read_only") end
+  local is_there, store = pcall(shared.open, arguments, "existing")
+  if is_there or not options.sources then return is_there and store or error(store, 0) end
+  local ok, err = pcall(deploy_scripts.check_new, options.sources, options.remove)
+  if not ok then fail(output, options, err) end
+  return shared.open(arguments, "create")
+end
+
 local function carry_out(arguments, output, options)
   options.dry_run = arguments.dry_run
-  local store <close> = shared.open(arguments, arguments.dry_run and "read_only" or "create")
+  local store <close> = open(arguments, output, options)
   local ok, plan = pcall(store.deploy, store, options)
-  local advice = "correct it, and deploy again"
-  if options.rollback and not ok and plan.script and plan.script:find("^event_type/") then
-    advice = rollback_advice
-  end
-  if not ok then
-    if type(plan) ~= "table" or not plan.plan then error(plan, 0) end
-    print_plan(output, plan.plan)
-    output:flush()
-    refuse(plan.plan, advice)
-  end
+  if not ok then fail(output, options, plan) end
   print_plan(output, plan)
   output:flush()
-  if count_of(plan, "refused") > 0 then refuse(plan, advice) end
+  if count_of(plan, "refused") > 0 then refuse(plan, "correct it, and deploy again") end
   if output.json then return end
   if #plan == 0 then return output:write("nothing to deploy\n") end
   local is_idle = count_of(plan, "unchanged") == #plan
@@ -140,7 +150,9 @@ function deploy.run(arguments, output)
   -- Read before the store is opened, which may be made by that.
   local sources = {}
   if #arguments.path > 0 then
-    for _, item in ipairs(read_scripts(arguments.path)) do sources[item.label] = item.source end
+    for _, item in ipairs(deploy_scripts.read(arguments.path)) do
+      sources[item.label] = item.source
+    end
   end
   carry_out(arguments, output, { sources = sources, remove = arguments.remove })
 end
@@ -301,7 +313,7 @@ end
 
 local function diff_files(store, arguments, output)
   local is_different = false
-  for _, item in ipairs(read_scripts(arguments.path)) do
+  for _, item in ipairs(deploy_scripts.read(arguments.path)) do
     local script <close> = compile(item)
     local deployed = store:script(script.kind, script.name)
     local old = { source = "", label = key_of(script) .. " (not deployed)" }
@@ -364,7 +376,7 @@ local function print_failure(output, file, err)
 end
 
 function check.run(arguments, output)
-  local items = read_scripts(arguments.file)
+  local items = deploy_scripts.read(arguments.file)
   if #items > 1 then
     failure.usage(("check-schema: there are %d scripts in %s"):format(#items, arguments.file),
       "name one file")

@@ -1,0 +1,232 @@
+/* damage_values.h - a store's data file in memory, what each of its pages is, and damaging it in
+** one place. To be included behind cmocka.h.
+*/
+#ifndef TYCHO_SPEC_DAMAGE_VALUES_H
+#define TYCHO_SPEC_DAMAGE_VALUES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "inspect.h"
+
+enum page_kind { PAGE_META, PAGE_BRANCH, PAGE_LEAF, PAGE_OVERFLOW, PAGE_FREE, PAGE_KINDS };
+static const char *const PAGE_WORDS[PAGE_KINDS] = {"meta", "branch", "leaf", "overflow", "free"};
+
+typedef struct page_facts {
+    uint8_t kind;
+    uint8_t table;
+} page_facts;
+
+typedef struct fixture {
+    uint8_t *bytes;
+    size_t size;
+    size_t page_size;
+    size_t pages;
+    page_facts *facts; /* shared by copies */
+} fixture;
+
+/* What was done, where. */
+typedef struct damage {
+    unsigned round;
+    unsigned table;
+    enum page_kind kind;
+    uint64_t page;
+    char words[200];
+} damage;
+
+static inline uint64_t number_from(const char *variable, uint64_t otherwise) {
+    const char *text = getenv(variable);
+    return text != NULL && *text != 0 ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* ---------------------------------------------------------------- the file */
+
+/* Notes what all pages are. */
+static inline int fixture_classify(fixture *f) {
+    tycho__image image = {f->bytes, f->size, f->pages, (uint32_t)f->page_size};
+    tycho__inspection inspection;
+    tycho__inspected at;
+    tycho__meta metas[2];
+    f->facts = calloc(f->pages, sizeof *f->facts);
+    if (f->facts == NULL) return -1;
+    for (uint64_t i = 0; i < 2; i++) {
+        if (!tycho__meta_read(&image, i, &metas[i])) return -1;
+    }
+    for (size_t i = 2; i < f->pages; i++) f->facts[i] = (page_facts){PAGE_FREE, TYCHO__FREE_PAGES};
+    uint64_t last = metas[0].commit > metas[1].commit ? metas[0].commit : metas[1].commit;
+    if (tycho__inspect_begin(&inspection, &image, last) != TYCHO_OK) return -1;
+    int status;
+    while ((status = tycho__inspect_next(&inspection, &at)) == TYCHO_OK) {
+        if (at.page.fault != NULL) return -1;
+        const uint8_t *page = f->bytes + at.page.number * f->page_size;
+        f->facts[at.page.number].kind = at.page.is_leaf ? PAGE_LEAF : PAGE_BRANCH;
+        f->facts[at.page.number].table = (uint8_t)at.table;
+        for (uint32_t i = 0; at.page.is_leaf && i < tycho__node_count(page); i++) {
+            tycho__node node = tycho__node_of(&image, page, i);
+            if ((node.flags & TYCHO__NODE_BIG) == 0) continue;
+            uint64_t count = tycho__overflow_count(&image, node.value.size);
+            for (uint64_t j = node.child; j < node.child + count; j++) {
+                f->facts[j] = (page_facts){PAGE_OVERFLOW, (uint8_t)at.table};
+            }
+        }
+    }
+    tycho__inspect_end(&inspection);
+    return status == TYCHO_END ? 0 : -1;
+}
+
+static inline int fixture_read(fixture *f, const char *store) {
+    char path[256];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/data.mdb", store);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL || fstat(fileno(file), &info) != 0) return -1;
+    f->size = (size_t)info.st_size;
+    f->bytes = malloc(f->size);
+    bool is_read = f->bytes != NULL && fread(f->bytes, 1, f->size, file) == f->size;
+    fclose(file);
+    f->page_size = (size_t)sysconf(_SC_PAGESIZE);
+    f->pages = f->size / f->page_size;
+    return is_read ? fixture_classify(f) : -1;
+}
+
+static inline fixture fixture_copy(const fixture *f) {
+    fixture copy = *f;
+    copy.bytes = malloc(f->size);
+    assert_non_null(copy.bytes);
+    memcpy(copy.bytes, f->bytes, f->size);
+    return copy;
+}
+
+static inline void fixture_free(fixture *f) {
+    free(f->bytes);
+    free(f->facts);
+}
+
+/* Makes the directory a store of this file and nothing else. */
+static inline int fixture_write(const fixture *f, const char *store) {
+    static const char *const others[] = {"lock.mdb", "locks"};
+    char path[256];
+    mkdir(store, 0700);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", store, others[i]);
+        remove(path);
+    }
+    snprintf(path, sizeof path, "%s/data.mdb", store);
+    FILE *file = fopen(path, "wb");
+    if (file == NULL) return -1;
+    bool is_written = fwrite(f->bytes, 1, f->size, file) == f->size;
+    return fclose(file) == 0 && is_written ? 0 : -1;
+}
+
+/* ---------------------------------------------------------------- damage */
+
+static uint64_t damage_state;
+
+static inline uint64_t damage_below(uint64_t limit) {
+    damage_state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = damage_state;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ z >> 31) % limit;
+}
+
+/* A page of a kind and table that are drawn first, so that rare ones have their turn. */
+static inline uint64_t pick_page(const fixture *f, damage *d) {
+    for (;;) {
+        unsigned kind = (unsigned)damage_below(PAGE_KINDS);
+        unsigned table = (unsigned)damage_below(TYCHO__TREES);
+        uint64_t from = damage_below(f->pages);
+        for (uint64_t i = 0; i < f->pages; i++) {
+            uint64_t page = (from + i) % f->pages;
+            bool is_it =
+                f->facts[page].kind == kind && (kind == PAGE_META || f->facts[page].table == table);
+            if (!is_it) continue;
+            d->kind = kind;
+            d->table = kind == PAGE_META ? (unsigned)TYCHO__MAIN : table;
+            return page;
+        }
+    }
+}
+
+static inline void flip(uint8_t *page, uint64_t from, uint64_t size, unsigned bits) {
+    for (unsigned i = 0; i < bits; i++) {
+        uint64_t bit = damage_below(8 * size);
+        page[from + bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+/* Damages one place; the same for the same seed and round. */
+static inline void damage_make(damage *d, fixture *f, uint64_t seed, unsigned round) {
+    damage_state = seed * 1000003 + round;
+    d->round = round;
+    d->page = pick_page(f, d);
+    size_t size = f->page_size;
+    uint8_t *page = f->bytes + d->page * size;
+    uint64_t other = damage_below(f->pages), at = damage_below(size - 64);
+    uint8_t *second = f->bytes + other * size;
+    uint8_t kept[65536];
+    const char *what = "";
+    switch (damage_below(12)) {
+    case 0:
+        what = "a bit flipped";
+        flip(page, 0, size, 1);
+        break;
+    case 1:
+        what = "a bit of the head flipped";
+        flip(page, 0, TYCHO__PAGE_HEAD + 32, 1);
+        break;
+    case 2:
+        what = "bits flipped";
+        flip(page, 0, size, 2 + (unsigned)damage_below(30));
+        break;
+    case 3:
+        what = "zeroed";
+        memset(page, 0, size);
+        break;
+    case 4:
+        what = "a sector zeroed";
+        memset(page + at / 512 * 512, 0, 512);
+        break;
+    case 5:
+        what = "bytes overwritten";
+        for (uint64_t i = damage_below(64); i > 0; i--) page[at + i] = (uint8_t)damage_below(256);
+        break;
+    case 6:
+        what = "overwritten";
+        for (size_t i = 0; i < size; i++) page[i] = (uint8_t)damage_below(256);
+        break;
+    case 7:
+        what = "the head overwritten";
+        for (size_t i = 8; i < 40; i++) page[i] = (uint8_t)damage_below(256);
+        break;
+    case 8:
+        what = "swapped";
+        memcpy(kept, page, size);
+        memcpy(page, second, size);
+        memcpy(second, kept, size);
+        break;
+    case 9:
+        what = "overwritten by another";
+        if (other != d->page) memcpy(page, second, size);
+        break;
+    case 10: /* as a page that a lost write left behind */
+        what = "overwritten by another, with its own number";
+        if (other != d->page) memcpy(page, second, size);
+        if (d->kind != PAGE_META) memcpy(page, &d->page, sizeof d->page);
+        break;
+    default:
+        what = "the file cut off in it";
+        f->size = d->page * size + damage_below(size);
+        f->pages = f->size / size;
+        break;
+    }
+    snprintf(d->words, sizeof d->words, "page %llu (%s of %s; the other is %llu): %s",
+             (unsigned long long)d->page, PAGE_WORDS[d->kind], tycho__table_name(d->table),
+             (unsigned long long)other, what);
+}
+
+#endif

@@ -1,0 +1,256 @@
+/* damage_test.c - pages of a store are damaged on the disk: bits flipped, bytes, sectors and pages
+** overwritten, zeroed, copied over each other and swapped, the file cut off, in pages of every kind
+** of every table. Each round damages a copy of a store that has everything (full_store.h) in one
+** place, and lets a child process open it, ask it everything, verify it, append to it, and open it
+** again.
+**
+** The child must end by itself, and soon: no signal, no assertion. What it is told is right, or an
+** error, or else `verify` must have found something; an event of the log is never told wrong. What
+** tables hold without a checksum of their own (UNPROVED) may be told wrong and is counted apart.
+**
+** TYCHO_ROUNDS says how many rounds (`make damage ROUNDS=... SEED=...`), TYCHO_SEED from which
+** seed, TYCHO_ROUND that it is to be this round alone.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "damage_values.h"
+#include "full_store.h"
+#include "store_values.h"
+
+enum { ROUNDS = 200, BATCHES = 260, HANG_S = 120, REPORTS_MAX = 8 };
+
+/* What the child tells, in memory that it shares with its parent. */
+struct told {
+    volatile uint64_t at; /* the question that it asks */
+    volatile int step;    /* what it does */
+    int opened, asked_again, verified, appended;
+    uint64_t findings;
+    answer answers[];
+};
+static const char *const STEPS[] = {"opening",   "asking",        "verifying",
+                                    "appending", "opening again", "the end"};
+
+static fixture good; /* the store, whole */
+static uint64_t head;
+static size_t questions;
+static answer *answers; /* the right ones */
+static struct told *told;
+static char scratch[DIRECTORY_SIZE];
+
+/* ---------------------------------------------------------------- the child */
+
+static int verify(tycho_store *store, uint64_t *findings) {
+    tycho_verification *verification;
+    tycho_finding finding = {.findings = 0};
+    int status = tycho_verification_open(store, &verification);
+    if (status != TYCHO_OK) return status;
+    while (status == TYCHO_OK) status = tycho_verification_step(verification, &finding);
+    tycho_verification_close(verification);
+    *findings = finding.findings;
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+/* A signal ends the child, whatever cmocka would make of it. */
+static void let_signals_end(void) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], SIG_DFL);
+    alarm(HANG_S);
+}
+
+static void live(const char *path) {
+    tycho_store *store;
+    uint64_t now;
+    let_signals_end();
+    told->step = 0;
+    told->opened = full_store_open(path, TYCHO_EXISTING, &store);
+    if (told->opened != TYCHO_OK) return;
+    told->step = 1;
+    full_store_ask(store, head, told->answers, &told->at);
+    told->step = 2;
+    told->verified = verify(store, &told->findings);
+    told->step = 3;
+    told->appended = full_store_append(store);
+    if (told->appended == TYCHO_OK) told->appended = tycho_head(store, &now);
+    tycho_store_close(store);
+    told->step = 4;
+    told->asked_again = full_store_open(path, TYCHO_EXISTING, &store);
+    if (told->asked_again == TYCHO_OK) tycho_store_close(store);
+    told->step = 5;
+}
+
+/* ---------------------------------------------------------------- judging */
+
+static struct { unsigned rounds, refused, clean, told, found, unproved, failures; } counts;
+
+__attribute__((format(printf, 2, 3))) static void complain(const damage *d, const char *format,
+                                                           ...) {
+    char words[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    if (counts.failures++ < REPORTS_MAX)
+        print_error("round %u, %s: %s\n", d->round, d->words, words);
+}
+
+static bool is_error(int status) {
+    return status == TYCHO_CORRUPT || status == TYCHO_NEWER_FORMAT;
+}
+
+/* Tables that hold something without a checksum: what they tell cannot be proved by `verify`. */
+static bool is_unproved(const damage *d) {
+    return d->table == TYCHO__NAMES || d->table == TYCHO__ROUTES ||
+           d->table == TYCHO__CHECKPOINTS || d->table == TYCHO__STREAM_METADATA ||
+           d->table == TYCHO__FENCES || d->table == TYCHO__LINKS || d->table == TYCHO__GARBAGE;
+}
+
+/* Looks at all answers: what is told wrong without an error must have been found. */
+static void judge_answers(const damage *d) {
+    unsigned errors = 0, wrong = 0;
+    size_t first = 0;
+    bool is_found = told->findings > 0 || is_error(told->verified);
+    for (size_t i = 0; i < questions; i++) {
+        const answer *a = &told->answers[i], *right = &answers[i];
+        if (a->status == right->status && a->hash == right->hash) continue;
+        if (is_error(a->status)) {
+            errors++;
+            continue;
+        }
+        char question[128];
+        full_store_question(head, i, question, sizeof question);
+        if (i <= full_store_log_question(head)) {
+            complain(d, "%s is told wrong (%s)", question, tycho_status_code(a->status));
+        }
+        if (wrong++ == 0) first = i;
+    }
+    if (wrong > 0 && !is_found && !is_unproved(d)) {
+        char question[128];
+        full_store_question(head, first, question, sizeof question);
+        complain(d, "%u answers are wrong, nobody says so; the first is %s (%s)", wrong, question,
+                 tycho_status_code(told->answers[first].status));
+    }
+    counts.unproved += wrong > 0 && !is_found && is_unproved(d);
+    counts.told += errors > 0;
+    counts.found += is_found;
+    counts.clean += errors == 0 && wrong == 0 && !is_found;
+}
+
+static void judge(const damage *d, int ended) {
+    counts.rounds++;
+    if (WIFSIGNALED(ended)) {
+        char question[128] = "";
+        if (told->step == 1) full_store_question(head, told->at, question, sizeof question);
+        complain(d, "%s ends by signal %d (%s)", STEPS[told->step], WTERMSIG(ended), question);
+    } else if (WEXITSTATUS(ended) != 0) {
+        complain(d, "%s ends with %d", STEPS[told->step], WEXITSTATUS(ended));
+    } else if (told->opened != TYCHO_OK) {
+        counts.refused++;
+        if (!is_error(told->opened)) {
+            complain(d, "opening gives %s", tycho_status_code(told->opened));
+        }
+    } else {
+        judge_answers(d);
+        if (told->verified != TYCHO_OK && !is_error(told->verified)) {
+            complain(d, "verifying gives %s", tycho_status_code(told->verified));
+        }
+        if (told->appended != TYCHO_OK && !is_error(told->appended)) {
+            complain(d, "appending gives %s", tycho_status_code(told->appended));
+        }
+        if (told->asked_again != TYCHO_OK && !is_error(told->asked_again)) {
+            complain(d, "opening again gives %s", tycho_status_code(told->asked_again));
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- rounds */
+
+static void run_round(uint64_t seed, unsigned round) {
+    char path[DIRECTORY_SIZE + 16];
+    damage d;
+    int ended;
+    snprintf(path, sizeof path, "%s/store", scratch);
+    fixture hurt = fixture_copy(&good);
+    damage_make(&d, &hurt, seed, round);
+    assert_int_equal(fixture_write(&hurt, path), 0);
+    free(hurt.bytes);
+    told->step = 0;
+    told->verified = 0;
+    told->findings = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (freopen("/dev/null", "w", stderr) == NULL) _exit(99); /* assertions of LMDB */
+        live(path);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &ended, 0), child);
+    judge(&d, ended);
+}
+
+static void damaged_pages_are_told_or_do_no_harm(void **state) {
+    (void)state;
+    uint64_t seed = number_from("TYCHO_SEED", 1);
+    unsigned rounds = (unsigned)number_from("TYCHO_ROUNDS", ROUNDS);
+    unsigned only = (unsigned)number_from("TYCHO_ROUND", 0);
+    for (unsigned round = 1; round <= rounds; round++) {
+        if (only == 0 || only == round) run_round(seed, round);
+    }
+    print_message("# seed %llu: %u rounds, %u stores refused, %u answered with errors, %u found by "
+                  "verify, %u answered all right, %u told wrong from tables without checksums\n",
+                  (unsigned long long)seed, counts.rounds, counts.refused, counts.told,
+                  counts.found, counts.clean, counts.unproved);
+    assert_int_equal(counts.failures, 0);
+}
+
+static int set_up(void **state) {
+    char path[DIRECTORY_SIZE + 16];
+    tycho_store *store;
+    (void)state;
+    if (make_directory(scratch) != 0) return -1;
+    snprintf(path, sizeof path, "%s/good", scratch);
+    int status = full_store_make(path, number_from("TYCHO_SEED", 1), BATCHES);
+    if (status == TYCHO_OK) status = full_store_open(path, TYCHO_EXISTING, &store);
+    if (status == TYCHO_OK) status = tycho_head(store, &head);
+    if (status != TYCHO_OK) {
+        print_error("making the store: %s\n", tycho_error());
+        return -1;
+    }
+    questions = full_store_question_count(head);
+    answers = calloc(questions, sizeof *answers);
+    told = mmap(NULL, sizeof *told + questions * sizeof *answers, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (answers == NULL || told == MAP_FAILED) return -1;
+    full_store_ask(store, head, answers, &told->at);
+    tycho_store_close(store);
+    return fixture_read(&good, path);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    free(answers);
+    fixture_free(&good);
+    munmap(told, sizeof *told + questions * sizeof *answers);
+    return remove_directory(scratch);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(damaged_pages_are_told_or_do_no_harm),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,109 @@
+--- Event types that are renamed, merged, removed and deployed anew: whose name is whose, and under
+--- which version an event was written.
+local refusal = require "support.refusal"
+local tycho = require "tycho"
+local unchanged = require "support.unchanged"
+
+--- An event type whose version n adds the field vn when it upcasts.
+local function event_type(name, version, more)
+  local upcasts = {}
+  for from = 1, version - 1 do
+    upcasts[from] = ("function(data) data.v%d = true return data end"):format(from + 1)
+  end
+  return ("return event_type {\n  name = %q,\n  version = %d,\n  upcast = { %s },\n  %s }")
+    :format(name, version, table.concat(upcasts, ", "), more or "")
+end
+
+local function former(...)
+  return ('former_names = { "%s" }'):format(table.concat({ ... }, '", "'))
+end
+
+local function names(store)
+  local list = {}
+  for index, script in ipairs(store:scripts()) do
+    list[index] = script.name .. " " .. script.version
+  end
+  return list
+end
+
+describe("event types", function()
+  local fresh = require("support.store")()
+
+  it("are renamed in one deployment, in whatever order it is written down", function()
+    local store = fresh()
+    store:deploy { sources = { event_type("Old", 2), event_type("Zold", 1) } }
+    store:append("s", { type = "Old", data = {} })
+    local function rename() store:deploy { sources = event_type("New", 2, former("Old")) } end
+    local err = unchanged(store, "rejected", rename, { "tycho.scripts" })
+    assert.equal(5, err.line)
+    assert.matches("a former name is that of another event type", err.reason)
+    store:deploy { sources = event_type("New", 2, former("Old")), remove = "event_type/Old" }
+    store:deploy { sources = { event_type("Anew", 1, former("Zold")) },
+      remove = { "event_type/Zold" } }
+    assert.same({ "Anew 1", "New 2" }, names(store))
+    assert.equal(1, store:read():of_type("New"):count())
+    store:append("s", { type = "New", data = {} })
+  end)
+
+  it("give a former name to another in one deployment", function()
+    local store = fresh()
+    store:deploy { sources = event_type("B", 1, former("A")) }
+    local err = refusal.with("rejected", store.deploy, store, { sources = event_type("A", 1) })
+    assert.equal("the name is a former name of another event type", err.reason)
+    store:deploy { sources = { event_type("A", 1), event_type("B", 2) } }
+    assert.same({ "A 1", "B 2" }, names(store))
+    store:append("s", { { type = "A", data = {} }, { type = "B", data = {} } })
+  end)
+
+  it("of one plan do not share a name", function()
+    local store = fresh()
+    for _, sources in ipairs {
+      { event_type("A", 1, former("Old")), event_type("B", 1, former("Old")) },
+      { event_type("A", 1, former("B")), event_type("B", 1) },
+      { event_type("B", 1), event_type("A", 1, former("B")) },
+      { event_type("A", 1, former("B")), event_type("B", 1, former("A")) },
+    } do
+      unchanged(store, "rejected", function() store:deploy { sources = sources } end,
+        { "tycho.scripts" })
+      store:append("s", { type = "Other" })
+    end
+  end)
+
+  it("have no version below those of their former names", function()
+    local store = fresh()
+    store:deploy { sources = event_type("Old", 3) }
+    local err = unchanged(store, "rejected", function()
+      store:deploy { sources = event_type("New", 2, former("Old")), remove = "event_type/Old" }
+    end, { "tycho.scripts" })
+    assert.equal("version 2 is below version 3, which was deployed", err.reason)
+    assert.equal(3, err.line)
+  end)
+
+  it("that are merged keep the versions that their events had", function()
+    local store = fresh()
+    store:deploy { sources = { event_type("Order", 2), event_type("order", 1) } }
+    store:append("s", { { type = "order", data = {} }, { type = "Order", data = {} } })
+    local merged = event_type("Order", 3, former("order"))
+    local script <close> = tycho.script(merged)
+    assert.same({ 2, 0 }, { store:check_history(script).events,
+      store:check_history(script).refused })
+    store:deploy { sources = merged, remove = "event_type/order" }
+    assert.same({ { v2 = true, v3 = true }, { v3 = true } },
+      store:read():of_type("Order"):map(function(event) return event.data end))
+  end)
+
+  it("that were removed come back with the source that they had", function()
+    local store = fresh()
+    store:deploy { sources = event_type("A", 1) }
+    store:deploy { sources = event_type("A", 2) }
+    store:deploy { remove = "event_type/A" }
+    local err = unchanged(store, "rejected", function()
+      store:deploy { sources = event_type("A", 2, "data = { a = 'string' }") }
+    end, { "tycho.scripts" })
+    assert.same({ 3, "version 2 was deployed with another source" }, { err.line, err.reason })
+    assert.equal("new", store:deploy({ sources = event_type("A", 2) })[1].change)
+    store:deploy { remove = "event_type/A" }
+    assert.equal("new", store:deploy({ rollback = "event_type/A" })[1].change)
+    assert.same({ "A 2" }, names(store))
+  end)
+end)
