@@ -7,6 +7,7 @@
 ---   SUBSETS=8      random choices of the pending sectors for each window between two flushes
 ---   SYNC=full      or batched, or none
 ---   PROCESSES=1    that write at the same time
+---   WORKLOAD=workload  or backup, which is of its own (AGAIN=0)
 ---   BUILD=build    where the library is that is recorded
 ---   REPLAY=build   and the one that looks; default: BUILD
 ---   JOBS=2         processes that look; default: as many as there are processors
@@ -29,7 +30,7 @@ local SECONDS, AGAIN_BATCHES = 3600, 5
 local power_loss = {}
 
 local DEFAULTS = { BATCHES = 200, SUBSETS = 8, SYNC = "full", PROCESSES = 1, BUILD = "build",
-  AGAIN = 2 }
+  AGAIN = 2, WORKLOAD = "workload" }
 
 --- The libraries to be preloaded: a sanitizer that is preloaded here stays in front.
 local function preloaded(build)
@@ -48,7 +49,7 @@ local function workload(directory, name, batches, options, kill)
   return command_of({ "env", "POWER_STORE=" .. path, "POWER_LOG=" .. directory .. "/log",
     "POWER_KILL=" .. (kill or 0), "LD_PRELOAD=" .. preloaded(options.BUILD),
     "LUA_PATH=" .. package.path, ("LUA_CPATH=%s/lua/?.so;%s"):format(options.BUILD, package.cpath),
-    "timeout", SECONDS, "lua5.4", "spec/power/workload.lua", path, batches,
+    "timeout", SECONDS, "lua5.4", "spec/power/" .. options.WORKLOAD .. ".lua", path, batches,
     options.SEED + tonumber(name:match("%d+$")), options.SYNC, name })
 end
 
@@ -195,7 +196,7 @@ local function main(words)
   if not is_good then
     local again = { "again: make power-loss POINT=..." }
     for _, name in ipairs({ "SEED", "BATCHES", "SYNC", "PROCESSES", "BUILD", "SUBSETS", "KILL",
-      "KEEPER", "IGNORE_FLUSH" }) do
+      "KEEPER", "WORKLOAD", "IGNORE_FLUSH" }) do
       if options[name] then again[#again + 1] = name .. "=" .. options[name] end
     end
     print(table.concat(again, " "))

@@ -45,6 +45,11 @@ describe(("A power cut (SEED=%d)"):format(SEED), function()
     end
   end)
 
+  it("takes no backup of which somebody was told", function()
+    local figures = assert_good({ BATCHES = 100, WORKLOAD = "backup", SUBSETS = 20, AGAIN = 0 })
+    assert.is_true(figures.images > 20)
+  end)
+
   it("is noticed to take a batch whenever one of the flushes was left out", function()
     local all = assert_good({ BATCHES = 5, SUBSETS = 2, AGAIN = 0 })
     local missed = 0
