@@ -65,10 +65,9 @@ describe(("A power cut (SEED=%d)"):format(SEED), function()
   end)
 
   it("takes the last commit at most where commits are flushed with the next one", function()
-    local full = assert_good({ BATCHES = 25, SUBSETS = 1, AGAIN = 0 })
     local batched = assert_good({ BATCHES = 25, SUBSETS = 2, AGAIN = 1, SYNC = "batched" })
     assert.equal(1, batched.most)
-    assert.is_true(batched.flushes < full.flushes)
+    assert.is_true(batched.flushes < 1.5 * batched.states) -- one for each commit
   end)
 
   it("may take the store where nothing is flushed, as is said", function()
