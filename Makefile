@@ -359,7 +359,7 @@ rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 
 power-loss: all power-programs ## power cuts: BATCHES=200 SEED=... SUBSETS=8 SYNC=full POINT=w.i
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
 	  $(LUA) spec/power/power_loss.lua $(foreach name,BATCHES SEED SUBSETS SYNC PROCESSES BUILD REPLAY \
-	  JOBS POINT AGAIN KILL IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
+	  JOBS POINT AGAIN KILL KEEPER WORKLOAD IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \
