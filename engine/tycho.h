@@ -183,8 +183,8 @@ enum tycho_mode {
 ** cut" is any end of the machine.
 **   FULL     a receipt is returned after the flush. Neither takes anything acknowledged.
 **   BATCHED  data is flushed at each commit, the commit record with the next one or with
-**            tycho_store_sync(). A process crash takes nothing; a power cut may take the last
-**            commit, with all batches that shared it, and never damages the store.
+**            tycho_store_sync(): as often as FULL. A process crash takes nothing; a power cut may
+**            take the last commit, with all that shared it, and never damages the store.
 **   NONE     nothing is flushed before tycho_store_sync(). A process crash takes nothing; a power
 **            cut after a later commit may destroy the store, with all that was synced, or mix old
 **            and new, which verification may miss. Only for what can be made again.
