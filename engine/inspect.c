@@ -102,20 +102,23 @@ static const char *take_free(tycho__inspection *inspection, const tycho__node *n
     return NULL;
 }
 
+/* All rows are taken, whatever is wrong with some: a salvage goes on with them. */
 static const char *take_leaf(tycho__inspection *inspection, uint64_t number) {
     const uint8_t *page = tycho__page(inspection->image, number);
     uint32_t count = tycho__node_count(page);
     const char *fault = NULL;
     inspection->rows += count;
-    for (uint32_t i = 0; i < count && fault == NULL; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         tycho__node node = tycho__node_of(inspection->image, page, i);
+        const char *own = NULL;
         if (inspection->table == TYCHO__MAIN) {
-            fault = take_tree(inspection, &node);
+            own = take_tree(inspection, &node);
         } else if ((node.flags & TYCHO__NODE_TREE) != 0) {
-            fault = "it has a node of a kind that no table has";
+            own = "it has a node of a kind that no table has";
         } else if (inspection->table == TYCHO__FREE_PAGES) {
-            fault = take_free(inspection, &node);
+            own = take_free(inspection, &node);
         }
+        if (fault == NULL) fault = own;
     }
     return fault;
 }

@@ -128,35 +128,42 @@ static tycho_bytes big_value(const tycho__image *image, uint64_t first, uint64_t
     return tycho__bytes(tycho__page(image, first) + TYCHO__PAGE_HEAD, size);
 }
 
-bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t place,
-                    tycho__node *node) {
+/* The head and key of a node. False when they are not in the page. */
+static bool read_node(const tycho__image *image, const uint8_t *page, uint32_t place,
+                      tycho__node *node) {
     if (place % 2 != 0 || place + TYCHO__NODE_HEAD > image->page_size) return false;
     const uint8_t *at = page + place;
-    uint32_t low = tycho__load32(at), key_size = tycho__load16(at + 6);
-    uint64_t end = place + (uint64_t)TYCHO__NODE_HEAD + key_size;
+    uint32_t key_size = tycho__load16(at + 6);
     node->flags = tycho__load16(at + 4);
     node->key = tycho__bytes(at + TYCHO__NODE_HEAD, key_size);
-    node->child = TYCHO__NO_PAGE;
+    node->child = (uint64_t)node->flags << 32 | tycho__load32(at);
     node->value = tycho__bytes(NULL, 0);
-    if (is_branch(page)) {
-        node->child = (uint64_t)node->flags << 32 | low;
-        return end <= image->page_size;
-    }
+    return place + (uint64_t)TYCHO__NODE_HEAD + key_size <= image->page_size;
+}
+
+bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t place,
+                    tycho__node *node) {
+    if (!read_node(image, page, place, node)) return false;
+    uint32_t size = tycho__load32(page + place);
+    const uint8_t *value = (const uint8_t *)node->key.data + node->key.size;
+    size_t left = image->page_size - (size_t)(value - page);
     bool is_big = (node->flags & TYCHO__NODE_BIG) != 0;
-    const uint8_t *value = at + TYCHO__NODE_HEAD + key_size;
-    if (end + (is_big ? 8u : (uint64_t)low) > image->page_size) return false;
-    node->value = tycho__bytes(value, low);
-    if (!is_big) return true;
-    node->child = tycho__load64(value);
-    node->value = big_value(image, node->child, low);
+    if (left < (is_big ? 8 : size)) return false;
+    node->child = is_big ? tycho__load64(value) : TYCHO__NO_PAGE;
+    node->value = is_big ? big_value(image, node->child, size) : tycho__bytes(value, size);
     return true;
+}
+
+static bool node_in(const tycho__image *image, const uint8_t *page, uint32_t place,
+                    tycho__node *node) {
+    return is_branch(page) ? read_node(image, page, place, node)
+                           : tycho__node_at(image, page, place, node);
 }
 
 tycho__node tycho__node_of(const tycho__image *image, const uint8_t *page, uint32_t index) {
     tycho__node node;
     assert(index < tycho__node_count(page));
-    bool is_node =
-        tycho__node_at(image, page, tycho__load16(page + TYCHO__PAGE_HEAD + 2 * index), &node);
+    bool is_node = node_in(image, page, tycho__load16(page + TYCHO__PAGE_HEAD + 2 * index), &node);
     assert(is_node);
     (void)is_node;
     return node;
@@ -177,7 +184,7 @@ const char *tycho__page_fault(const tycho__image *image, uint64_t number, bool i
     for (uint32_t i = 0; i < count; i++) {
         tycho__node node;
         uint32_t place = tycho__load16(page + TYCHO__PAGE_HEAD + 2 * i);
-        if (place < upper || !tycho__node_at(image, page, place, &node)) {
+        if (place < upper || !node_in(image, page, place, &node)) {
             return "it has a node outside of it";
         }
         bool has_key = node.key.size > 0 || (kind == TYCHO__BRANCH && i == 0);

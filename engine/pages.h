@@ -102,7 +102,7 @@ static inline uint32_t tycho__node_count(const uint8_t *page) {
 }
 tycho__node tycho__node_of(const tycho__image *image, const uint8_t *page, uint32_t index);
 
-/* The node at a place of a page that need not be sound. False when none can be there. */
+/* The node at a place of a leaf page that need not be sound. False when none can be there. */
 bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t place,
                     tycho__node *node);
 

@@ -49,7 +49,7 @@ int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint
     return TYCHO_OK;
 }
 
-static int parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
+int tycho__pending_parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
     const uint8_t *from = value.data;
     if (key.size != 8 || value.size <= HEAD) {
         return tycho__fail(TYCHO_CORRUPT, "a row of table pending has %zu and %zu bytes", key.size,
@@ -74,7 +74,7 @@ int tycho__pending_read(tycho__txn *txn, uint64_t link, tycho__pending *row) {
     tycho_bytes key = {wanted, sizeof wanted}, value;
     tycho__key64(wanted, link);
     int status = tycho__get(txn, TYCHO__PENDING, key, &value);
-    if (status == TYCHO_OK) return parse(key, value, row);
+    if (status == TYCHO_OK) return tycho__pending_parse(key, value, row);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "link %llu is not in table pending",
                        (unsigned long long)link);
@@ -103,7 +103,7 @@ int tycho__pending_count(tycho__txn *txn, uint64_t *count) {
     int status = tycho__seek(txn, TYCHO__PENDING, &key, &value);
     while (status == TYCHO_OK) {
         tycho__pending row;
-        status = parse(key, value, &row);
+        status = tycho__pending_parse(key, value, &row);
         if (status != TYCHO_OK) return status;
         *count += row.count;
         status = tycho__next(txn, TYCHO__PENDING, &key, &value);

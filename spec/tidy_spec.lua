@@ -13,13 +13,13 @@ local LAYERS = {
   { "table.h", "pages.h", "inspect.h", "env.h", "list.h", "generation.h", "recent.h", "pending.h", "watch.h",
     "lock_table.h" },
   { "query.h", "stream.h", "settle.h" },
-  { "apply.h", "cursor.h", "store.h" },
+  { "apply.h", "cursor.h", "store.h", "salvage.h" },
 }
 local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c", "lock_table.c" }
 
 -- One public header and one file on the API of Lua are promised; most of both is prose.
-local MORE_LINES = { ["engine/tycho.h"] = 810, ["scripts/tycho/meta.lua"] = 830 }
+local MORE_LINES = { ["engine/tycho.h"] = 850, ["scripts/tycho/meta.lua"] = 830 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {

@@ -35,6 +35,7 @@ typedef struct damage {
     unsigned table;
     enum page_kind kind;
     uint64_t page;
+    bool is_alone; /* no other page was touched */
     char words[200];
 } damage;
 
@@ -136,7 +137,7 @@ static inline uint64_t damage_below(uint64_t limit) {
 
 /* A page of a kind and table that are drawn first, so that rare ones have their turn. */
 static inline uint64_t pick_page(const fixture *f, damage *d) {
-    for (;;) {
+    for (;;) { /* there is a page left: at least a meta page */
         unsigned kind = (unsigned)damage_below(PAGE_KINDS);
         unsigned table = (unsigned)damage_below(TYCHO__TREES);
         uint64_t from = damage_below(f->pages);
@@ -159,10 +160,8 @@ static inline void flip(uint8_t *page, uint64_t from, uint64_t size, unsigned bi
     }
 }
 
-/* Damages one place; the same for the same seed and round. */
-static inline void damage_make(damage *d, fixture *f, uint64_t seed, unsigned round) {
-    damage_state = seed * 1000003 + round;
-    d->round = round;
+/* Damages one more place. */
+static inline void damage_again(damage *d, fixture *f) {
     d->page = pick_page(f, d);
     size_t size = f->page_size;
     uint8_t *page = f->bytes + d->page * size;
@@ -170,6 +169,7 @@ static inline void damage_make(damage *d, fixture *f, uint64_t seed, unsigned ro
     uint8_t *second = f->bytes + other * size;
     uint8_t kept[65536];
     const char *what = "";
+    d->is_alone = true;
     switch (damage_below(12)) {
     case 0:
         what = "a bit flipped";
@@ -205,6 +205,7 @@ static inline void damage_make(damage *d, fixture *f, uint64_t seed, unsigned ro
         break;
     case 8:
         what = "swapped";
+        d->is_alone = false;
         memcpy(kept, page, size);
         memcpy(page, second, size);
         memcpy(second, kept, size);
@@ -220,13 +221,22 @@ static inline void damage_make(damage *d, fixture *f, uint64_t seed, unsigned ro
         break;
     default:
         what = "the file cut off in it";
+        d->is_alone = false;
         f->size = d->page * size + damage_below(size);
+        if (f->size == 0) f->size = 1;
         f->pages = f->size / size;
         break;
     }
     snprintf(d->words, sizeof d->words, "page %llu (%s of %s; the other is %llu): %s",
              (unsigned long long)d->page, PAGE_WORDS[d->kind], tycho__table_name(d->table),
              (unsigned long long)other, what);
+}
+
+/* Damages one place; the same for the same seed and round. */
+static inline void damage_make(damage *d, fixture *f, uint64_t seed, unsigned round) {
+    damage_state = seed * 1000003 + round;
+    d->round = round;
+    damage_again(d, f);
 }
 
 #endif
