@@ -104,7 +104,7 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs demo check bench bench-full asan tsan \
-  fuzz property rename-rounds lint deps install uninstall dist clean help always
+  fuzz property rename-rounds damage lint deps install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -323,6 +323,10 @@ property: all ## random histories against the model: STEPS=100000 SEED=...
 rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 SEED=...
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
 	  $(LUA) spec/fault/rename_rounds.lua $(ROUNDS) $(SEED)
+
+damage: $(BUILD)/spec/damage_test $(BUILD)/spec/salvage_test ## pages damaged and salvaged: ROUNDS=10000 SEED=...
+	@for test in damage salvage; do \
+	  TYCHO_ROUNDS=$(ROUNDS) $(if $(SEED),TYCHO_SEED=$(SEED)) $(BUILD)/spec/$${test}_test || exit 1; done
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \
