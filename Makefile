@@ -47,8 +47,9 @@ TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict
   -Wmissing-prototypes -Wvla $(WERROR) -fPIC -fvisibility=hidden -pthread
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
 ifneq ($(SANITIZE),)
-# Builds for tests settle (engine/settle.c) after every few events, not after many thousands.
-TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7
+# Builds for tests settle (engine/settle.c) after every few events, not after many thousands, and
+# take stores of a few pages for large ones (engine/guard.h).
+TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7 -DTYCHO__INSPECT_PAGES=60
 TYCHO_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TYCHO_LDFLAGS += -fsanitize=$(SANITIZE)
 else

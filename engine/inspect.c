@@ -31,8 +31,6 @@ static void begin_table(tycho__inspection *inspection, unsigned table) {
     walk->tree = inspection->trees[table];
     walk->seen = inspection->seen;
     walk->last = inspection->meta.last;
-    bool is_small = table == TYCHO__MAIN || table == TYCHO__FREE_PAGES;
-    walk->is_shallow = inspection->is_shallow && !is_small;
     inspection->table = table;
     inspection->rows = 0;
     inspection->has_fault = false;
@@ -127,11 +125,8 @@ static const char *take_leaf(tycho__inspection *inspection, uint64_t number) {
 
 /* The fault of a table whose pages are sound, or NULL. */
 static const char *table_fault(const tycho__inspection *inspection) {
-    const tycho__walk *walk = &inspection->walk;
-    if (inspection->has_fault || walk->is_shallow || inspection->rows == walk->tree.rows) {
-        return NULL;
-    }
-    return "it counts other rows than it has";
+    bool is_right = inspection->rows == inspection->walk.tree.rows;
+    return inspection->has_fault || is_right ? NULL : "it counts other rows than it has";
 }
 
 int tycho__inspect_next(tycho__inspection *inspection, tycho__inspected *inspected) {
@@ -153,7 +148,7 @@ int tycho__inspect_next(tycho__inspection *inspection, tycho__inspected *inspect
             inspection->has_fault = true; /* told */
             return TYCHO_OK;
         }
-        begin_table(inspection, inspection->table + 1);
+        begin_table(inspection, inspection->is_brief ? TYCHO__FREE_PAGES : inspection->table + 1);
     }
 }
 
@@ -239,16 +234,17 @@ static uint64_t pages_in_trees(const tycho__inspection *inspection) {
     return pages;
 }
 
-static int inspect_image(const tycho__image *image, uint64_t commit) {
+static int inspect_image(const tycho__image *image, uint64_t commit, bool *is_whole) {
     tycho__inspection inspection = {.seen = NULL};
     tycho__inspected inspected;
     int status = tycho__inspect_begin(&inspection, image, commit);
-    for (uint64_t pages = 0; status == TYCHO_OK && pages < TYCHO__INSPECT_PAGES; pages++) {
+    while (status == TYCHO_OK) {
         unsigned before = inspection.table;
         status = tycho__inspect_next(&inspection, &inspected);
         if (status != TYCHO_OK || inspected.page.fault != NULL) break;
         if (before == TYCHO__MAIN) { /* what comes next is known now */
-            inspection.is_shallow = pages_in_trees(&inspection) > TYCHO__INSPECT_PAGES;
+            inspection.is_brief = pages_in_trees(&inspection) > TYCHO__INSPECT_PAGES;
+            *is_whole = !inspection.is_brief;
         }
     }
     if (status == TYCHO_OK && inspected.page.fault != NULL) {
@@ -260,11 +256,11 @@ static int inspect_image(const tycho__image *image, uint64_t commit) {
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
-int tycho__inspect_file(const char *path, uint64_t commit) {
+int tycho__inspect_file(const char *path, uint64_t commit, bool *is_whole) {
     tycho__image image;
     int status = tycho__image_open(&image, path);
     if (status != TYCHO_OK) return status;
-    status = inspect_image(&image, commit);
+    status = inspect_image(&image, commit, is_whole);
     tycho__image_close(&image);
     return status;
 }

@@ -199,7 +199,7 @@ const char *tycho__page_fault(const tycho__image *image, uint64_t number, bool i
 
 /* ---------------------------------------------------------------- walking */
 
-static int compare(const tycho__tree *tree, tycho_bytes a, tycho_bytes b) {
+int tycho__compare_keys(const tycho__tree *tree, tycho_bytes a, tycho_bytes b) {
     if ((tree->flags & TYCHO__TREE_INTEGER) != 0) {
         uint64_t x = tycho__load64(a.data), y = tycho__load64(b.data);
         return x < y ? -1 : x > y;
@@ -220,7 +220,7 @@ static const char *check_big(tycho__walk *walk, const tycho__node *node) {
         tycho__load32(first + 12) != count) {
         return "it has a value whose pages are others";
     }
-    for (uint64_t i = node->child; i < node->child + count; i++) {
+    for (uint64_t i = node->child; walk->seen != NULL && i < node->child + count; i++) {
         if (tycho__is_seen(walk->seen, i)) return "it has a value whose pages are used twice";
         tycho__see(walk->seen, i);
     }
@@ -239,7 +239,7 @@ static const char *check_nodes(tycho__walk *walk, const tycho__visited *visited)
         if (!visited->is_leaf && is_first) continue; /* stands for whatever is below the next */
         if (is_integer && node.key.size != 8) return "it has a key of a wrong size";
         if (before.data != NULL) {
-            int order = compare(&walk->tree, before, node.key);
+            int order = tycho__compare_keys(&walk->tree, before, node.key);
             bool may_equal = visited->is_leaf && is_first;
             if (order > 0 || (order == 0 && !may_equal)) return "its keys are out of order";
         }
@@ -249,7 +249,8 @@ static const char *check_nodes(tycho__walk *walk, const tycho__visited *visited)
             if (fault != NULL) return fault;
         }
     }
-    if (visited->high.data != NULL && compare(&walk->tree, before, visited->high) >= 0) {
+    if (visited->high.data != NULL &&
+        tycho__compare_keys(&walk->tree, before, visited->high) >= 0) {
         return "its keys are those of another page";
     }
     return NULL;
@@ -268,19 +269,19 @@ static void find_bounds(const tycho__walk *walk, uint32_t level, tycho__visited 
     }
 }
 
-/* The page at a level: judged, and entered when it is a sound branch page. */
-static void visit(tycho__walk *walk, uint64_t number, uint32_t level, tycho__visited *visited) {
+void tycho__walk_visit(tycho__walk *walk, uint64_t number, uint32_t level,
+                       tycho__visited *visited) {
     visited->number = number;
     visited->is_leaf = level + 1 == walk->tree.depth;
     find_bounds(walk, level, visited);
     visited->fault = number > walk->last ? "it is behind the last page"
                                          : tycho__page_fault(walk->image, number, true);
     if (visited->fault != NULL) return;
-    if (tycho__is_seen(walk->seen, number)) {
+    if (walk->seen != NULL && tycho__is_seen(walk->seen, number)) {
         visited->fault = "it is used twice";
         return;
     }
-    tycho__see(walk->seen, number);
+    if (walk->seen != NULL) tycho__see(walk->seen, number);
     if (is_branch(tycho__page(walk->image, number)) == visited->is_leaf) {
         visited->fault = visited->is_leaf ? "it is a branch in place of a leaf"
                                           : "it is a leaf in place of a branch";
@@ -297,21 +298,19 @@ int tycho__walk_next(tycho__walk *walk, tycho__visited *visited) {
     if (!walk->is_begun) {
         walk->is_begun = true;
         walk->level = 0;
-        bool is_wanted = walk->tree.depth > (walk->is_shallow ? 1u : 0u);
-        if (!is_wanted) return TYCHO_END;
-        visit(walk, walk->tree.root, 0, visited);
+        if (walk->tree.depth == 0) return TYCHO_END;
+        tycho__walk_visit(walk, walk->tree.root, 0, visited);
         return TYCHO_OK;
     }
     while (walk->level > 0) {
         uint32_t level = walk->level - 1;
         const uint8_t *page = tycho__page(walk->image, walk->path[level].page);
-        bool is_passed = walk->is_shallow && level + 2 >= walk->tree.depth;
-        if (is_passed || walk->path[level].next == tycho__node_count(page)) {
+        if (walk->path[level].next == tycho__node_count(page)) {
             walk->level--;
             continue;
         }
         uint64_t child = tycho__node_of(walk->image, page, walk->path[level].next++).child;
-        visit(walk, child, level + 1, visited);
+        tycho__walk_visit(walk, child, level + 1, visited);
         return TYCHO_OK;
     }
     return TYCHO_END;

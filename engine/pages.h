@@ -116,9 +116,8 @@ static inline uint64_t tycho__overflow_count(const tycho__image *image, uint64_t
 typedef struct tycho__walk {
     const tycho__image *image;
     tycho__tree tree;
-    uint8_t *seen;   /* a bit per page that a walk came to; walks may share it */
-    uint64_t last;   /* no page behind this one belongs to the snapshot */
-    bool is_shallow; /* leaf pages are not visited */
+    uint8_t *seen; /* a bit per page that a walk came to; walks may share it; or NULL */
+    uint64_t last; /* no page behind this one belongs to the snapshot */
     bool is_begun;
     uint32_t level;
     struct {
@@ -140,6 +139,12 @@ typedef struct tycho__visited {
 
 /* The next page, parents first. TYCHO_END. */
 int tycho__walk_next(tycho__walk *walk, tycho__visited *visited);
+
+/* Judges the page at a level below those of the path, and puts it there when it is a sound branch. */
+void tycho__walk_visit(tycho__walk *walk, uint64_t number, uint32_t level, tycho__visited *visited);
+
+/* <0, 0 or >0, as keys of the tree are ordered. */
+int tycho__compare_keys(const tycho__tree *tree, tycho_bytes a, tycho_bytes b);
 
 static inline bool tycho__is_seen(const uint8_t *seen, uint64_t page) {
     return (seen[page / 8] >> page % 8 & 1) != 0;

@@ -36,6 +36,7 @@ typedef struct damage {
     enum page_kind kind;
     uint64_t page;
     bool is_alone; /* no other page was touched */
+    bool is_older; /* perhaps an older copy of the page is in its place, as after a lost write */
     char words[200];
 } damage;
 
@@ -170,6 +171,7 @@ static inline void damage_again(damage *d, fixture *f) {
     uint8_t kept[65536];
     const char *what = "";
     d->is_alone = true;
+    d->is_older = false;
     switch (damage_below(12)) {
     case 0:
         what = "a bit flipped";
@@ -216,6 +218,8 @@ static inline void damage_again(damage *d, fixture *f) {
         break;
     case 10: /* as a page that a lost write left behind */
         what = "overwritten by another, with its own number";
+        d->is_older = d->kind == PAGE_LEAF && d->table == f->facts[other].table;
+        d->is_older = d->is_older || (d->kind == PAGE_LEAF && f->facts[other].kind == PAGE_FREE);
         if (other != d->page) memcpy(page, second, size);
         if (d->kind != PAGE_META) memcpy(page, &d->page, sizeof d->page);
         break;
