@@ -55,7 +55,8 @@ static tycho__image image_of(tycho__guard *guard, uint64_t last) {
         pages = (uint64_t)info.st_size / guard->page_size;
         atomic_store(&guard->pages, pages);
     }
-    return (tycho__image){guard->base, pages * guard->page_size, pages, guard->page_size};
+    uint64_t size = pages * guard->page_size;
+    return (tycho__image){guard->base, size, size, pages, guard->page_size};
 }
 
 int tycho__guard_begin(tycho__guard *guard, uint64_t commit, tycho__guarded **guarded) {

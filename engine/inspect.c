@@ -7,7 +7,7 @@
 #include "text.h"
 
 /* Of looking at what others may be writing at that moment. */
-enum { TRIES = 8 };
+enum { TRIES = 8, HEADS_SIZE = 2 * 65536 };
 
 static const char *const names[TYCHO__TREES] = {
 #define TYCHO__TABLE(name, text) text,
@@ -258,7 +258,7 @@ static int inspect_image(const tycho__image *image, uint64_t commit, bool *is_wh
 
 int tycho__inspect_file(const char *path, uint64_t commit, bool *is_whole) {
     tycho__image image;
-    int status = tycho__image_open(&image, path);
+    int status = tycho__image_open(&image, path, 0);
     if (status != TYCHO_OK) return status;
     status = inspect_image(&image, commit, is_whole);
     tycho__image_close(&image);
@@ -290,7 +290,7 @@ static int check_heads(const tycho__image *image) {
 
 int tycho__inspect_heads(const char *path) {
     tycho__image image;
-    int status = tycho__image_open(&image, path);
+    int status = tycho__image_open(&image, path, HEADS_SIZE);
     if (status != TYCHO_OK) return status;
     status = TYCHO_CORRUPT;
     for (int i = 0; i < TRIES && status == TYCHO_CORRUPT; i++) status = check_heads(&image);

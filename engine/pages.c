@@ -41,14 +41,15 @@ static uint32_t find_page_size(const uint8_t *bytes, uint64_t size) {
     return found != 0 ? found : usual;
 }
 
-int tycho__image_open(tycho__image *image, const char *path) {
+int tycho__image_open(tycho__image *image, const char *path, uint64_t most) {
     struct stat file;
     memset(image, 0, sizeof *image);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     int error = fd < 0 || fstat(fd, &file) != 0 ? errno : 0;
     if (error == 0 && S_ISREG(file.st_mode) && file.st_size > 0) {
         image->size = (uint64_t)file.st_size;
-        void *bytes = mmap(NULL, image->size, PROT_READ, MAP_SHARED, fd, 0);
+        image->mapped = most != 0 && most < image->size ? most : image->size;
+        void *bytes = mmap(NULL, image->mapped, PROT_READ, MAP_SHARED, fd, 0);
         if (bytes == MAP_FAILED) error = errno;
         if (error == 0) image->bytes = bytes;
     }
@@ -61,7 +62,7 @@ int tycho__image_open(tycho__image *image, const char *path) {
         return tycho__fail(status, "reading \"%s\": %s", path, strerror(error));
     }
     if (image->size >= 2 * PAGE_SIZE_LEAST) {
-        image->page_size = find_page_size(image->bytes, image->size);
+        image->page_size = find_page_size(image->bytes, image->mapped);
         image->count = image->size / image->page_size;
     }
     if (image->count >= 2) return TYCHO_OK;
@@ -73,7 +74,7 @@ int tycho__image_open(tycho__image *image, const char *path) {
 }
 
 void tycho__image_close(tycho__image *image) {
-    if (image->bytes != NULL) munmap((void *)(uintptr_t)image->bytes, image->size);
+    if (image->bytes != NULL) munmap((void *)(uintptr_t)image->bytes, image->mapped);
     memset(image, 0, sizeof *image);
 }
 

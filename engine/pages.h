@@ -47,8 +47,9 @@ enum {
 /* The data file of a store, mapped for reading. */
 typedef struct tycho__image {
     const uint8_t *bytes;
-    uint64_t size;
-    uint64_t count; /* of whole pages */
+    uint64_t size;   /* of the file */
+    uint64_t mapped; /* bytes of it */
+    uint64_t count;  /* of whole pages of the file */
     uint32_t page_size;
 } tycho__image;
 
@@ -76,8 +77,9 @@ typedef struct tycho__node {
     uint64_t child; /* of a branch; or the first overflow page; else TYCHO__NO_PAGE */
 } tycho__node;
 
-/* Maps the file. NO_MEMORY, IO, NOT_FOUND, DENIED; CORRUPT when it is shorter than two pages. */
-int tycho__image_open(tycho__image *image, const char *path);
+/* Maps the file, or its first `most` bytes alone (0: all), which is then all that may be looked at.
+** NO_MEMORY, IO, NOT_FOUND, DENIED; CORRUPT when it is shorter than two pages. */
+int tycho__image_open(tycho__image *image, const char *path, uint64_t most);
 void tycho__image_close(tycho__image *image);
 
 static inline const uint8_t *tycho__page(const tycho__image *image, uint64_t number) {

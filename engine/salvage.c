@@ -449,7 +449,7 @@ static int fail_path(const char *path) {
 }
 
 static void remove_made(const char *made) {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "locks"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify", "lock_table"};
     char file[PATH_MAX + 80];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (snprintf(file, sizeof file, "%s/%s", made, files[i]) < (int)sizeof file) unlink(file);

@@ -484,7 +484,7 @@ static void tell_old_events(tycho_salvage *s) {
 }
 
 int tycho__salvage_find(tycho_salvage *s, const char *path) {
-    int status = tycho__image_open(&s->image, path);
+    int status = tycho__image_open(&s->image, path, 0);
     if (status != TYCHO_OK) return status;
     size_t size = s->image.count / 8 + 1;
     s->in_use = calloc(1, size);

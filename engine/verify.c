@@ -105,7 +105,7 @@ static int begin_pages(tycho_verification *v) {
     for (int i = 0; i < TRIES && status == TYCHO_NOT_FOUND; i++) {
         tycho__image_close(&v->image);
         status = i > 0 ? tycho__txn_renew(v->txn) : TYCHO_OK;
-        if (status == TYCHO_OK) status = tycho__image_open(&v->image, file);
+        if (status == TYCHO_OK) status = tycho__image_open(&v->image, file, 0);
         if (status == TYCHO_OK) {
             status = tycho__inspect_begin(&v->inspection, &v->image, tycho__txn_number(v->txn));
         }

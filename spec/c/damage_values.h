@@ -49,7 +49,7 @@ static inline uint64_t number_from(const char *variable, uint64_t otherwise) {
 
 /* Notes what all pages are. */
 static inline int fixture_classify(fixture *f) {
-    tycho__image image = {f->bytes, f->size, f->pages, (uint32_t)f->page_size};
+    tycho__image image = {f->bytes, f->size, f->size, f->pages, (uint32_t)f->page_size};
     tycho__inspection inspection;
     tycho__inspected at;
     tycho__meta metas[2];
