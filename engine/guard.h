@@ -1,10 +1,10 @@
 /* guard.h - pages of a large store, looked at before LMDB reads them for the first time.
 **
-** Small stores are inspected whole when they are opened (inspect.h). In larger ones the way to a key
-** is gone here first, down to its leaf page and the two beside it, and each page on it is judged
-** once: a bit per page says that it was. What processes write later is not looked at; damage is
-** what happened on the disk before. So the first visit of a page costs about a microsecond, and each
-** later look-up some 100 ns; in small stores it is one test of a pointer.
+** Small stores are inspected whole when they are opened (inspect.h). In larger ones the way to a
+** key is gone here first, down to its leaf page and the two beside it, and each page on it is
+** judged once: two bits per page say that it was. What processes write later is not looked at;
+** damage is what happened on the disk before. So the first visit of a page costs about a
+** microsecond, and each later look-up some 100 ns; in small stores it is one test of a pointer.
 */
 #ifndef TYCHO__GUARD_H
 #define TYCHO__GUARD_H
@@ -37,7 +37,7 @@ enum tycho__guard_to { TYCHO__TO_KEY, TYCHO__TO_FIRST, TYCHO__TO_LAST };
 int tycho__guard_look(tycho__guard *guard, tycho__guarded *guarded, tycho__table table,
                       tycho_bytes key, enum tycho__guard_to to);
 
-/* The same behind it, for the key that LMDB found: its page is another one than that of the last. */
+/* The same for the key that LMDB found, when its page is not that of the one found before. */
 int tycho__guard_found(tycho__guard *guard, tycho__guarded *guarded, tycho__table table,
                        tycho_bytes key);
 

@@ -8,7 +8,7 @@
 ** Format of LMDB 0.9 on machines of 64 bits, little-endian; pages of 4,096 bytes mostly:
 **
 **   page    0 u64 its number   8 u16 unused   10 u16 flags (enum below)
-**          12 u16 end of the pointers   14 u16 begin of the nodes   (overflow: 12 u32 count of pages)
+**          12 u16 end of the pointers   14 u16 begin of the nodes   (overflow: 12 u32 pages)
 **          16 u16 per node: where it begins; then room; then the nodes, at even places
 **   node    0 u32 size of the value (branch: u48 number of the child)   4 u16 flags
 **           6 u16 size of the key   8 key, value (BIG: u64 number of the first overflow page)
@@ -142,7 +142,8 @@ typedef struct tycho__visited {
 /* The next page, parents first. TYCHO_END. */
 int tycho__walk_next(tycho__walk *walk, tycho__visited *visited);
 
-/* Judges the page at a level below those of the path, and puts it there when it is a sound branch. */
+/* Judges the page at a level below those of the path, and puts it there when it is a sound
+** branch. */
 void tycho__walk_visit(tycho__walk *walk, uint64_t number, uint32_t level, tycho__visited *visited);
 
 /* <0, 0 or >0, as keys of the tree are ordered. */

@@ -245,7 +245,7 @@ static int by_link(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Numbers all links anew, without gaps, in their old order; those whose number is lost come last. */
+/* Numbers all links anew, without gaps, in their old order; those without a number come last. */
 static int number_links(writing *w) {
     tycho_salvage *s = w->s;
     size_t count = 0;

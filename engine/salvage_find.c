@@ -239,6 +239,7 @@ static int walk_trees(tycho_salvage *s) {
     tycho__inspection inspection;
     tycho__inspected at;
     int status = tycho__inspect_meta(&inspection, &s->image, &s->meta);
+    if (status != TYCHO_OK) return status;
     while (status == TYCHO_OK) {
         status = tycho__inspect_next(&inspection, &at);
         if (status != TYCHO_OK) break;

@@ -679,12 +679,12 @@ TYCHO_API void tycho_lock_release(tycho_lock *lock);
 TYCHO_API int tycho_lock_list(tycho_store *store, tycho_lock_info *locks, size_t most,
                               size_t *count);
 
-/* ---------------------------------------------------------------- 11. verify, backup, salvage, stats */
+/* ---------------------------------------------------------------- 11. verify, salvage, stats */
 
 /* Proves every page, every index against every record, all counts and checksums, in one snapshot.
-** Open, then step until TYCHO_END; each step does a bounded piece of work (about 1,000 events). Where
-** pages are damaged they are all it tells of. Names, targets of routes, checkpoints and stream
-** metadata have no checksums: a changed one that keeps its order is not found. */
+** Open, then step until TYCHO_END; each step does a bounded piece of work (about 1,000 events).
+** Where pages are damaged they are all it tells of. Names of routes, what they lead to,
+** checkpoints and stream metadata have no checksums: one that is another by a bit is not found. */
 typedef struct tycho_verification tycho_verification;
 
 typedef struct tycho_finding {
@@ -712,8 +712,8 @@ TYCHO_API int tycho_backup(tycho_store *store, const char *path);
 ** anew. Positions that are lost have an event of the type TYCHO_LOST, in no stream, with a new id.
 **
 ** `path` is made and must not exist (BUSY); NULL: it only looks, and tells what is hurt. Errors:
-** CORRUPT (nothing there is of a store), NOT_FOUND, DENIED, BUSY, FULL, NO_MEMORY, IO. Costs memory:
-** some 32 bytes for each row of the store. */
+** CORRUPT (nothing there is of a store), NOT_FOUND, DENIED, BUSY, FULL, NO_MEMORY, IO. Costs
+** some 32 bytes of memory for each row of the store. */
 #define TYCHO_LOST "$lost"
 typedef struct tycho_salvage tycho_salvage;
 

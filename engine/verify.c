@@ -1,7 +1,7 @@
 /* verify.c - proving every index against every record, in one snapshot, step by step.
 **
-**   PAGES    the pages of all tables (inspect.h); where they are damaged, nothing else is looked at,
-**            because it would be LMDB that looks
+**   PAGES    the pages of all tables (inspect.h); where they are damaged, nothing else is looked
+**            at, because it would be LMDB that looks
 **   EVENTS   every position has a record with a right checksum; its id leads back to it; it names a
 **            type, a stream and tags that exist; a home entry that is there is the right one
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are
@@ -45,7 +45,7 @@ struct tycho_verification {
     uint64_t type_entries, tag_entries, stream_entries, link_entries, streams, garbage_links;
     uint64_t rows, links, routes, scripts;
     uint32_t scripts_table; /* 0: there is none */
-    uint64_t moved_links; /* those that have their row and are pending all the same */
+    uint64_t moved_links;   /* those that have their row and are pending all the same */
     uint64_t findings, done, total;
     char text[1600];
     bool has_text;
@@ -85,8 +85,8 @@ static int step_pages(tycho_verification *v) {
         if (tycho__inspect_next(&v->inspection, &inspected) == TYCHO_END) {
             end_pages(v);
             if (v->phase == FINISHED) return TYCHO_OK;
-            int status = tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(),
-                                          &v->scripts_table);
+            int status =
+                tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(), &v->scripts_table);
             return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
         }
         if (inspected.page.fault == NULL) continue;

@@ -10,8 +10,8 @@ local FILE_LINES, FUNCTION_LINES, COLUMNS, PARAMETERS = 600, 60, 100, 6
 local LAYERS = {
   { "tycho.h", "base.h", "commit.h", "lock.h" },
   { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h" },
-  { "table.h", "pages.h", "inspect.h", "guard.h", "env.h", "list.h", "generation.h", "recent.h", "pending.h", "watch.h",
-    "lock_table.h" },
+  { "table.h", "pages.h", "inspect.h", "guard.h", "env.h", "list.h", "generation.h",
+    "recent.h", "pending.h", "watch.h", "lock_table.h" },
   { "query.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h", "salvage.h" },
 }
@@ -19,7 +19,7 @@ local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "entries.c", "lock_table.c" }
 
 -- One public header and one file on the API of Lua are promised; most of both is prose.
-local MORE_LINES = { ["engine/tycho.h"] = 850, ["scripts/tycho/meta.lua"] = 830 }
+local MORE_LINES = { ["engine/tycho.h"] = 850, ["scripts/tycho/meta.lua"] = 845 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {

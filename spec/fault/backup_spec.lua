@@ -44,7 +44,9 @@ local function compare(store, copy, head)
   local batches = copy:read():stream("shared"):count()
   assert.equal(batches, copy:read():stream("links"):count())
   local rounds = 0
-  for _, name in ipairs { "w1", "w2", "w3" } do rounds = rounds + (copy:row("rounds", name) or 0) end
+  for _, name in ipairs { "w1", "w2", "w3" } do
+    rounds = rounds + (copy:row("rounds", name) or 0)
+  end
   assert.equal(batches, rounds)
 end
 

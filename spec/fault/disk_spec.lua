@@ -16,7 +16,9 @@ local function mount(kind)
   directory = select(2, scratch.path())
   place = directory .. "/disk"
   assert(run("mkdir " .. place))
-  if kind == "tmpfs" then return run(("mount -t tmpfs -o size=%dm tmpfs %s"):format(SIZE, place)) end
+  if kind == "tmpfs" then
+    return run(("mount -t tmpfs -o size=%dm tmpfs %s"):format(SIZE, place))
+  end
   local image = directory .. "/image"
   return run(("truncate -s %dM %s && mkfs.ext4 -q -F -m 0 %s && mount -o loop %s %s"):format(SIZE,
     image, image, image, place))

@@ -1,8 +1,8 @@
 /* failing_calls.c - to be preloaded (LD_PRELOAD): the n-th call of one kind fails, as TYCHO_FAIL
 ** says: "pwrite 7 28" is the call number 7 (from 0) of pwrite with errno 28. The program says when
-** it counts, by removing files of these names: /tycho/count from here on, /tycho/rest no more (then the
-** file /tycho/rest "is removed" when a call failed). At the end of the process the count is written
-** to the file that TYCHO_COUNT names.
+** they count by removing files of these names: /tycho/count from here on, /tycho/rest no more (then
+** the file /tycho/rest "is removed" when a call failed). At the end of the process the count is
+** written to the file that TYCHO_COUNT names.
 */
 #include <dlfcn.h>
 #include <errno.h>

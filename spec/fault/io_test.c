@@ -1,7 +1,7 @@
 /* io_test.c - the disk fails: in a life of a store (every_verb.h), the n-th call of one kind
 ** (writing, flushing, allocating, opening, mapping, renaming) fails, for every kind and every n
-** (sampled, unless TYCHO_SWEEP=full): once, from there on, once after it was carried out, or once in
-** part (what is written is cut short, and the call says how much of it was).
+** (sampled, unless TYCHO_SWEEP=full): once, from there on, once after it was carried out, or once
+** in part (what is written is cut short, and the call says how much of it was).
 **
 ** The step that meets the failure must say so, in a status that fits. Then the handle must go on,
 ** or say that the store must be opened again, and then that must help. What was acknowledged stays,

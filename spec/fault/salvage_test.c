@@ -54,7 +54,8 @@ static unsigned failures, refused, losses;
 /* ---------------------------------------------------------------- the oracle */
 
 static void find_places(void) {
-    const tycho__image image = {good.bytes, good.size, good.size, good.pages, (uint32_t)good.page_size};
+    const tycho__image image = {good.bytes, good.size, good.size, good.pages,
+                                (uint32_t)good.page_size};
     for (size_t page = 2; page < good.pages; page++) {
         bool is_log = good.facts[page].kind == PAGE_LEAF && good.facts[page].table == TYCHO__EVENTS;
         const uint8_t *at = good.bytes + page * good.page_size;
