@@ -503,11 +503,12 @@ int tycho__salvage_find(tycho_salvage *s, const char *path) {
     if (status != TYCHO_OK) return status;
     keep_best(s);
     find_head(s);
-    if (count_events(s) == s->head) return TYCHO_OK;
-    status = scan_remains(s);
-    if (status != TYCHO_OK) return status;
-    keep_best(s);
-    find_head(s);
+    if (count_events(s) < s->head) {
+        status = scan_remains(s);
+        if (status != TYCHO_OK) return status;
+        keep_best(s);
+        find_head(s);
+    }
     tell_old_events(s);
     return TYCHO_OK;
 }

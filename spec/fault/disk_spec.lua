@@ -8,7 +8,7 @@ local tycho = require "tycho"
 
 local SIZE = 12 -- MiB
 
-local directory, place
+local directory, place, store
 
 local function run(command) return (os.execute(command .. " >/dev/null 2>&1")) end
 
@@ -25,12 +25,14 @@ local function mount(kind)
 end
 
 after_each(function()
+  if store then store:close() end
+  store = nil
   run("umount " .. place)
   scratch.remove(directory)
 end)
 
 -- Appends until the disk is full; gives how many batches of two were acknowledged.
-local function fill(store, from)
+local function fill(from)
   local number = from
   while number < from + 2000 do
     local ok, err = pcall(store.append, store, "filled", {
@@ -46,7 +48,7 @@ local function fill(store, from)
   error("the disk does not get full")
 end
 
-local function check(store, batches)
+local function check(batches)
   assert.equal(2 * batches, store:head())
   assert.equal(2 * batches, store:read():stream("filled"):count())
   for event in store:read():backward():limit(10):each() do
@@ -61,23 +63,23 @@ for _, kind in ipairs { "tmpfs", "ext4" } do
       if not mount(kind) then return pending("no " .. kind .. " can be mounted here: not root?") end
       local ballast = place .. "/ballast"
       assert(run(("dd if=/dev/zero of=%s bs=1M count=4"):format(ballast)))
-      local store = tycho.open(place .. "/store", { reserve_size = 1 })
-      local batches = fill(store, 0)
+      store = tycho.open(place .. "/store", { reserve_size = 1 })
+      local batches = fill(0)
       assert.is_true(batches > 10)
-      check(store, batches)
+      check(batches)
       refusal.with("full", store.append, store, "filled",
         { type = "t", data = { text = ("z"):rep(100000) } })
       store:close()
 
       store = tycho.open(place .. "/store", { mode = "existing", reserve_size = 1 })
-      check(store, batches)
+      check(batches)
       refusal.with("full", store.backup, store, place .. "/copy")
       assert.is_nil(run("test -e " .. place .. "/copy"))
 
       os.remove(ballast)
-      local more = fill(store, batches)
+      local more = fill(batches)
       assert.is_true(more > batches + 10)
-      check(store, more)
+      check(more)
       store:close()
     end)
   end)
