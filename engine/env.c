@@ -143,7 +143,11 @@ static int open_tables(tycho__env *env, bool may_make, bool *is_whole) {
         }
     }
     error = end_tables(env, txn, may_make, error);
-    if (error == MDB_NOTFOUND || error == MDB_INCOMPATIBLE) {
+    bool is_foreign = error == MDB_NOTFOUND || error == MDB_INCOMPATIBLE;
+    if (is_foreign && tycho__disk_has_seal(&env->disk)) {
+        return tycho__fail(TYCHO_CORRUPT, "tables of the store \"%s\" are lost", env->path);
+    }
+    if (is_foreign) {
         return tycho__fail(TYCHO_DENIED, "\"%s\" is an LMDB environment, but no store of Tycho",
                            env->path);
     }
