@@ -2,8 +2,8 @@
 **
 ** LMDB believes its pages: a damaged one makes it assert, read outside of the file, or find nothing
 ** (it has no checksums of pages). So they are looked at here before it is let loose on them: when a
-** store is opened (inspect.c), when it is verified (verify.c), and when it is salvaged (salvage.c),
-** which reads with nothing but this.
+** store is opened (inspect.c), when it is read first (guard.c), when it is verified (verify.c), and
+** when it is salvaged (salvage.c), which reads with nothing but this.
 **
 ** Format of LMDB 0.9 on machines of 64 bits, little-endian; pages of 4,096 bytes mostly:
 **
