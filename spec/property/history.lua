@@ -140,7 +140,7 @@ function run.reopen(box)
   box:reopen()
   box.locks = {}
   for name in pairs(box.followers) do
-    if not box.is_model then verbs.follow_on(box, name, keys[name]) end
+    verbs.follow_on(box, name, keys[name])
     news[name] = verbs.run.drain(box, { name = name })
   end
   return { box.store:head(), news }

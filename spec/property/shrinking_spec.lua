@@ -106,10 +106,10 @@ describe("A random history", function()
       function store:follow(options)
         local follower = follow(self, options)
         local next_event, count = follower.next, 0
-        function follower:next()
+        follower.next = function()
           count = count + 1
-          if count == 3 then next_event(self) end
-          return next_event(self)
+          if count == 3 then next_event(follower) end
+          return next_event(follower)
         end
         return follower
       end

@@ -247,7 +247,7 @@ function Maker:keep_what_scripts_read(event)
   local s = self.model.state
   local stored = s.events[s.position_of[event.id]]
   if not stored then return end
-  if stored.type == "M" then event.id = "unknown" end
+  if stored.type == "M" then event.id = "nobody" end
   event.type = stored.type
   event.data.n = type(stored.data) == "table" and stored.data.n or nil
 end
@@ -382,8 +382,10 @@ local function make_read(self)
   if has_limit(chain) and terminal:find("event") then terminal = "all" end
   local argument = terminal == "event" and self:id() or nil
   if terminal == "events" then argument = self:ids_of(4) end
-  return { kind = "read", chain = chain, terminal = call(terminal, argument),
-    at = self.random:chance(15) or nil }
+  local at = self.random:chance(15) or nil
+  -- In a snapshot events may be read as scripts say that were deployed since.
+  if at and self.profile.scripts then chain[#chain + 1] = call("stored") end
+  return { kind = "read", chain = chain, terminal = call(terminal, argument), at = at }
 end
 
 local function make_snapshot() return { kind = "snapshot" } end

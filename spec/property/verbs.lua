@@ -107,7 +107,7 @@ end
 function run.drain(box, step)
   local kept = box.followers[step.name]
   if not kept then return nil end
-  if step.by_key and not box.is_model then
+  if step.by_key then
     local key = kept.follower:key()
     kept.follower:close()
     verbs.follow_on(box, step.name, key)
@@ -118,6 +118,10 @@ end
 --- A new follower in the place of one that had the key.
 function verbs.follow_on(box, name, key)
   local kept, options = box.followers[name], { resume = key }
+  if box.is_model then
+    kept.follower:resume()
+    return
+  end
   for option, value in pairs(kept.options) do options[option] = value end
   kept.follower = box.store:follow(options)
 end

@@ -83,6 +83,20 @@ function Follower:next()
 end
 
 function Follower.key() return nil end
+
+--- One that is opened anew by its key, and has not served anything, takes the entry in front of its
+--- place for served.
+function Follower:resume()
+  local s = self.store.state
+  local name = self.options.stream and state.resolve(s, self.options.stream)
+  if not name or name ~= self.name or self.passed then return end
+  for _, entry in ipairs(state.entries(s, name)) do
+    if entry.revision < self.low and s.streams[name].born == self.born then
+      self.passed = entry.position
+    end
+  end
+end
+
 function Follower.close() end
 
 local function follow(store, options)

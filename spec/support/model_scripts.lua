@@ -211,6 +211,7 @@ local function deploy(store, recipes, removed)
   local s = state.copy(store.state)
   s.sequence = s.sequence + 1
   local is_changed = #removed > 0
+  if #recipes + #removed == 0 then rules.misuse("there is nothing to deploy") end
   for _, recipe in ipairs(recipes) do is_changed = put(s, recipe) or is_changed end
   for _, key in ipairs(removed) do
     note(s, "ScriptRemoved")
