@@ -1,5 +1,5 @@
 # Makefile of Tycho: plain GNU make, not recursive except for the sanitizer builds, which are the
-# same rules with another BUILD and SANITIZE.
+# same rules with another BUILD and SANITIZE, and for the bench.
 #
 #   build/libtycho.so.0      the engine        build/lua/tycho/*.so   the Lua modules
 #   build/libtycho.a         the same          build/spec/*           C test programs
@@ -48,7 +48,7 @@ TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
 ifneq ($(SANITIZE),)
 # Builds for tests settle (engine/settle.c) after every few events, not after many thousands.
-TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7
+TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7 -DTYCHO__KEPT_LISTS=64
 TYCHO_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TYCHO_LDFLAGS += -fsanitize=$(SANITIZE)
 else
@@ -65,6 +65,8 @@ LUA_LIBS = $$($(call packages,--libs libedit))
 LUA_ARCHIVE = $$($(call packages,--variable=libdir lua5.4))/liblua5.4.a
 HOST_LIBS = $$($(call packages,--libs lua5.4)) -lm
 RPC_LIBS = $$($(call packages,--libs jansson))
+PEER_LIBS = $$(for name in sqlite3 libpq hiredis libnats; do \
+  $(PKG_CONFIG) --silence-errors --libs $$name; done)
 SPEC_LIBS = $$($(call packages,--libs cmocka msgpack lmdb))
 
 ENGINE_SRC := $(sort $(wildcard engine/*.c))
@@ -109,7 +111,8 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
-  bench-full asan tsan fuzz property crash rename-rounds power-loss lint deps install uninstall dist clean help always
+  bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss lint deps \
+  install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -303,8 +306,7 @@ $(BUILD)/spec/%: $(BUILD)/obj/spec/fault/%.o $(SPEC_HELP_OBJ) $(STATIC)
 	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 
 $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
-	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) \
-	  $$($(PKG_CONFIG) --silence-errors --libs sqlite3) -lm $(LDLIBS)
+	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) $(PEER_LIBS) -lm $(LDLIBS)
 
 # What is recorded and replayed when the power fails: spec/power/.
 $(BUILD)/power/recorder.so: $(BUILD)/obj/spec/power/recorder.o
@@ -331,10 +333,17 @@ tsan: | $(DEPS_CHECK) ## build the tests with threads with TSan in build/tsan
 fuzz: | $(DEPS_CHECK) ## run every fuzz target for TIME seconds (TIME=60)
 	@$(LUA) spec/run.lua --fuzz $(TIME)
 
-bench: all $(BUILD)/tycho-bench ## the table of what it must reach, in minutes
+# Made by another make, because what .ci/peers installs decides what is in it.
+$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/bench/peer_*.c)): $(wildcard build/bench-peers/headers)
+
+bench-program: all
+	@.ci/peers
+	@$(MAKE) --no-print-directory $(BUILD)/tycho-bench
+
+bench: bench-program ## the table of what it must reach and of its peers; BASE=... compares
 	@$(BUILD)/tycho-bench $(if $(BASE),--base $(BASE)) $(BENCH_FLAGS)
 
-bench-full: all $(BUILD)/tycho-bench ## the same at full size
+bench-full: bench-program ## the same at full size, up to 100 M events: 40 GB of disk, an hour
 	@$(BUILD)/tycho-bench --full $(if $(BASE),--base $(BASE)) $(BENCH_FLAGS)
 
 demo: all ## import this machine's dpkg log and this repository's history; FILE=... for NDJSON
@@ -356,7 +365,7 @@ rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 
 power-loss: all power-programs ## power cuts: BATCHES=200 SEED=... SUBSETS=8 SYNC=full POINT=w.i
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
 	  $(LUA) spec/power/power_loss.lua $(foreach name,BATCHES SEED SUBSETS SYNC PROCESSES BUILD REPLAY \
-	  JOBS POINT IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
+	  JOBS POINT AGAIN KILL IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \

@@ -3,6 +3,8 @@
 
 #include "query.h"
 
+enum { AHEAD = 16 }; /* operations that are prepared at once */
+
 /* ---------------------------------------------------------------- stream expectations */
 
 static int check_version(tycho_batch *batch, const tycho__list *stream, const tycho__name *name,
@@ -222,15 +224,35 @@ static int check_expectations(tycho__txn *txn, tycho_batch *batch) {
 
 /* ---------------------------------------------------------------- the batch */
 
+/* Adds the names of the lists that an append enters, as far as there is room; how many there are
+** then. */
+static size_t add_names(tycho__list_name *names, size_t count, const tycho__step *step) {
+    tycho__reader events = tycho__reader_of(step->list);
+    if (step->name.size > 0 && count < TYCHO__PREFETCH) {
+        names[count++] = (tycho__list_name){TYCHO__STREAM, step->name};
+    }
+    for (uint32_t i = 0; i < step->count && count < TYCHO__PREFETCH; i++) {
+        tycho__event_view event;
+        if (tycho__event_decode(&events, &event) != TYCHO_OK) return count;
+        tycho__reader tags = tycho__reader_of(event.tags);
+        for (uint8_t k = 0; k < event.tag_count && count < TYCHO__PREFETCH; k++) {
+            names[count++] = (tycho__list_name){TYCHO__TAG, tycho__tag_next(&tags)};
+        }
+    }
+    return count;
+}
+
 /* Fetches what the next operations need from memory, before the first of them needs it: with
-** hundreds of thousands of streams that takes longer than all else. */
+** hundreds of thousands of lists that takes longer than all else. What is wrong with an operation
+** is told when it is applied. */
 static void prefetch(const tycho__txn *txn, tycho__reader steps, uint32_t count) {
-    tycho_bytes names[TYCHO__PREFETCH];
+    tycho__list_name names[TYCHO__PREFETCH];
     size_t found = 0;
+    if (!tycho__lists_are_many(txn)) return;
     for (uint32_t i = 0; i < count; i++) {
         tycho__step step;
-        if (tycho__step_read(&steps, &step, false) != TYCHO_OK) return; /* told later */
-        if (step.kind == TYCHO__APPEND && step.name.size > 0) names[found++] = step.name;
+        if (tycho__step_read(&steps, &step, false) != TYCHO_OK) return;
+        if (step.kind == TYCHO__APPEND) found = add_names(names, found, &step);
     }
     tycho__lists_prefetch(txn, names, found);
 }
@@ -241,9 +263,9 @@ static int apply_operations(tycho__txn *txn, tycho_batch *batch) {
     for (uint32_t i = 0; i < batch->operation_count; i++) {
         tycho__step step;
         tycho_result *result = &batch->results[i];
-        if (i % TYCHO__PREFETCH == 0 && i + 1 < batch->operation_count) {
+        if (i % AHEAD == 0 && i + 1 < batch->operation_count) {
             uint32_t left = batch->operation_count - i;
-            prefetch(txn, steps, left < TYCHO__PREFETCH ? left : TYCHO__PREFETCH);
+            prefetch(txn, steps, left < AHEAD ? left : AHEAD);
         }
         memset(result, 0, sizeof *result);
         result->first_revision = -1;

@@ -24,6 +24,7 @@ void tycho_batch_destroy(tycho_batch *batch) {
     tycho__buffer_free(&batch->operations);
     tycho__buffer_free(&batch->other);
     tycho__buffer_free(&batch->encoded);
+    tycho__buffer_free(&batch->widened);
     tycho__buffer_free(&batch->names);
     free(batch->results);
     free(batch);
@@ -45,7 +46,8 @@ tycho__batch_mark tycho__batch_mark_get(const tycho_batch *batch) {
     tycho__batch_mark mark = {
         batch->conditions.size, batch->operations.size, batch->element_count,
         batch->link_count,      batch->condition_count, batch->operation_count,
-        batch->route_count,     batch->lock_count,      batch->first_deploy};
+        batch->route_count,     batch->lock_count,      batch->first_deploy,
+        batch->query_count};
     return mark;
 }
 
@@ -69,6 +71,7 @@ void tycho__batch_mark_restore(tycho_batch *batch, const tycho__batch_mark *mark
     batch->route_count = mark->route_count;
     batch->lock_count = mark->lock_count;
     batch->first_deploy = mark->first_deploy;
+    batch->query_count = mark->query_count;
 }
 
 /* ---------------------------------------------------------------- one step */
@@ -124,6 +127,7 @@ static int add_condition(tycho_batch *batch, const tycho__step *step, const elem
     if (status != TYCHO_OK) return status;
     batch->condition_count++;
     if (step->kind == TYCHO__LOCK_IS) batch->lock_count++;
+    if (step->kind == TYCHO__NONE_MATCH) batch->query_count++;
     return TYCHO_OK;
 }
 
@@ -286,6 +290,14 @@ int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, uint32_t f
     return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
 }
 
+int tycho_batch_move_stream(tycho_batch *batch, tycho_bytes source, tycho_bytes target,
+                            uint32_t flags) {
+    tycho__step step = {
+        .kind = TYCHO__MOVE_STREAM, .flags = (uint8_t)flags, .name = source, .second = target};
+    int status = check_flags(flags);
+    return status == TYCHO_OK ? add_operation(batch, &step, NULL) : status;
+}
+
 int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64_t before, uint32_t flags) {
     tycho__step step = {
         .kind = TYCHO__TRUNCATE, .flags = (uint8_t)flags, .name = stream, .first = before};
@@ -392,6 +404,7 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
         bool deploys = !is_condition && step.kind == TYCHO__DEPLOY;
         if (deploys && batch->first_deploy == 0) batch->first_deploy = i + 1;
+        if (is_condition && step.kind == TYCHO__NONE_MATCH) batch->query_count++;
         bool is_link = !is_condition && step.kind == TYCHO__LINK_NEW;
         if (is_link) batch->link_count += step.count;
         if (!is_link && !(is_condition && step.kind == TYCHO__RULES_ARE)) plain++;

@@ -471,10 +471,12 @@ static int submit_expanded(tycho_store *store, tycho_batch *batch,
     }
     uint32_t own = batch->condition_count;
     status = tycho__batch_expect_rules(batch, rules);
+    if (status == TYCHO_OK) status = tycho__batch_widen(store, rules, batch, own);
     if (status != TYCHO_OK) return status;
     status = submit(store, batch, completion, false, TYCHO_OK);
     *is_stale = status == TYCHO_CONDITION_FAILED && batch->receipt.condition == (int32_t)own;
     if (*is_stale) atomic_store(&store->env->rules, (uint64_t)batch->receipt.actual);
+    tycho__batch_name_condition(batch, own + 1);
     return status;
 }
 

@@ -292,7 +292,8 @@ static int recover(int fd, bool can_write, size_t page_size, uint8_t *pages) {
     }
     if (conditions[last] == WHOLE) {
         /* Its process may have been killed before the flush. */
-        if (fdatasync(fd) != 0) return fail_write();
+        bool is_flushed = seal_of(metas[last]).kind == TYCHO__UNFLUSHED || fdatasync(fd) == 0;
+        if (!is_flushed) return fail_write();
         bool is_done = !can_write || mark_flushed(fd, metas[last], last, page_size);
         return is_done ? TYCHO_OK : fail_write();
     }

@@ -77,11 +77,19 @@ int tycho__block_read(const tycho__list *list, uint64_t base, tycho_bytes value,
 
 int tycho__block_write(tycho__txn *txn, const tycho__list *list, uint64_t base,
                        const uint64_t *values, uint32_t count) {
+    uint8_t entries[TYCHO__BLOCK_SIZE_MAX];
+    size_t size = tycho__block_encode(entries, values, count);
+    return tycho__block_put(txn, list, base, tycho__bytes(entries, size), count);
+}
+
+int tycho__block_put(tycho__txn *txn, const tycho__list *list, uint64_t base, tycho_bytes entries,
+                     uint32_t count) {
     uint8_t key[TYCHO__BLOCK_KEY], row[TYCHO__BLOCK_HEAD + TYCHO__BLOCK_SIZE_MAX];
-    assert(count > 0 && count <= TYCHO__BLOCK);
+    size_t size = TYCHO__BLOCK_HEAD + entries.size;
+    assert(count > 0 && count <= TYCHO__BLOCK && size <= sizeof row);
     tycho__block_key(key, list, base);
     tycho__store16(row + 4, (uint16_t)count);
-    size_t size = TYCHO__BLOCK_HEAD + tycho__block_encode(row + TYCHO__BLOCK_HEAD, values, count);
+    tycho__copy(row + TYCHO__BLOCK_HEAD, entries);
     tycho__store32(row, (uint32_t)tycho__hash(row + 4, size - 4, block_seed(list, base)));
     return tycho__put(txn, TYCHO__BLOCKS, tycho__bytes(key, sizeof key), tycho__bytes(row, size));
 }

@@ -171,6 +171,8 @@ void tycho__txn_abort(tycho__txn *txn);
 ** when the key is there. */
 int tycho__get(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes *value);
 int tycho__put(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
+/* The same, cheaper when the key is behind all others, which it mostly is. */
+int tycho__put_behind(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
 int tycho__insert(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value);
 int tycho__remove(tycho__txn *txn, tycho__table table, tycho_bytes key);
 /* Appends an event's record of `size` bytes, to be filled through `to` before the next call. */

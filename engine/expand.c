@@ -9,17 +9,24 @@
 */
 #include <stdlib.h>
 
+#include "arena.h"
 #include "batch.h"
 
-enum { FIRST_SLOTS = 16 };
+enum { FIRST_SLOTS = 64 };
 
-/* A stream that events are linked into. */
+/* An event that is linked, by its ordinal, and the next one of the same target. */
+typedef struct new_link {
+    struct new_link *next;
+    uint32_t ordinal;
+} new_link;
+
+/* A stream that events are linked into; its name follows. */
 typedef struct link_target {
     uint64_t hash;
-    uint8_t name_size;
-    char name[TYCHO_NAME_MAX];
+    uint32_t name_size;
+    uint8_t flags;
     uint32_t count;
-    tycho__buffer ordinals;
+    new_link *first, *last;
 } link_target;
 
 typedef struct expansion {
@@ -34,6 +41,7 @@ typedef struct expansion {
     uint32_t operation;
     uint32_t ordinal; /* of the event that is visited */
     uint32_t links;
+    tycho__arena arena;    /* of targets and links */
     link_target **targets; /* in the order in which they were named */
     size_t target_count;
     uint32_t *slots; /* open addressing: index in `targets` + 1 */
@@ -45,6 +53,10 @@ static int no_memory(void) {
 }
 
 /* ---------------------------------------------------------------- links */
+
+static tycho_bytes name_of(const link_target *target) {
+    return tycho__bytes(target + 1, target->name_size);
+}
 
 static int grow_targets(expansion *x) {
     if (x->target_count * 2 < x->slot_count) return TYCHO_OK;
@@ -66,43 +78,44 @@ static int grow_targets(expansion *x) {
 }
 
 /* What is known needs no check of its name. */
-static int find_target(expansion *x, tycho_bytes name, link_target **out) {
+static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_target **out) {
     int status = grow_targets(x);
     if (status != TYCHO_OK) return status;
-    uint64_t hash = tycho__hash(name.data, name.size, 0);
+    uint64_t hash = tycho__hash(name.data, name.size, flags);
     size_t at = (size_t)hash & (x->slot_count - 1);
     for (; x->slots[at] != 0; at = (at + 1) & (x->slot_count - 1)) {
         link_target *known = x->targets[x->slots[at] - 1];
         *out = known;
-        if (tycho__equal(tycho__bytes(known->name, known->name_size), name)) return TYCHO_OK;
+        if (known->flags == flags && tycho__equal(name_of(known), name)) return TYCHO_OK;
     }
     status = tycho__check_name(name, "stream to link into");
     if (status != TYCHO_OK) return status;
-    link_target *made = calloc(1, sizeof *made);
+    link_target *made = tycho__arena_take(&x->arena, sizeof *made + name.size);
     if (made == NULL) return no_memory();
     made->hash = hash;
-    made->name_size = (uint8_t)name.size;
-    tycho__copy(made->name, name);
+    made->flags = flags;
+    made->name_size = (uint32_t)name.size;
+    tycho__copy(made + 1, name);
     x->targets[x->target_count++] = made;
     x->slots[at] = (uint32_t)x->target_count;
     *out = made;
     return TYCHO_OK;
 }
 
-static int add_link(expansion *x, tycho_bytes name) {
+static int add_link(expansion *x, tycho_bytes name, uint8_t flags) {
     link_target *target = NULL;
     if (x->links == TYCHO_BATCH_LINKS_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch over %d times",
                            TYCHO_BATCH_LINKS_MAX);
     }
-    int status = find_target(x, name, &target);
+    int status = find_target(x, name, flags, &target);
     if (status != TYCHO_OK) return status;
-    const tycho__buffer *known = &target->ordinals;
-    bool is_twice = target->count > 0 && tycho__load32(known->data + known->size - 4) == x->ordinal;
-    if (is_twice) return TYCHO_OK;
-    status = tycho__buffer_reserve(&target->ordinals, 4);
-    if (status != TYCHO_OK) return status;
-    tycho__write32(&target->ordinals, x->ordinal);
+    if (target->count > 0 && target->last->ordinal == x->ordinal) return TYCHO_OK;
+    new_link *link = tycho__arena_take(&x->arena, sizeof *link);
+    if (link == NULL) return no_memory();
+    link->ordinal = x->ordinal;
+    *(target->count == 0 ? &target->first : &target->last->next) = link;
+    target->last = link;
     target->count++;
     x->links++;
     return TYCHO_OK;
@@ -112,14 +125,16 @@ static int write_links(expansion *x, tycho__buffer *to) {
     for (size_t i = 0; i < x->target_count; i++) {
         const link_target *target = x->targets[i];
         tycho__step step = {.kind = TYCHO__LINK_NEW,
-                            .name = tycho__bytes(target->name, target->name_size),
+                            .flags = target->flags,
+                            .name = name_of(target),
                             .count = target->count};
         size_t begin = to->size;
         int status = tycho__step_begin(to, &step, false);
-        if (status == TYCHO_OK) {
-            status = tycho__buffer_append(to, target->ordinals.data, target->ordinals.size);
-        }
+        if (status == TYCHO_OK) status = tycho__buffer_reserve(to, 4 * (size_t)target->count);
         if (status != TYCHO_OK) return status;
+        for (const new_link *link = target->first; link != NULL; link = link->next) {
+            tycho__write32(to, link->ordinal);
+        }
         tycho__step_end(to, begin);
     }
     return TYCHO_OK;
@@ -225,7 +240,8 @@ static int visit_event(expansion *x, const tycho__step *step, tycho__reader *eve
         status = x->visit(x->context, &appended, &additions);
     }
     for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
-        status = add_link(x, additions.links[i]);
+        bool is_raw = i + additions.raw_count >= additions.link_count;
+        status = add_link(x, additions.links[i], is_raw ? TYCHO_RAW : 0);
     }
     if (status == TYCHO_OK && additions.tag_count > 0 && !x->is_rewriting) {
         status = begin_rewriting(x, step, begin);
@@ -304,10 +320,7 @@ int tycho_batch_expand(tycho_batch *batch,
         .batch = batch, .wants = wants, .visit = visit, .context = context, .to = &batch->other};
     int status = visit_all(&x);
     if (status == TYCHO_OK) status = finish(&x);
-    for (size_t i = 0; i < x.target_count; i++) {
-        tycho__buffer_free(&x.targets[i]->ordinals);
-        free(x.targets[i]);
-    }
+    tycho__arena_free(&x.arena);
     free(x.targets);
     free(x.slots);
     return status;

@@ -38,10 +38,11 @@ void tycho__generation_release(tycho__generation *g) {
     free(g);
 }
 
-/* Room for one more element of `size` bytes in an array; NULL when there is no memory. */
-static void *grow_array(void *array, size_t count, size_t *capacity, size_t size) {
-    if (count < *capacity) return array;
+/* Room for `more` elements of `size` bytes in an array; NULL when there is no memory. */
+static void *grow_array(void *array, size_t count, size_t more, size_t *capacity, size_t size) {
+    if (more <= *capacity - count) return array;
     size_t wanted = *capacity == 0 ? 64 : *capacity * 2;
+    while (wanted - count < more) wanted *= 2;
     void *grown = realloc(array, wanted * size);
     if (grown != NULL) *capacity = wanted;
     return grown;
@@ -108,10 +109,11 @@ int tycho__generation_make(tycho__generation *g, uint8_t kind, uint32_t number,
     return TYCHO_OK;
 }
 
-/* Makes room for one more entry, with numbers of links when there are or will be any. */
-static int grow_list(tycho__generation *g, tycho__recent_list *list, bool has_links) {
+/* Makes room for more entries, with numbers of links when there are or will be any. */
+static int grow_list(tycho__generation *g, tycho__recent_list *list, uint32_t more,
+                     bool has_links) {
     uint32_t capacity = list->capacity;
-    if (list->count == capacity) capacity = capacity == 0 ? 2 : capacity * 2;
+    while (capacity - list->count < more) capacity = capacity == 0 ? 2 : capacity * 2;
     uint64_t *values =
         tycho__arena_take(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
     if (values == NULL) return no_memory();
@@ -126,18 +128,18 @@ static int grow_list(tycho__generation *g, tycho__recent_list *list, bool has_li
 }
 
 int tycho__generation_add(tycho__generation *g, tycho__recent_list *list, uint64_t ordinal,
-                          uint64_t value, uint64_t link) {
-    bool has_links = list->links != NULL || link != 0;
+                          uint64_t position) {
+    bool has_links = list->links != NULL;
     assert(g->sorted_lists == NULL);
-    if (list->count == list->capacity || (link != 0 && list->links == NULL)) {
-        int status = grow_list(g, list, has_links);
+    if (list->count == list->capacity) {
+        int status = grow_list(g, list, 1, has_links);
         if (status != TYCHO_OK) return status;
     }
     if (list->count == 0) list->base = ordinal;
-    if (value >> 1 > list->highest) list->highest = value >> 1;
+    if (position > list->highest) list->highest = position;
     assert(list->kind != TYCHO__STREAM || ordinal == list->base + list->count);
-    list->values[list->count] = value;
-    if (has_links) list->links[list->count] = link;
+    list->values[list->count] = position << 1;
+    if (has_links) list->links[list->count] = 0;
     list->count++;
     g->entry_count++;
     return TYCHO_OK;
@@ -226,7 +228,7 @@ static int grow_slots(tycho__generation *g) {
 }
 
 int tycho__generation_add_id(tycho__generation *g, tycho_bytes packed, bool is_uuid) {
-    const uint8_t **ids = grow_array(g->ids, g->id_count, &g->id_capacity, sizeof *ids);
+    const uint8_t **ids = grow_array(g->ids, g->id_count, 1, &g->id_capacity, sizeof *ids);
     assert(packed.size <= TYCHO_ID_MAX && g->head == g->base_head + g->id_count);
     if (ids == NULL) return no_memory();
     g->ids = ids;
@@ -297,9 +299,10 @@ static void enter_way(tycho__generation *g, size_t i) {
     *slot = (uint32_t)(i + 1);
 }
 
-static int grow_ways(tycho__generation *g) {
-    if (g->way_count < g->way_capacity) return TYCHO_OK;
-    size_t capacity = g->way_capacity == 0 ? 64 : g->way_capacity * 2;
+static int grow_ways(tycho__generation *g, size_t more) {
+    size_t capacity = g->way_capacity == 0 ? 64 : g->way_capacity;
+    while (capacity - g->way_count < more) capacity *= 2;
+    if (capacity == g->way_capacity) return TYCHO_OK;
     assert(g->way_count < UINT32_MAX / 2);
     uint32_t *slots = calloc(capacity, sizeof *slots);
     if (slots == NULL) return no_memory();
@@ -316,14 +319,35 @@ static int grow_ways(tycho__generation *g) {
     return TYCHO_OK;
 }
 
-int tycho__generation_add_way(tycho__generation *g, uint64_t position, uint32_t stream,
-                              uint64_t revision) {
-    int status = grow_ways(g);
-    assert(g->links == g->base_links + g->way_count);
+/* Room in all three that links go to. */
+static int make_room(tycho__generation *g, tycho__recent_list *list, uint32_t more) {
+    tycho__recent_list **added =
+        grow_array(g->added, g->added_count, more, &g->added_capacity, sizeof *added);
+    if (added == NULL) return no_memory();
+    g->added = added;
+    int status = grow_ways(g, more);
+    bool is_large = list->links != NULL && more <= list->capacity - list->count;
+    return status == TYCHO_OK && !is_large ? grow_list(g, list, more, true) : status;
+}
+
+int tycho__generation_add_links(tycho__generation *g, tycho__recent_list *list, uint64_t revision,
+                                const uint64_t *positions, uint32_t count, bool is_noted) {
+    assert(g->sorted_lists == NULL && g->links == g->base_links + g->way_count);
+    assert(list->kind == TYCHO__STREAM);
+    int status = make_room(g, list, count);
     if (status != TYCHO_OK) return status;
-    g->ways[g->way_count++] = (tycho__recent_way){position, revision, stream, 0};
-    enter_way(g, g->way_count - 1);
-    g->links++;
+    if (list->count == 0) list->base = revision;
+    assert(revision == list->base + list->count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t position = positions[i];
+        if (position > list->highest) list->highest = position;
+        list->values[list->count] = position << 1 | 1;
+        list->links[list->count++] = ++g->links;
+        g->ways[g->way_count] = (tycho__recent_way){position, revision + i, list->number, 0};
+        enter_way(g, g->way_count++);
+        if (is_noted) g->added[g->added_count++] = list;
+    }
+    g->entry_count += count;
     return TYCHO_OK;
 }
 
@@ -349,7 +373,7 @@ void tycho__generation_mark(tycho__generation *g) {
 
 int tycho__generation_note(tycho__generation *g, tycho__recent_list *list) {
     tycho__recent_list **added =
-        grow_array(g->added, g->added_count, &g->added_capacity, sizeof *added);
+        grow_array(g->added, g->added_count, 1, &g->added_capacity, sizeof *added);
     if (added == NULL) return no_memory();
     g->added = added;
     g->added[g->added_count++] = list;

@@ -55,7 +55,7 @@ typedef struct tycho__generation {
     uint64_t serial;                /* never used twice in a process */
     uint64_t base_head, base_links; /* where it begins */
     uint64_t head, links;           /* how far it goes, what is not committed included */
-    tycho__arena arena; /* of lists, entries and ids */
+    tycho__arena arena;             /* of lists, entries and ids */
     struct tycho__list_slot *list_slots;
     size_t list_slot_count, list_count;
     uint64_t entry_count; /* of all lists */
@@ -117,13 +117,15 @@ uint64_t tycho__generation_link(const tycho__generation *g, const tycho__recent_
 /* The list, made when it is new. */
 int tycho__generation_make(tycho__generation *g, uint8_t kind, uint32_t number,
                            tycho__recent_list **list);
-/* An entry behind the last; `link` is 0 for an appended event. */
+/* The entry of an appended event, behind the last. */
 int tycho__generation_add(tycho__generation *g, tycho__recent_list *list, uint64_t ordinal,
-                          uint64_t value, uint64_t link);
-/* The id of the next event, the way back of the next link; these move `head` and `links`. */
+                          uint64_t position);
+/* Those of the next links, into a stream, and their ways back; without memory none of them. Moves
+** `links`. Each is noted when that is asked for. */
+int tycho__generation_add_links(tycho__generation *g, tycho__recent_list *list, uint64_t revision,
+                                const uint64_t *positions, uint32_t count, bool is_noted);
+/* The id of the next event; moves `head`. */
 int tycho__generation_add_id(tycho__generation *g, tycho_bytes packed, bool is_uuid);
-int tycho__generation_add_way(tycho__generation *g, uint64_t position, uint32_t stream,
-                              uint64_t revision);
 
 /* What is added from now on can be taken out again: all of it, noting each list that got one. */
 void tycho__generation_mark(tycho__generation *g);

@@ -21,13 +21,12 @@ void tycho__generation_forget_orders(tycho__generation *g) {
 ** same in all keys cost nothing. `spare` has as many places. The result is in one of the two. */
 static struct tycho__sorted *sort(struct tycho__sorted *from, struct tycho__sorted *spare,
                                   size_t count) {
-    uint32_t counts[8][256] = {{0}};
-    for (size_t i = 0; i < count; i++) {
-        for (int byte = 0; byte < 8; byte++) counts[byte][from[i].key >> 8 * byte & 255]++;
-    }
+    uint64_t differ = 0;
+    for (size_t i = 1; i < count; i++) differ |= from[i].key ^ from[0].key;
     for (int byte = 0; byte < 8; byte++) {
-        uint32_t *places = counts[byte], sum = 0;
-        if (count == 0 || places[from[0].key >> 8 * byte & 255] == count) continue;
+        uint32_t places[256] = {0}, sum = 0;
+        if ((differ >> 8 * byte & 255) == 0) continue;
+        for (size_t i = 0; i < count; i++) places[from[i].key >> 8 * byte & 255]++;
         for (int i = 0; i < 256; i++) {
             uint32_t here = places[i];
             places[i] = sum;

@@ -11,6 +11,8 @@
 #include "pending.h"
 #include "settle.h"
 
+enum { LINKS_AT_ONCE = 64 };
+
 static int refuse_duplicate(tycho_batch *batch, const tycho__list *stream,
                             const tycho__event_view *event) {
     tycho__batch_set_event(batch, event->id, (event->flags & TYCHO__UUID_ID) != 0);
@@ -34,23 +36,32 @@ static int look_for(tycho__txn *txn, tycho_batch *batch, const tycho__list *stre
     return refuse_duplicate(batch, stream, &event);
 }
 
+/* Links events that the stream does not have behind its last entry. */
+static int link_all(tycho__txn *txn, tycho__list *stream, const uint64_t *positions, uint32_t count,
+                    tycho_result *result) {
+    uint64_t revision = stream->next, highest = 0;
+    int status = TYCHO_OK;
+    if (result->count == 0) result->first_revision = (int64_t)revision;
+    if (stream->count == 0) txn->state.streams++;
+    txn->is_changed = true; /* the list in memory counts the links from here on */
+    for (uint32_t i = 0; i < count && status == TYCHO_OK; i++) {
+        if (positions[i] > highest) highest = positions[i];
+        txn->state.links_made++;
+        status = tycho__pending_add(txn, stream->number, revision + i, positions[i]);
+    }
+    tycho__list_extend(stream, count, highest);
+    txn->state.links += count;
+    txn->state.entries += count;
+    result->count += count;
+    if (status != TYCHO_OK) return status;
+    return tycho__recent_put_links(txn, stream, revision, positions, count);
+}
+
 /* Links the event at a position behind the last entry of the stream. */
 static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, uint64_t position,
                       uint8_t flags, tycho_result *result) {
     int status = look_for(txn, batch, stream, position, flags);
-    if (status != TYCHO_NOT_FOUND) return status;
-    uint64_t revision = stream->next;
-    txn->state.links_made++;
-    if (result->count == 0) result->first_revision = (int64_t)revision;
-    if (stream->count == 0) txn->state.streams++;
-    tycho__recent_item item;
-    txn->is_changed = true; /* the list in memory counts the link from here on */
-    tycho__list_append(stream, position, &item);
-    txn->state.links++;
-    txn->state.entries++;
-    result->count++;
-    status = tycho__pending_add(txn, stream->number, revision, position);
-    return status == TYCHO_OK ? tycho__recent_put_link(txn, &item) : status;
+    return status == TYCHO_NOT_FOUND ? link_all(txn, stream, &position, 1, result) : status;
 }
 
 int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
@@ -73,20 +84,34 @@ int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *st
     return status;
 }
 
-/* Events that the same batch appended, by their ordinals. */
+/* Events that the same batch appended, by their ordinals. Nearly all are behind what the stream
+** has, and in order: those are linked many at a time. */
 int tycho__link_new_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                           tycho_result *result) {
     tycho__reader ordinals = tycho__reader_of(step->list);
     tycho__list *stream;
+    uint64_t positions[LINKS_AT_ONCE];
+    uint32_t count = 0;
     int status = tycho__stream_make(txn, batch, step->name, step->flags, &stream);
     for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
         uint64_t position = batch->head_before + 1 + tycho__read32(&ordinals);
         if (position > txn->state.head) {
             return tycho__fail(TYCHO_MISUSE, "the batch links an event before it appends it");
         }
-        status = link_event(txn, batch, stream, position, TYCHO_SKIP_DUPLICATES, result);
+        uint64_t last = count > 0 ? positions[count - 1] : stream->highest;
+        bool is_behind = position > last;
+        if (count > 0 && (!is_behind || count == LINKS_AT_ONCE)) {
+            status = link_all(txn, stream, positions, count, result);
+            count = 0;
+        }
+        if (is_behind) {
+            positions[count++] = position;
+        } else if (status == TYCHO_OK) {
+            status = link_event(txn, batch, stream, position, TYCHO_SKIP_DUPLICATES, result);
+        }
     }
-    return status;
+    if (status != TYCHO_OK || count == 0) return status;
+    return link_all(txn, stream, positions, count, result);
 }
 
 /* ---------------------------------------------------------------- ranges */

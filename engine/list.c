@@ -66,6 +66,12 @@ int tycho__list_write(tycho__txn *txn, const tycho__list *list) {
 
 /* ---------------------------------------------------------------- finding */
 
+static tycho_bytes name_key(uint8_t key[1 + TYCHO_NAME_MAX], uint8_t kind, tycho_bytes name) {
+    key[0] = kind;
+    tycho__copy(key + 1, name);
+    return tycho__bytes(key, 1 + name.size);
+}
+
 int tycho__list_find(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint32_t *number) {
     uint8_t key[1 + TYCHO_NAME_MAX];
     tycho_bytes value;
@@ -76,9 +82,7 @@ int tycho__list_find(tycho__txn *txn, uint8_t kind, tycho_bytes name, uint32_t *
         *number = list->number;
         return TYCHO_OK;
     }
-    key[0] = kind;
-    tycho__copy(key + 1, name);
-    int status = tycho__get(txn, TYCHO__NAMES, tycho__bytes(key, 1 + name.size), &value);
+    int status = tycho__get(txn, TYCHO__NAMES, name_key(key, kind, name), &value);
     if (status != TYCHO_OK) return status;
     if (value.size != 4) return tycho__fail(TYCHO_CORRUPT, "a name has no number");
     *number = tycho__load32(value.data);
@@ -134,18 +138,27 @@ int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list
     return status == TYCHO_OK ? tycho__list_load_tail(txn, *list) : status;
 }
 
-static int new_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **out) {
+static int put_name(tycho__txn *txn, const tycho__list *list) {
     uint8_t key[1 + TYCHO_NAME_MAX], value[4];
+    tycho__store32(value, list->number);
+    return tycho__put(txn, TYCHO__NAMES, name_key(key, list->kind, list->name),
+                      tycho__bytes(value, sizeof value));
+}
+
+static int remove_name(tycho__txn *txn, const tycho__list *list) {
+    uint8_t key[1 + TYCHO_NAME_MAX];
+    int status = tycho__remove(txn, TYCHO__NAMES, name_key(key, list->kind, list->name));
+    if (status != TYCHO_NOT_FOUND) return status;
+    return tycho__fail(TYCHO_CORRUPT, "a stream has a row but no name");
+}
+
+static int new_list(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **out) {
     if (txn->state.names[kind] >= UINT32_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "the store has 2^32 names of one kind");
     }
     tycho__list list = {.kind = kind, .name = name, .is_dirty = true};
     list.number = (uint32_t)++txn->state.names[kind];
-    key[0] = kind;
-    tycho__copy(key + 1, name);
-    tycho__store32(value, list.number);
-    int status = tycho__put(txn, TYCHO__NAMES, tycho__bytes(key, 1 + name.size),
-                            tycho__bytes(value, sizeof value));
+    int status = put_name(txn, &list);
     return status == TYCHO_OK ? tycho__list_keep(txn, &list, out) : status;
 }
 
@@ -178,11 +191,8 @@ static uint8_t *tail_room(tycho__list *list) {
 
 /* Moves the full tail to a row of its own. */
 static int spill_tail(tycho__txn *txn, tycho__list *list) {
-    uint64_t values[TYCHO__BLOCK];
     tycho_bytes tail = {list->tail, list->tail_size};
-    int status = tycho__block_decode(tail, values, list->tail_count);
-    if (status != TYCHO_OK) return status;
-    status = tycho__block_write(txn, list, list->tail_base, values, list->tail_count);
+    int status = tycho__block_put(txn, list, list->tail_base, tail, list->tail_count);
     if (status != TYCHO_OK) return status;
     list->tail_count = 0;
     list->tail_size = 0;
@@ -191,14 +201,17 @@ static int spill_tail(tycho__txn *txn, tycho__list *list) {
 }
 
 void tycho__list_append(tycho__list *list, uint64_t position, tycho__recent_item *item) {
-    bool is_stream = list->kind == TYCHO__STREAM;
     item->list = list;
-    item->ordinal = is_stream ? list->next : position;
+    item->ordinal = list->kind == TYCHO__STREAM ? list->next : position;
     item->position = position;
-    if (is_stream) list->next++;
-    if (position > list->highest) list->highest = position;
-    list->count++;
-    list->recent++;
+    tycho__list_extend(list, 1, position);
+}
+
+void tycho__list_extend(tycho__list *list, uint32_t count, uint64_t highest) {
+    if (list->kind == TYCHO__STREAM) list->next += count;
+    if (highest > list->highest) list->highest = highest;
+    list->count += count;
+    list->recent += count;
 }
 
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value) {
@@ -229,16 +242,17 @@ int tycho__list_skip(tycho__txn *txn, tycho__list *list, uint64_t next) {
 }
 
 int tycho__list_delete(tycho__txn *txn, tycho__list *list) {
-    uint8_t key[1 + TYCHO_NAME_MAX];
     assert(list->kind == TYCHO__STREAM && (list->flags & TYCHO__LIST_DELETED) == 0);
-    key[0] = list->kind;
-    tycho__copy(key + 1, list->name);
-    int status = tycho__remove(txn, TYCHO__NAMES, tycho__bytes(key, 1 + list->name.size));
-    if (status == TYCHO_NOT_FOUND) {
-        return tycho__fail(TYCHO_CORRUPT, "a stream has a row but no name");
-    }
+    int status = remove_name(txn, list);
     if (status != TYCHO_OK) return status;
     list->flags |= TYCHO__LIST_DELETED;
     tycho__list_touch(txn, list);
     return TYCHO_OK;
+}
+
+int tycho__list_rename(tycho__txn *txn, tycho__list *list, tycho_bytes name) {
+    assert(list->kind == TYCHO__STREAM && list->recent == 0);
+    int status = remove_name(txn, list);
+    if (status == TYCHO_OK) status = tycho__list_call(txn, list, name, &list);
+    return status == TYCHO_OK ? put_name(txn, list) : status;
 }

@@ -48,6 +48,7 @@ typedef struct tycho__list {
     size_t tail_capacity; /* of a tail that may be changed; 0: a view, or not loaded (in memory) */
     bool is_dirty;        /* in memory: to be written at commit */
     bool is_scratch;      /* not in memory: its changer writes it */
+    bool is_used;         /* in memory: asked for again since that was noted last */
     struct tycho__recent_list *recent_list; /* in memory: where its newest entries are, in */
     uint64_t recent_serial;                 /* the generation of this number */
 } tycho__list;
@@ -73,9 +74,11 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
 int tycho__list_make(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__list **list);
 int tycho__list_edit(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
 
-/* Describes and counts an entry behind the last, which the caller then puts (recent.h). */
+/* Describes and counts an entry behind the last, which the caller then puts (recent.h); and the
+** same for links into a stream, of which the highest position is given. */
 struct tycho__recent_item;
 void tycho__list_append(tycho__list *list, uint64_t position, struct tycho__recent_item *item);
+void tycho__list_extend(tycho__list *list, uint32_t count, uint64_t highest);
 
 /* Adds an entry to the row; for settle.c. */
 int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);
@@ -100,10 +103,18 @@ int tycho__list_insert(tycho__txn *txn, tycho__list *list, uint64_t position);
 /* Gives up a stream: its name is free, its row stays, marked, for the events that name it. */
 int tycho__list_delete(tycho__txn *txn, tycho__list *list);
 
+/* Gives a stream, which is edited and wholly settled, another name, which is free. The list in
+** memory is another one from then on. */
+int tycho__list_rename(tycho__txn *txn, tycho__list *list, tycho_bytes name);
+
 /* Adds what is not settled to what the row of a list says. */
 void tycho__list_count_recent(tycho__txn *txn, tycho__list *list);
 
 /* ---------------------------------------------------------------- in memory (list_memory.c) */
+
+#if !defined(TYCHO__KEPT_LISTS) /* test builds forget all the time */
+#define TYCHO__KEPT_LISTS 262144
+#endif
 
 /* The list in memory, or NULL. */
 tycho__list *tycho__list_kept(const tycho__txn *txn, uint8_t kind, uint32_t number);
@@ -111,6 +122,9 @@ tycho__list *tycho__list_named(const tycho__txn *txn, uint8_t kind, tycho_bytes 
 
 /* Takes a copy of a list, with its name but without its tail, into the memory. */
 int tycho__list_keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept);
+
+/* Puts a copy with another name, to be written, in the place of a list in memory. */
+int tycho__list_call(tycho__txn *txn, tycho__list *list, tycho_bytes name, tycho__list **called);
 
 /* The list of a number, which exists (CORRUPT otherwise), in memory, with or without a tail. */
 int tycho__list_take(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list **list);
@@ -124,10 +138,15 @@ static inline bool tycho__list_lacks_tail(const tycho__list *list) {
 int tycho__list_load_tail(tycho__txn *txn, tycho__list *list);
 void tycho__list_drop_tail(tycho__list *list);
 
-/* Fetches the lists of streams of these names, and where their next entries go, into the caches of
-** the processor, when there are so many that they are not. */
-enum { TYCHO__PREFETCH = 16 };
-void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count);
+/* Fetches the lists of these names, and where their next entries go, into the caches of the
+** processor, when there are so many that they are not. */
+enum { TYCHO__PREFETCH = 64 };
+typedef struct tycho__list_name {
+    uint8_t kind;
+    tycho_bytes name;
+} tycho__list_name;
+bool tycho__lists_are_many(const tycho__txn *txn);
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho__list_name *names, size_t count);
 
 /* The same for one list by its number, in two steps, 0 and 1. */
 void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step);
@@ -171,6 +190,9 @@ int tycho__block_read(const tycho__list *list, uint64_t base, tycho_bytes value,
                       uint32_t *count);
 int tycho__block_write(tycho__txn *txn, const tycho__list *list, uint64_t base,
                        const uint64_t *values, uint32_t count);
+/* The same for entries that are encoded, as those of a tail are. */
+int tycho__block_put(tycho__txn *txn, const tycho__list *list, uint64_t base, tycho_bytes entries,
+                     uint32_t count);
 /* Moves to the block that may have the ordinal: the last one whose base is <= it. The base comes
 ** back. TYCHO_NOT_FOUND when there is none. */
 int tycho__block_seek(tycho__txn *txn, const tycho__list *list, uint64_t ordinal, uint64_t *base,

@@ -3,8 +3,8 @@
 ** They are in one table, open addressing, twice: by (kind, number) and by (kind, name). Lists lie
 ** in an arena. After a commit the environment keeps them for the next write transaction, which
 ** takes them over when nobody else has committed in between; so a process that writes alone looks
-** up the names and rows of its streams, types and tags once (for up to KEPT_LISTS of them, some 260
-** bytes each). Nothing outlives an abort.
+** up the names and rows of its streams, types and tags once, for up to TYCHO__KEPT_LISTS of them,
+** some 230 bytes each; of more it forgets those that it does not use. Nothing outlives an abort.
 **
 ** Looking up one of hundreds of thousands costs two descents into cold pages, ten times what it
 ** costs to read it among its neighbours. So a process that looks up many reads, in each commit,
@@ -18,10 +18,11 @@
 #include "recent.h"
 
 enum {
+    SIZES = TYCHO_NAME_MAX / sizeof(void *) + 2,
     FIRST_SLOTS = 64,
-    KEPT_LISTS = 262144,
-    PREFETCHED_LISTS = 16384,
-    AHEAD = 16 /* lists that are read for each that was looked up */
+    PREFETCHED_LISTS = TYCHO__KEPT_LISTS / 16,
+    AHEAD = 16, /* lists that are read for each that was looked up */
+    LOOKS = 8   /* at lists for each that is forgotten */
 };
 
 /* What is beside the pointer saves visits to lists that are not the one: the hash of the name, or
@@ -43,7 +44,8 @@ struct tycho__lists {
     size_t kept, missed; /* of the present transaction: there at its beginning, looked up since */
     uint8_t ahead_kind;  /* all lists before these are here or not wanted */
     uint32_t ahead_number;
-    unsigned halvings;
+    size_t hand;       /* the next of all that may have to go */
+    void *gone[SIZES]; /* memory of lists that went, by its size: the first of a chain */
 };
 
 static size_t number_slot(const struct tycho__lists *lists, uint64_t key) {
@@ -87,18 +89,23 @@ static tycho__list *find_hash(const struct tycho__lists *lists, uint8_t kind, ty
 
 tycho__list *tycho__list_named(const tycho__txn *txn, uint8_t kind, tycho_bytes name) {
     if (txn->lists == NULL) return NULL;
-    return find_hash(txn->lists, kind, name, name_hash(kind, name));
+    tycho__list *list = find_hash(txn->lists, kind, name, name_hash(kind, name));
+    if (list != NULL) list->is_used = true;
+    return list;
+}
+
+bool tycho__lists_are_many(const tycho__txn *txn) {
+    return txn->lists != NULL && txn->lists->count >= PREFETCHED_LISTS;
 }
 
 /* Four steps over all names, so that the processor fetches for all of them at once. */
-void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size_t count) {
+void tycho__lists_prefetch(const tycho__txn *txn, const tycho__list_name *names, size_t count) {
     const struct tycho__lists *lists = txn->lists;
     const struct slot *slots[TYCHO__PREFETCH];
     uint64_t hashes[TYCHO__PREFETCH];
-    assert(count <= TYCHO__PREFETCH);
-    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    assert(count <= TYCHO__PREFETCH && tycho__lists_are_many(txn));
     for (size_t i = 0; i < count; i++) {
-        hashes[i] = name_hash(TYCHO__STREAM, names[i]);
+        hashes[i] = name_hash(names[i].kind, names[i].name);
         slots[i] = &lists->by_name[hashes[i] & (lists->slots - 1)];
         __builtin_prefetch(slots[i]);
     }
@@ -118,7 +125,7 @@ void tycho__lists_prefetch(const tycho__txn *txn, const tycho_bytes *names, size
 
 void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step) {
     const struct tycho__lists *lists = txn->lists;
-    if (lists == NULL || lists->count < PREFETCHED_LISTS) return;
+    if (!tycho__lists_are_many(txn)) return;
     const struct slot *slot = &lists->by_number[number_slot(lists, number_key(kind, number))];
     if (step == 0) {
         __builtin_prefetch(slot);
@@ -196,7 +203,8 @@ static int grow(tycho__txn *txn) {
         lists->missed = old->missed;
         lists->ahead_kind = old->ahead_kind;
         lists->ahead_number = old->ahead_number;
-        lists->halvings = old->halvings;
+        lists->hand = old->hand;
+        memcpy(lists->gone, old->gone, sizeof lists->gone);
         free_tables(old);
         free(old);
     }
@@ -204,9 +212,24 @@ static int grow(tycho__txn *txn) {
     return TYCHO_OK;
 }
 
+/* Lists whose names have the same class can take each other's memory. */
+static size_t size_class(size_t name_size) {
+    return (name_size + sizeof(void *) - 1) / sizeof(void *);
+}
+
+static tycho__list *take_memory(struct tycho__lists *lists, size_t name_size) {
+    size_t class = size_class(name_size);
+    void **gone = lists->gone[class];
+    if (gone == NULL) {
+        return tycho__arena_take(&lists->arena, sizeof(tycho__list) + class * sizeof(void *));
+    }
+    lists->gone[class] = *gone;
+    return (tycho__list *)gone;
+}
+
 /* A copy of a list, with its name but without its tail. NULL without memory. */
 static tycho__list *copy_list(struct tycho__lists *lists, const tycho__list *list) {
-    tycho__list *copy = tycho__arena_take(&lists->arena, sizeof *copy + list->name.size);
+    tycho__list *copy = take_memory(lists, list->name.size);
     if (copy == NULL) return NULL;
     *copy = *list;
     tycho__copy(copy + 1, list->name);
@@ -214,24 +237,6 @@ static tycho__list *copy_list(struct tycho__lists *lists, const tycho__list *lis
     copy->tail = NULL;
     copy->tail_capacity = 0;
     return copy;
-}
-
-/* Keeps every second list, another half each time; none of them without memory. */
-static struct tycho__lists *halve(struct tycho__lists *old) {
-    struct tycho__lists *lists = new_tables(old->slots);
-    bool has_memory = lists != NULL;
-    if (has_memory) lists->halvings = old->halvings + 1;
-    for (size_t i = 0; i < old->slots && has_memory; i++) {
-        struct slot slot = old->by_name[i];
-        if (slot.list == NULL || (slot.key >> (24 + old->halvings % 32) & 1) == 0) continue;
-        slot.list = copy_list(lists, slot.list);
-        has_memory = slot.list != NULL;
-        if (has_memory) move_list(lists, &slot);
-    }
-    tycho__lists_free(old);
-    if (has_memory) return lists;
-    tycho__lists_free(lists);
-    return NULL;
 }
 
 int tycho__list_keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept) {
@@ -294,13 +299,6 @@ void tycho__list_touch(tycho__txn *txn, tycho__list *list) {
 
 /* ---------------------------------------------------------------- reading ahead */
 
-/* Whether all lists have room in the memory. */
-static bool has_room_for_all(const tycho__state *state) {
-    uint64_t lists = 0;
-    for (int kind = 0; kind < TYCHO__KINDS; kind++) lists += state->names[kind];
-    return lists <= KEPT_LISTS;
-}
-
 /* Keeps the list of a row, unless it is in memory or deleted. That a row is damaged is told to
 ** those who want its list. */
 static int keep_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho_bytes value) {
@@ -321,13 +319,13 @@ int tycho__lists_read_ahead(tycho__txn *txn) {
     if (lists == NULL || lists->missed == 0 || lists->ahead_kind > TYCHO__TAG) return TYCHO_OK;
     size_t wanted = lists->missed * AHEAD < lists->kept ? lists->missed * AHEAD : lists->kept;
     lists->missed = 0;
-    if (wanted == 0 || !has_room_for_all(&txn->state)) return TYCHO_OK;
+    if (wanted == 0) return TYCHO_OK;
     tycho__list_key(bytes, lists->ahead_kind, lists->ahead_number);
     int status = tycho__seek(txn, TYCHO__LISTS, &key, &value);
     for (; status == TYCHO_OK && wanted > 0; wanted--) {
         uint8_t kind = *(const uint8_t *)key.data;
         uint32_t number = tycho__unkey32((const uint8_t *)key.data + 1);
-        if (kind > TYCHO__TAG) break;
+        if (kind > TYCHO__TAG || txn->lists->count >= TYCHO__KEPT_LISTS) break;
         status = keep_row(txn, kind, number, value);
         txn->lists->ahead_kind = kind;
         txn->lists->ahead_number = number;
@@ -338,6 +336,89 @@ int tycho__lists_read_ahead(tycho__txn *txn) {
         return TYCHO_OK;
     }
     return status;
+}
+
+/* ---------------------------------------------------------------- forgetting */
+
+static size_t home_of(const struct tycho__lists *lists, const struct slot *slots, uint64_t key) {
+    return slots == lists->by_name ? (size_t)key & (lists->slots - 1) : number_slot(lists, key);
+}
+
+/* Frees the slot of a list, and moves those behind it that would not be found any more. */
+static void free_slot(struct tycho__lists *lists, struct slot *slots, uint64_t key,
+                      const tycho__list *list) {
+    size_t mask = lists->slots - 1, free = home_of(lists, slots, key);
+    while (slots[free].list != list) free = (free + 1) & mask;
+    for (size_t i = (free + 1) & mask; slots[i].list != NULL; i = (i + 1) & mask) {
+        size_t home = home_of(lists, slots, slots[i].key);
+        if (((i - home) & mask) < ((i - free) & mask)) continue;
+        slots[free] = slots[i];
+        free = i;
+    }
+    slots[free].list = NULL;
+    slots[free].key = 0;
+}
+
+/* Nobody finds the list any more; it has no number then. */
+static void hide(struct tycho__lists *lists, tycho__list *list) {
+    if (list->number == 0) return;
+    free_slot(lists, lists->by_number, number_key(list->kind, list->number), list);
+    free_slot(lists, lists->by_name, name_hash(list->kind, list->name), list);
+    list->number = 0;
+}
+
+/* Forgets a list, of all that at the given place. */
+static void forget(struct tycho__lists *lists, size_t place) {
+    tycho__list *list = lists->all[place];
+    size_t class = size_class(list->name.size);
+    assert(!list->is_dirty);
+    free((void *)(uintptr_t)list->tail);
+    hide(lists, list);
+    lists->all[place] = lists->all[--lists->count];
+    *(void **)list = lists->gone[class];
+    lists->gone[class] = list;
+}
+
+int tycho__list_call(tycho__txn *txn, tycho__list *list, tycho_bytes name, tycho__list **called) {
+    int status = grow(txn);
+    if (status != TYCHO_OK) return status;
+    struct tycho__lists *lists = txn->lists;
+    tycho__list other = *list;
+    other.name = name;
+    tycho__list *copy = copy_list(lists, &other);
+    if (copy == NULL) return no_memory();
+    copy->tail = list->tail;
+    copy->tail_capacity = list->tail_capacity;
+    list->tail = NULL;
+    list->tail_capacity = 0;
+    for (size_t i = 0; list->is_dirty && i < lists->dirty_count; i++) {
+        if (lists->dirty[i] == list) lists->dirty[i] = copy;
+    }
+    list->is_dirty = false;
+    hide(lists, list);
+    lists->all[lists->count++] = copy;
+    enter(lists, copy, name_hash(copy->kind, copy->name));
+    tycho__list_touch(txn, copy);
+    *called = copy;
+    return TYCHO_OK;
+}
+
+/* Forgets lists until there are as few as may be kept: rather those that were not asked for since
+** the hand passed them last, but it does not look at many. */
+static void forget_some(struct tycho__lists *lists) {
+    size_t many = lists->count > TYCHO__KEPT_LISTS ? lists->count - TYCHO__KEPT_LISTS : 0;
+    many *= LOOKS;
+    while (lists->count > TYCHO__KEPT_LISTS) {
+        if (lists->hand >= lists->count) lists->hand = 0;
+        tycho__list *list = lists->all[lists->hand];
+        if (!list->is_used || many == 0) {
+            forget(lists, lists->hand);
+        } else {
+            list->is_used = false;
+            lists->hand++;
+            many--;
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- a transaction's end */
@@ -388,7 +469,7 @@ void tycho__lists_keep(tycho__txn *txn) {
         tycho__lists_free(lists);
         lists = NULL;
     }
-    if (lists != NULL && lists->count > KEPT_LISTS) lists = halve(lists);
+    if (lists != NULL) forget_some(lists);
     env->kept_lists = lists;
     env->kept_sequence = txn->state.sequence;
     env->kept_settlements = txn->state.settlements;

@@ -124,22 +124,66 @@ static int set_metadata(tycho__txn *txn, uint32_t number, tycho_bytes metadata) 
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-static int apply_delete_stream(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
-                               tycho_result *result) {
-    tycho__list *stream;
+/* Gives up a stream, which sweep.c clears away. */
+static int delete_list(tycho__txn *txn, tycho__list *stream) {
     uint8_t key[4];
-    int status = edit_stream(txn, batch, step->name, step->flags, &stream);
-    if (status != TYCHO_OK || stream == NULL) return status;
-    result->count = stream->count;
     if (stream->count > 0) txn->state.streams--;
     txn->state.entries -= stream->count;
     txn->state.deletions++;
     txn->state.garbage++;
     tycho__key32(key, stream->number);
-    status = tycho__put(txn, TYCHO__GARBAGE, tycho__bytes(key, sizeof key),
-                        tycho__bytes(&stream->count, sizeof stream->count));
+    int status = tycho__put(txn, TYCHO__GARBAGE, tycho__bytes(key, sizeof key),
+                            tycho__bytes(&stream->count, sizeof stream->count));
     if (status == TYCHO_OK) status = set_metadata(txn, stream->number, tycho__bytes(NULL, 0));
     return status == TYCHO_OK ? tycho__list_delete(txn, stream) : status;
+}
+
+static int apply_delete_stream(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                               tycho_result *result) {
+    tycho__list *stream;
+    int status = edit_stream(txn, batch, step->name, step->flags, &stream);
+    if (status != TYCHO_OK || stream == NULL) return status;
+    result->count = stream->count;
+    return delete_list(txn, stream);
+}
+
+/* The metadata of one stream becomes that of another. */
+static int carry_metadata(tycho__txn *txn, uint32_t from, uint32_t to) {
+    tycho__buffer metadata = {NULL, 0, 0};
+    uint8_t key[4];
+    tycho_bytes row;
+    tycho__key32(key, from);
+    int status = tycho__get(txn, TYCHO__STREAM_METADATA, tycho__bytes(key, sizeof key), &row);
+    if (status == TYCHO_OK) status = tycho__buffer_append(&metadata, row.data, row.size);
+    if (status == TYCHO_NOT_FOUND) status = TYCHO_OK;
+    if (status == TYCHO_OK) status = set_metadata(txn, to, tycho__buffer_bytes(&metadata));
+    tycho__buffer_free(&metadata);
+    return status;
+}
+
+static int apply_move_stream(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                             tycho_result *result) {
+    tycho__list *source, *target;
+    tycho__name name;
+    int status = edit_stream(txn, batch, step->second, step->flags, &target);
+    if (status == TYCHO_OK) status = resolve_open(txn, batch, step->second, step->flags, &name);
+    if (status == TYCHO_OK) status = edit_stream(txn, batch, step->name, step->flags, &source);
+    if (status != TYCHO_OK || (source == NULL && target == NULL)) return status;
+    if (source == target) {
+        return tycho__fail(TYCHO_MISUSE, "the stream \"%.*s\" is moved to itself",
+                           (int)step->name.size, (const char *)step->name.data);
+    }
+    if (source == NULL) {
+        status = tycho__stream_make(txn, batch, step->name, step->flags, &source);
+        if (status == TYCHO_OK) status = tycho__list_load_tail(txn, source);
+    }
+    if (status != TYCHO_OK) return status;
+    result->count = source->count;
+    status = carry_metadata(txn, target != NULL ? target->number : 0, source->number);
+    if (status == TYCHO_OK && target != NULL) status = delete_list(txn, target);
+    if (status != TYCHO_OK) return status;
+    txn->state.deletions++; /* of the name */
+    return tycho__list_rename(txn, source, tycho__name_bytes(&name));
 }
 
 static int apply_metadata(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
@@ -290,6 +334,8 @@ int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__ste
         return apply_unlink(txn, batch, step, result);
     case TYCHO__DELETE_STREAM:
         return apply_delete_stream(txn, batch, step, result);
+    case TYCHO__MOVE_STREAM:
+        return apply_move_stream(txn, batch, step, result);
     case TYCHO__TRUNCATE:
         return apply_truncate(txn, batch, step, result);
     case TYCHO__SET_STREAM_METADATA:

@@ -128,46 +128,63 @@ static bool read_old(tycho_bytes value, tycho__pending *row) {
     return true;
 }
 
-static int parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
+static int damaged(uint64_t link) {
+    return tycho__fail(TYCHO_CORRUPT, "the row of link %llu in table pending is damaged",
+                       (unsigned long long)link);
+}
+
+/* All of a row but its links. */
+static int parse_head(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
     const uint8_t *from = value.data;
     if (key.size != 8 || value.size <= HEAD) {
         return tycho__fail(TYCHO_CORRUPT, "a row of table pending has %zu and %zu bytes", key.size,
                            value.size);
     }
     row->link = tycho__unkey64(key.data);
-    uint32_t count = tycho__load16(from + 4);
-    bool has_runs = (count & HAS_RUNS) != 0;
-    row->count = has_runs ? count - HAS_RUNS : count;
+    row->count = tycho__load16(from + 4) & ~(uint32_t)HAS_RUNS;
     row->head = tycho__load64(from + 6);
     uint32_t checksum = (uint32_t)tycho__hash(from + 4, value.size - 4, row->link);
     bool is_right = checksum == tycho__load32(from) && row->count > 0 && row->count <= TYCHO__BLOCK;
-    tycho_bytes runs = {from + HEAD, value.size - HEAD};
-    if (is_right) is_right = has_runs ? read_runs(runs, row) : read_old(value, row);
-    if (is_right) return TYCHO_OK;
-    return tycho__fail(TYCHO_CORRUPT, "the row of link %llu in table pending is damaged",
-                       (unsigned long long)row->link);
+    return is_right ? TYCHO_OK : damaged(row->link);
 }
 
-int tycho__pending_read(tycho__txn *txn, uint64_t link, tycho__pending *row) {
+static int parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
+    const uint8_t *from = value.data;
+    int status = parse_head(key, value, row);
+    if (status != TYCHO_OK) return status;
+    bool has_runs = (tycho__load16(from + 4) & HAS_RUNS) != 0;
+    tycho_bytes runs = {from + HEAD, value.size - HEAD};
+    bool is_right = has_runs ? read_runs(runs, row) : read_old(value, row);
+    return is_right ? TYCHO_OK : damaged(row->link);
+}
+
+static int find_row(tycho__txn *txn, uint64_t link, tycho_bytes *value) {
     uint8_t wanted[8];
-    tycho_bytes key = {wanted, sizeof wanted}, value;
     tycho__key64(wanted, link);
-    int status = tycho__get(txn, TYCHO__PENDING, key, &value);
-    if (status == TYCHO_OK) return parse(key, value, row);
+    int status = tycho__get(txn, TYCHO__PENDING, tycho__bytes(wanted, sizeof wanted), value);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "link %llu is not in table pending",
                        (unsigned long long)link);
+}
+
+int tycho__pending_read(tycho__txn *txn, uint64_t link, tycho__pending *row) {
+    uint8_t key[8];
+    tycho_bytes value;
+    tycho__key64(key, link);
+    int status = find_row(txn, link, &value);
+    return status == TYCHO_OK ? parse(tycho__bytes(key, sizeof key), value, row) : status;
 }
 
 int tycho__pending_remove(tycho__txn *txn, uint64_t link, uint64_t count) {
     uint64_t end = link + count;
     while (link < end) {
         tycho__pending row;
-        uint8_t key[8];
-        int status = tycho__pending_read(txn, link, &row);
-        if (status != TYCHO_OK) return status;
-        tycho__key64(key, link);
-        status = tycho__remove(txn, TYCHO__PENDING, tycho__bytes(key, sizeof key));
+        uint8_t bytes[8];
+        tycho_bytes key = {bytes, sizeof bytes}, value;
+        tycho__key64(bytes, link);
+        int status = find_row(txn, link, &value);
+        if (status == TYCHO_OK) status = parse_head(key, value, &row);
+        if (status == TYCHO_OK) status = tycho__remove(txn, TYCHO__PENDING, key);
         if (status != TYCHO_OK) return status;
         link += row.count;
     }

@@ -19,21 +19,20 @@ static int no_memory(void) {
 /* ---------------------------------------------------------------- from the log */
 
 static int add(tycho__generation *g, uint8_t kind, uint32_t number, uint64_t ordinal,
-               uint64_t position, uint64_t link) {
+               uint64_t position) {
     tycho__recent_list *list;
     int status = tycho__generation_make(g, kind, number, &list);
-    if (status != TYCHO_OK) return status;
-    return tycho__generation_add(g, list, ordinal, position << 1 | (link != 0 ? 1 : 0), link);
+    return status == TYCHO_OK ? tycho__generation_add(g, list, ordinal, position) : status;
 }
 
 static int add_record(tycho__generation *g, const tycho__event_view *event) {
     uint64_t at = event->position;
-    int status = add(g, TYCHO__TYPE, event->type_number, at, at, 0);
+    int status = add(g, TYCHO__TYPE, event->type_number, at, at);
     for (uint32_t i = 0; i < event->tag_count && status == TYCHO_OK; i++) {
-        status = add(g, TYCHO__TAG, tycho__record_tag(event, i), at, at, 0);
+        status = add(g, TYCHO__TAG, tycho__record_tag(event, i), at, at);
     }
     if (status == TYCHO_OK && event->stream != 0) {
-        status = add(g, TYCHO__STREAM, event->stream, (uint64_t)event->revision, at, 0);
+        status = add(g, TYCHO__STREAM, event->stream, (uint64_t)event->revision, at);
     }
     if (status != TYCHO_OK) return status;
     return tycho__generation_add_id(g, event->id, (event->flags & TYCHO__UUID_ID) != 0);
@@ -41,9 +40,10 @@ static int add_record(tycho__generation *g, const tycho__event_view *event) {
 
 static int add_link(tycho__generation *g, const tycho__pending *row, uint32_t i) {
     const tycho__pending_link *made = &row->all[i];
-    int status = add(g, TYCHO__STREAM, made->stream, made->revision, made->position, row->link + i);
+    tycho__recent_list *list;
+    int status = tycho__generation_make(g, TYCHO__STREAM, made->stream, &list);
     if (status != TYCHO_OK) return status;
-    return tycho__generation_add_way(g, made->position, made->stream, made->revision);
+    return tycho__generation_add_links(g, list, made->revision, &made->position, 1, false);
 }
 
 static int next_event(tycho__generation *g, tycho__txn *txn, uint64_t end) {
@@ -331,12 +331,13 @@ static tycho__generation *newest(tycho__txn *txn) {
     return txn->generations[NEWEST];
 }
 
-/* Keeps readers out of the generation, for up to HELD additions: taking a lock for each would cost
+/* Keeps readers out of the generation, for some HELD additions: taking a lock for each would cost
 ** more than the addition. What the transaction began itself has no readers. */
-static void hold(tycho__txn *txn, tycho__generation *g) {
+static void hold(tycho__txn *txn, tycho__generation *g, uint32_t additions) {
     if (g != txn->shared) return;
-    if (txn->held == HELD) tycho__recent_let_go(txn);
-    if (txn->held++ == 0) pthread_rwlock_wrlock(&g->lock);
+    if (txn->held >= HELD) tycho__recent_let_go(txn);
+    if (txn->held == 0) pthread_rwlock_wrlock(&g->lock);
+    txn->held += additions;
 }
 
 void tycho__recent_let_go(tycho__txn *txn) {
@@ -344,19 +345,21 @@ void tycho__recent_let_go(tycho__txn *txn) {
     txn->held = 0;
 }
 
-static int put_item(tycho__txn *txn, tycho__generation *g, const tycho__recent_item *item,
-                    uint64_t link) {
+/* Finds where the entries of a list go, and remembers it there. */
+static int find_list(tycho__generation *g, tycho__list *list) {
+    if (list->recent_serial == g->serial) return TYCHO_OK;
+    int status = tycho__generation_make(g, list->kind, list->number, &list->recent_list);
+    if (status == TYCHO_OK) list->recent_serial = g->serial;
+    return status;
+}
+
+static int put_item(tycho__txn *txn, tycho__generation *g, const tycho__recent_item *item) {
     tycho__list *list = item->list;
-    int status = TYCHO_OK;
-    if (list->recent_serial != g->serial) {
-        status = tycho__generation_make(g, list->kind, list->number, &list->recent_list);
-        if (status == TYCHO_OK) list->recent_serial = g->serial;
-    }
+    int status = find_list(g, list);
     if (status == TYCHO_OK && g == txn->shared)
         status = tycho__generation_note(g, list->recent_list);
     if (status != TYCHO_OK) return status;
-    status = tycho__generation_add(g, list->recent_list, item->ordinal,
-                                   item->position << 1 | (link != 0 ? 1 : 0), link);
+    status = tycho__generation_add(g, list->recent_list, item->ordinal, item->position);
     if (status != TYCHO_OK && g == txn->shared) g->added_count--;
     return status;
 }
@@ -388,9 +391,9 @@ int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, ui
     txn->is_changed = true;
     if (g == NULL) return no_memory();
     assert(event->position == g->head + 1);
-    hold(txn, g);
+    hold(txn, g, 1);
     for (uint32_t i = 0; i < count && status == TYCHO_OK; i++) {
-        status = put_item(txn, g, &items[i], 0);
+        status = put_item(txn, g, &items[i]);
     }
     if (status == TYCHO_OK) {
         bool is_uuid = (event->flags & TYCHO__UUID_ID) != 0;
@@ -399,18 +402,17 @@ int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, ui
     return status;
 }
 
-int tycho__recent_put_link(tycho__txn *txn, const tycho__recent_item *item) {
+int tycho__recent_put_links(tycho__txn *txn, tycho__list *stream, uint64_t revision,
+                            const uint64_t *positions, uint32_t count) {
     tycho__generation *g = newest(txn);
-    uint64_t link = txn->state.links_made;
     txn->is_changed = true;
     if (g == NULL) return no_memory();
-    assert(link == g->links + 1);
-    hold(txn, g);
-    int status = put_item(txn, g, item, link);
-    if (status == TYCHO_OK) {
-        status = tycho__generation_add_way(g, item->position, item->list->number, item->ordinal);
-    }
-    return status;
+    assert(g->links + count == txn->state.links_made);
+    hold(txn, g, count);
+    int status = find_list(g, stream);
+    if (status != TYCHO_OK) return status;
+    return tycho__generation_add_links(g, stream->recent_list, revision, positions, count,
+                                       g == txn->shared);
 }
 
 void tycho__recent_freeze(tycho__txn *txn) {

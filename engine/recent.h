@@ -101,10 +101,11 @@ void tycho__recent_prefetch(const tycho__txn *txn, const struct tycho__list *lis
 /* Fetches where an id is looked for. */
 void tycho__recent_prefetch_id(const tycho__txn *txn, tycho_bytes packed, bool is_uuid);
 
-/* Adds what the next event, or the link number `state.links_made`, enters. */
+/* Adds what the next event enters; and the last `count` of the links made, into a stream. */
 int tycho__recent_put_event(tycho__txn *txn, const tycho__recent_item *items, uint32_t count,
                             const tycho__event_view *event);
-int tycho__recent_put_link(tycho__txn *txn, const tycho__recent_item *item);
+int tycho__recent_put_links(tycho__txn *txn, struct tycho__list *stream, uint64_t revision,
+                            const uint64_t *positions, uint32_t count);
 
 /* Lets readers look again at what is added to: at the end of a batch, and before this thread reads
 ** with another transaction, which would wait for ever. */

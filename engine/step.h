@@ -53,7 +53,8 @@ enum tycho__operation {
     TYCHO__LINK_MERGED = 14,
     TYCHO__DEPLOY = 15,
     TYCHO__LINK_NEW = 16,
-    TYCHO__OPERATIONS = 17
+    TYCHO__MOVE_STREAM = 19,
+    TYCHO__OPERATIONS = 20
 };
 
 /* Tokens of locks are 1 to this: what bounds the ones that are reserved by foreign bytes. */

@@ -48,10 +48,14 @@ void tycho__id_pack(tycho__id *id, tycho_bytes text) {
 void tycho__uuid_unpack(char text[TYCHO_UUID_SIZE], const uint8_t bytes[TYCHO__UUID_BYTES]) {
     static const uint8_t places[TYCHO__UUID_BYTES] = {0,  2,  4,  6,  9,  11, 14, 16,
                                                       19, 21, 24, 26, 28, 30, 32, 34};
-    static const char digits[] = "0123456789abcdef";
+#define PAIRS(x)                                                                                   \
+    x "0" x "1" x "2" x "3" x "4" x "5" x "6" x "7" x "8" x "9" x "a" x "b" x "c" x "d" x "e" x "f"
+    static const char pairs[] =
+        PAIRS("0") PAIRS("1") PAIRS("2") PAIRS("3") PAIRS("4") PAIRS("5") PAIRS("6") PAIRS("7")
+            PAIRS("8") PAIRS("9") PAIRS("a") PAIRS("b") PAIRS("c") PAIRS("d") PAIRS("e") PAIRS("f");
+#undef PAIRS
     for (size_t i = 0; i < TYCHO__UUID_BYTES; i++) {
-        text[places[i]] = digits[bytes[i] >> 4];
-        text[places[i] + 1] = digits[bytes[i] & 15];
+        memcpy(text + places[i], pairs + 2 * bytes[i], 2);
     }
     text[8] = text[13] = text[18] = text[23] = '-';
 }
@@ -135,6 +139,23 @@ static size_t utf8_size(const uint8_t *at, size_t left) {
     return size;
 }
 
+/* Whether all of a name is printable ASCII, eight bytes at a time: nearly all names are. */
+static bool is_plain(tycho_bytes name) {
+    const uint64_t each = 0x0101010101010101, top = each << 7;
+    const uint8_t *at = name.data;
+    uint64_t odd = 0;
+    for (size_t left = name.size; left > 0;) {
+        size_t size = left < 8 ? left : 8;
+        uint64_t bytes = each * ' ';
+        memcpy(&bytes, at, size);
+        /* The top bit of a byte from 0x80 on, below 0x20, and of 0x7f. */
+        odd |= bytes | (bytes - each * 0x20) | (bytes + each);
+        at += size;
+        left -= size;
+    }
+    return (odd & top) == 0;
+}
+
 int tycho__check_name(tycho_bytes name, const char *what) {
     if (name.size == 0) return tycho__fail(TYCHO_MISUSE, "the name of a %s is empty", what);
     if (name.size > TYCHO_NAME_MAX) {
@@ -144,6 +165,7 @@ int tycho__check_name(tycho_bytes name, const char *what) {
     }
     if (name.data == NULL) return tycho__fail(TYCHO_MISUSE, "the name of a %s is NULL", what);
     const uint8_t *at = name.data;
+    if (is_plain(name)) return TYCHO_OK;
     for (size_t i = 0; i < name.size;) {
         size_t size = utf8_size(at + i, name.size - i);
         if (size == 0) {

@@ -3,10 +3,12 @@
 ** A cursor asks for what the hooks hold when it first meets rules, and again when a block was read
 ** under others; in a store without scripts, and where the rules change nothing that is read, that
 ** is one comparison an event. Types of a query are widened by their former names when it is
-** compiled, so that the filter knows numbers alone, as ever.
+** compiled, so that the filter knows numbers alone, as ever. A condition of a batch gets a second
+** one of the same kind for the names that are missing in it, after hooks have expanded the batch.
 */
 #include <stdlib.h>
 
+#include "batch.h"
 #include "cursor.h"
 
 void tycho__cursor_release(tycho_cursor *c) {
@@ -36,8 +38,12 @@ static size_t widen_item(const tycho_cursor *c, const tycho_query_item *item, ty
         const tycho_bytes *names = NULL;
         size_t former = c->store->hooks.former(c->held, item->types[i], &names);
         if (to != NULL) to[count] = item->types[i];
-        if (to != NULL && former > 0) memcpy(to + count + 1, names, former * sizeof *names);
-        count += 1 + former;
+        count++;
+        for (size_t j = 0; j < former; j++) {
+            if (tycho__equal(names[j], item->types[i])) continue;
+            if (to != NULL) to[count] = names[j];
+            count++;
+        }
     }
     return count;
 }
@@ -70,6 +76,103 @@ int tycho__cursor_widen(tycho_cursor *c, const tycho_query *query, tycho_query *
     made->item_count = query->item_count;
     *wider = made;
     return TYCHO_OK;
+}
+
+/* ---------------------------------------------------------------- conditions */
+
+/* What a condition lacks: its items whose types have further names, with these alone. */
+struct lack {
+    tycho_query_item items[TYCHO_QUERY_MAX];
+    tycho_bytes names[TYCHO_QUERY_MAX];
+    size_t item_count, name_count;
+};
+
+static int add_name(struct lack *lack, tycho_bytes name) {
+    if (lack->name_count == TYCHO_QUERY_MAX) {
+        return tycho__fail(TYCHO_TOO_LARGE,
+                           "a condition has, with former names of types, over %d "
+                           "names",
+                           TYCHO_QUERY_MAX);
+    }
+    lack->names[lack->name_count++] = name;
+    return TYCHO_OK;
+}
+
+/* Reads one item of a condition, and adds it if it lacks something. */
+static int add_item(const tycho_store *store, void *held, tycho__reader *list, struct lack *lack) {
+    uint32_t type_count = tycho__read16(list), tag_count = tycho__read16(list);
+    tycho_query_item *item = &lack->items[lack->item_count];
+    int status = TYCHO_OK;
+    item->types = lack->names + lack->name_count;
+    item->type_count = lack->name_count;
+    for (uint32_t i = 0; i < type_count && status == TYCHO_OK; i++) {
+        const tycho_bytes *names = NULL;
+        tycho_bytes type = tycho__read_bytes(list, tycho__read8(list));
+        size_t count = store->hooks.former(held, type, &names);
+        for (size_t j = 0; j < count && status == TYCHO_OK; j++) {
+            if (!tycho__equal(names[j], type)) status = add_name(lack, names[j]);
+        }
+    }
+    item->type_count = lack->name_count - item->type_count;
+    item->tags = lack->names + lack->name_count;
+    item->tag_count = item->type_count > 0 ? tag_count : 0;
+    for (uint32_t i = 0; i < tag_count && status == TYCHO_OK; i++) {
+        tycho_bytes tag = tycho__read_bytes(list, tycho__read8(list));
+        if (item->type_count > 0) status = add_name(lack, tag);
+    }
+    if (item->type_count > 0) lack->item_count++;
+    return status;
+}
+
+static int widen_conditions(const tycho_store *store, void *held, tycho_batch *batch,
+                            tycho__reader steps) {
+    int status = TYCHO_OK;
+    for (uint32_t i = 0; status == TYCHO_OK && tycho__reader_left(&steps) > 0; i++) {
+        tycho__step step;
+        struct lack lack = {.item_count = 0};
+        status = tycho__step_read(&steps, &step, true);
+        if (status != TYCHO_OK || step.kind != TYCHO__NONE_MATCH) continue;
+        tycho__reader list = tycho__reader_of(step.list);
+        for (uint32_t j = 0; j < step.count && status == TYCHO_OK; j++) {
+            status = add_item(store, held, &list, &lack);
+        }
+        const tycho_query query = {lack.items, lack.item_count};
+        if (status != TYCHO_OK || lack.item_count == 0) continue;
+        status = tycho__buffer_append(&batch->widened, &i, sizeof i);
+        if (status == TYCHO_OK) status = tycho_batch_expect_none(batch, &query, step.number);
+    }
+    return status;
+}
+
+int tycho__batch_widen(tycho_store *store, uint64_t rules, tycho_batch *batch, uint32_t count) {
+    tycho__buffer copy = {NULL, 0, 0}; /* since the conditions move */
+    void *held = NULL;
+    batch->widened.size = 0;
+    if (batch->query_count == 0 || rules == 0 || store->hooks.former == NULL) return TYCHO_OK;
+    tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&batch->conditions));
+    const uint8_t *begin = steps.at;
+    int status = TYCHO_OK;
+    for (uint32_t i = 0; i < count && status == TYCHO_OK; i++) {
+        tycho__step step;
+        status = tycho__step_read(&steps, &step, true);
+    }
+    if (status == TYCHO_OK) status = tycho__buffer_append(&copy, begin, (size_t)(steps.at - begin));
+    if (status == TYCHO_OK) status = store->hooks.hold(store->hooks.context, store, rules, &held);
+    if (status == TYCHO_OK && held != NULL) {
+        steps = tycho__reader_of(tycho__buffer_bytes(&copy));
+        status = widen_conditions(store, held, batch, steps);
+    }
+    if (held != NULL) store->hooks.release(store->hooks.context, held);
+    tycho__buffer_free(&copy);
+    return status;
+}
+
+void tycho__batch_name_condition(tycho_batch *batch, uint32_t count) {
+    int32_t first = (int32_t)count, index = batch->receipt.condition - first;
+    int32_t widened = (int32_t)(batch->widened.size / sizeof(uint32_t));
+    if (index < 0 || index >= widened) return;
+    memcpy(&batch->receipt.condition, batch->widened.data + (size_t)index * sizeof(uint32_t),
+           sizeof(uint32_t));
 }
 
 void *tycho_cursor_room(tycho_cursor *c, size_t size) {

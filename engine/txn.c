@@ -386,6 +386,12 @@ int tycho__put(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes
     return write_row(txn, table, key, &v, 0);
 }
 
+int tycho__put_behind(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value) {
+    MDB_val v = to_val(value);
+    int status = write_row(txn, table, key, &v, MDB_APPEND);
+    return status == TYCHO_DUPLICATE_EVENT ? tycho__put(txn, table, key, value) : status;
+}
+
 int tycho__insert(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes value) {
     MDB_val v = to_val(value);
     return write_row(txn, table, key, &v, MDB_NOOVERWRITE);

@@ -160,8 +160,7 @@ typedef struct tycho_event {
 
 enum { TYCHO_UUID_SIZE = 36 };
 
-/* Writes a new UUIDv7 as 36 characters of text (no NUL). Ids of one process rise strictly. Any
-** thread; about 0.1 us. */
+/* Writes a new UUIDv7 as 36 characters (no NUL). Ids of one process rise strictly. 0.1 us. */
 TYCHO_API void tycho_uuid(char text[TYCHO_UUID_SIZE]);
 
 /* Now, in microseconds since the epoch (CLOCK_REALTIME). */
@@ -185,9 +184,10 @@ enum tycho_mode {
 **   FULL     a receipt is returned after the flush. Neither takes anything acknowledged.
 **   BATCHED  data is flushed at each commit, the commit record with the next one or with
 **            tycho_store_sync(). A process crash takes nothing; a power cut may take the last
-**            commits whole, never damages the store.
+**            commit, with all batches that shared it, and never damages the store.
 **   NONE     nothing is flushed before tycho_store_sync(). A process crash takes nothing; a power
-**            cut may destroy the store. Only for what can be made again.
+**            cut after a later commit may destroy the store, with all that was synced, or mix old
+**            and new, which verification may miss. Only for what can be made again.
 ** Each handle has its own level; a commit that serves several handles takes the strictest. */
 enum tycho_sync { TYCHO_SYNC_FULL = 0, TYCHO_SYNC_BATCHED = 1, TYCHO_SYNC_NONE = 2 };
 
@@ -205,11 +205,10 @@ typedef struct tycho_options {
 
 /* Opens the store in the directory `path` (NUL-terminated). `options` may be NULL. A second open
 ** of the same directory in one process shares everything but the handle's own options.
-** Temporary stores take `path` NULL. Costs milliseconds; take it once per process. Files are for
-** the owner and the group, less the umask, and never opened through a link.
-** Errors: MISUSE (options, path), NOT_FOUND, DENIED (permissions, not a store, a link or a network
-** file system), NEWER_FORMAT, CORRUPT, BUSY (another process is opening it for over 10 s), FULL,
-** NO_MEMORY, IO. `*store` is NULL on error. */
+** Temporary stores take `path` NULL. Costs milliseconds; take it once per process.
+** Files are for owner and group, less the umask. Errors: MISUSE (options, path), NOT_FOUND, DENIED
+** (permissions, not a store, a link, a network file system), NEWER_FORMAT, CORRUPT, BUSY (another
+** process is opening it for over 10 s), FULL, NO_MEMORY, IO. `*store` is NULL on error. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
 /* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed
@@ -343,6 +342,12 @@ TYCHO_API int tycho_batch_unlink(tycho_batch *batch, tycho_bytes stream,
 ** never been used: revisions begin at 0 again. A stream that does not exist is no error. */
 TYCHO_API int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, uint32_t flags);
 
+/* The entries of `source` become those of `target`, which loses its own and keeps its metadata, in
+** the same time at any size. Then there is no `source`; its home events have their home in target.
+** RAW applies to both names. At commit: MISUSE (both are one stream). */
+TYCHO_API int tycho_batch_move_stream(tycho_batch *batch, tycho_bytes source, tycho_bytes target,
+                                      uint32_t flags);
+
 /* Removes the entries with revisions below `before`; the revisions stay used. */
 TYCHO_API int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64_t before,
                                    uint32_t flags);
@@ -358,9 +363,8 @@ TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes st
 TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream,
                                     uint32_t flags);
 
-/* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is the
-** sequence of the batch that last put it, so it never comes back. Deleting a row that is not there
-** is no error. */
+/* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is that
+** batch's sequence which put it, so it never comes back. One that is not there may be deleted. */
 TYCHO_API int tycho_batch_put_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
                                   tycho_bytes value);
 TYCHO_API int tycho_batch_delete_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key);
@@ -527,8 +531,7 @@ TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tyc
 TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
                                    int64_t *revision);
 
-/* The stream that a name leads to: itself when it is no route. A view good until the thread's next
-** call. */
+/* The stream that a name leads to, itself without a route. Good until the thread's next call. */
 TYCHO_API int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_bytes *stream);
 
 enum tycho_list {
@@ -605,8 +608,7 @@ TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
 ** some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor that stands at the event served last, for tycho_cursor_stream() and _tag(). NULL when
-** the last call of next() gave none. */
+/* The cursor at the event served last, for tycho_cursor_stream() and _tag(). NULL: there is none */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
@@ -672,8 +674,7 @@ TYCHO_API int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64
                                      tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
 
-/* Gives it to the next waiter. All locks of a handle must be released before it is closed
-** (asserted). NULL is accepted. */
+/* Gives it to the next waiter; due before its store is closed (asserted). NULL is accepted. */
 TYCHO_API void tycho_lock_release(tycho_lock *lock);
 
 /* The locks that are held now, by name, at most `most` of them; `*count` is how many there are. */
@@ -746,11 +747,11 @@ TYCHO_API int64_t tycho_batch_first_deploy(const tycho_batch *batch);
 ** handle is shared.
 **
 ** The others take part in reads while the store has scripts, unless those have TYCHO_READ_STORED,
-** and are set together or not at all. Queries in conditions of a batch are not looked at.
+** and are set together or not at all; hold, former and release also in queries of conditions.
 **   hold     gives what is held for reading under rules of this version or later ones; NULL: they
 **            change nothing, and nothing is asked until the rules change
 **   release  ends that
-**   former   the names that a type of a query also has
+**   former   the names that a type of a query also has; it may be one of them
 **   read     may give an event another type, content type, metadata and data, as views good until
 **            the cursor moves; a status other than TYCHO_OK is the answer for this event
 ** Each is called in the thread of the reader, by any number of threads at once. `close` (may be
@@ -790,7 +791,7 @@ typedef struct tycho_additions {
     const tycho_bytes *tags;
     size_t tag_count;
     const tycho_bytes *links;
-    size_t link_count;
+    size_t link_count, raw_count; /* the last raw_count of them are names of streams, not routes */
 } tycho_additions;
 
 /* Calls visit() for each event that the batch appends, in order, with additions that are nothing;

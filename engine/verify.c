@@ -1,7 +1,7 @@
 /* verify.c - proving every index against every record, in one snapshot, step by step.
 **
-**   PAGES    the pages of all tables (inspect.h); where they are damaged, nothing else is looked at,
-**            because it would be LMDB that looks
+**   PAGES    the pages of all tables (inspect.h); where they are damaged, nothing else is looked
+**            at, because it would be LMDB that looks
 **   EVENTS   every position has a record with a right checksum; its id leads back to it; it names a
 **            type, a stream and tags that exist; a home entry that is there is the right one
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are

@@ -20,8 +20,8 @@ int tycho__ways_put(tycho__txn *txn, const tycho__ways *ways) {
         tycho__store64(to + 4, ways->all[i].revision);
         tycho__store64(to + 12, ways->all[i].link);
     }
-    return tycho__put(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key),
-                      tycho__bytes(row, (size_t)(to - row)));
+    return tycho__put_behind(txn, TYCHO__LINKS, tycho__bytes(key, sizeof key),
+                             tycho__bytes(row, (size_t)(to - row)));
 }
 
 int tycho__ways_parse(tycho_bytes key, tycho_bytes value, tycho__ways *ways) {

@@ -1,8 +1,9 @@
 /* ways.h - table `links`: the ways back from events to the streams that they are linked into.
 **
 ** The ways of one event that are settled at the same time share rows, up to TYCHO__ROW_WAYS each:
-** an event that four linkers link costs one row, not four. A row is named by its first way, and an
-** event has one way from a stream at most, so no two rows can have the same name.
+** an event that four linkers link costs one row, not four (measured: a row each was 35 % of the
+** instructions of a link). A row is named by its first way, and an event has one way from a stream
+** at most, so no two rows can have the same name.
 **
 **   key    u64 position of the event   8 u32 stream of the first way
 **   value  0 u64 revision   8 u64 number of the link; that was all in format 1

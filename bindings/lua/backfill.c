@@ -55,8 +55,8 @@ static int backfill_cancel(lua_State *L) {
 
 /* backfill:status(): a table */
 static int backfill_status(lua_State *L) {
-    static const char *const phases[] = {"new",        "linking", "mending",
-                                         "cancelling", "done",    "cancelled"};
+    static const char *const phases[] = {"new",  "linking",   "mending",  "cancelling",
+                                         "done", "cancelled", "preparing"};
     const tycho__lua_box *self = tycho__lua_self_open(L);
     tycho_backfill_status status;
 

@@ -147,6 +147,8 @@ static int create(struct paths *paths, tycho_rpc **rpc) {
         {"merge",
          "sources target chunk pause_ms forward dry_run cancel delete_source lock_timeout_ms",
          run_op, NULL},
+        {"backfill", "file source linker chunk pause_ms dry_run cancel lock_timeout_ms", run_op,
+         NULL},
     };
     int status = tycho_rpc_create(rpc);
     for (size_t i = 0; status == TYCHO_OK && i < sizeof ops / sizeof ops[0]; i++) {

@@ -1,11 +1,11 @@
 /* model.c - read models on demand.
 **
 ** A state that is at hand is answered at once. An instance that must be caught up first, which may
-** have to wait for others and read much, becomes a job (late.c).
+** have to wait for others and read much, becomes a job (late.c), which can be cancelled.
 */
 #include <stdio.h>
 
-#include "call.h"
+#include "session.h"
 #include "tycho_scripts.h"
 
 static void put_count(struct rpc_call *call, const char *name, uint64_t value) {
@@ -90,6 +90,7 @@ static int answer(struct rpc_call *call, tycho_model *model, tycho_bytes key,
 int tycho__rpc_model_get(struct rpc_call *call) {
     tycho_model_options options = {.size = sizeof options};
     tycho_bytes key = {NULL, 0};
+    if (call->job != NULL) options.cancelled = &call->job->is_cancelled;
     tycho_model *model = NULL;
     int status = take_key(call, RPC_REQUIRED, &key);
     if (status == TYCHO_OK) status = take_options(call, &options);

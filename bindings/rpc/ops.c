@@ -71,6 +71,7 @@ static const struct rpc_op ops[] = {
     {"cancel", BASIC " request follow", 0, tycho__rpc_cancel, NULL},
     {"rename", "", RPC_HOST, NULL, NULL},
     {"merge", "", RPC_HOST, NULL, NULL},
+    {"backfill", "", RPC_HOST, NULL, NULL},
     {"wait", BASIC " position timeout_ms", RPC_STORE, tycho__rpc_wait, NULL},
     {"verify", BASIC, RPC_STORE, tycho__rpc_verify, NULL},
     {"stats", BASIC, RPC_STORE, tycho__rpc_stats, NULL},

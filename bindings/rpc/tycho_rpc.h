@@ -106,7 +106,8 @@
 **     an answer with ok false and ends the follow (with its `cursor`, where it is good). There may
 **     be any number of follows; idle ones cost neither CPU nor a thread each.
 **   cancel               request (an id) or follow (its number)     whether there was such work
-**     A lock is answered `timeout` then. Work that is ending just then may still succeed.
+**     A lock and a model_get are answered `timeout` then. Work that is ending just then may still
+**     succeed.
 **   wait holds up the connection; follow does not.
 ** The end of input, or tycho_rpc_session_destroy(), cancels all late work, waits for its last
 ** lines and gives the locks back. Nothing is queued: a slow reader holds back what it is sent.
@@ -122,6 +123,12 @@
 **     The status has kind, sources, target, phase (planned, linking, switched, deleted, cancelled),
 **     forward, linked, left, total, routes (that lead there), and rate and eta_ms when they are
 **     known. The op `cancel` stops between two batches (`timeout`); asked for again, it goes on.
+**   backfill             one of file, source and linker; chunk, pause_ms, dry_run, cancel,
+**                        lock_timeout_ms: as the options of that name of store:backfill{}
+**     Deploys a linker with its older events (tycho_scripts.h, section 8). Progress and result are
+**     its status: name, version, phase (planned, new, linking, preparing, mending, cancelling,
+**     done, cancelled), position, head, left, total, linked, unlinked, is_beside, is_deployed.
+**     rejected has the facts script, version, line, position, event_id.
 */
 #ifndef TYCHO_RPC_H
 #define TYCHO_RPC_H

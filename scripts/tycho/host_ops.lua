@@ -1,5 +1,5 @@
---- The ops of the host protocol that are Lua: rename and merge. bindings/rpc/lua_module.c runs each
---- in a state of its own.
+--- The ops of the host protocol that are Lua: rename, merge and backfill. bindings/rpc/lua_module.c
+--- runs each in a state of its own.
 ---
 --- A task has op, request (JSON), path, mode and sync of the store that is open, progress(json) and
 --- is_cancelled(). What was cancelled stops between two batches, and can be gone on with.
@@ -13,7 +13,10 @@ local host_ops = {}
 local SLICE = 0.1 -- seconds until it is seen that the request was cancelled
 local LOCK_TIMEOUT = 10
 local REST_MAX = 1
-local FACTS = { "actual", "stream", "event_id", "owner" }
+local FACTS = {
+  "actual", "stream", "event_id", "owner", "script", "version", "line", "position", "traceback",
+}
+local RESTS = { linking = true, preparing = true, mending = true, cancelling = true }
 
 --- Raised by what notices that the request was cancelled.
 local CANCELLED = {}
@@ -22,7 +25,9 @@ local CANCELLED = {}
 local function to_json(status)
   local plain = {}
   for name, value in pairs(status) do plain[name] = value end
-  plain.sources, plain.routes = tycho.array(status.sources), tycho.array(status.routes)
+  if status.sources then
+    plain.sources, plain.routes = tycho.array(status.sources), tycho.array(status.routes)
+  end
   plain.eta_ms = status.eta and math.ceil(status.eta * 1000)
   plain.eta = nil
   return tycho.json.encode(plain)
@@ -40,16 +45,19 @@ local function rest(task, store, seconds)
 end
 
 --- What is called with the status after each batch: it tells it, and rests as long as the batch
---- took, unless the request says how long. Publishers that are faster are left no rest.
+--- took, unless the request says how long, or nobody else writes. Publishers that are faster are
+--- left no rest.
 local function progress_of(task, store, pause)
-  local started, left_before = core.now(), nil
+  local started, left_before, sequence = core.now(), nil, 0
   return function(status)
     task.progress(to_json(status))
     local seconds = pause or math.min((core.now() - started) / 1e6, REST_MAX)
     local is_outrun = left_before and status.left >= left_before
-    left_before = status.left
+    local is_alone = status.sequence and (sequence == 0 or status.sequence == sequence + 1)
+    left_before, sequence = status.left, status.sequence or 0
     if task.is_cancelled() then error(CANCELLED, 0) end
-    if status.phase == "linking" and not is_outrun then rest(task, store, seconds) end
+    local is_due = pause or not (is_outrun or is_alone)
+    if RESTS[status.phase] and is_due then rest(task, store, seconds) end
     started = core.now()
   end
 end
@@ -71,7 +79,7 @@ local function run_switch(task, store, options, lock_timeout)
     options.lock_timeout = math.max(0, math.min(SLICE, (deadline - core.now()) / 1e6))
     local ok, result = pcall(store[task.op], store, options)
     if ok then return result end
-    local is_waiting = type(result) == "table" and result.code == "timeout" and result.owner
+    local is_waiting = type(result) == "table" and result.code == "timeout"
     if not is_waiting or core.now() >= deadline then error(result, 0) end
     if task.is_cancelled() then error(CANCELLED, 0) end
   end

@@ -41,6 +41,7 @@ local check = require "tycho.check"
 local core = require "tycho.core"
 local machine = require "tycho.stream_switch.machine"
 local merge = require "tycho.stream_switch.merge"
+local pace = require "tycho.pace"
 local rename = require "tycho.stream_switch.rename"
 local split = require "tycho.stream_switch.split"
 local switcher = require "tycho.stream_switch.switcher"
@@ -70,16 +71,7 @@ local function take_options(options, known)
     taken[name] = check.boolean(options[name], name)
   end
   taken.forward = options.forward == nil or check.boolean(options.forward, "forward")
-  if options.chunk ~= nil then
-    taken.chunk = check.integer(options.chunk, "chunk", 1)
-    if taken.chunk > machine.chunk_max then
-      core.misuse(("chunk must be at most %d, got %d"):format(machine.chunk_max, taken.chunk))
-    end
-  end
-  for _, name in ipairs { "pause", "lock_timeout" } do
-    if options[name] ~= nil then check.seconds(options[name], name) end
-  end
-  if options.progress ~= nil then check.callable(options.progress, "progress") end
+  pace.check(options)
   return taken
 end
 

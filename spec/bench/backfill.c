@@ -13,7 +13,7 @@ void backfill_bench(const bench *run) {
     const char *name = "publishing, p99 during a back-fill / alone";
     snprintf(rounds, sizeof rounds, "%u", run->rounds);
     snprintf(output, sizeof output, "%s", bench_path(run, "backfill.txt"));
-    report_section("14. BACK-FILLING A LINKER OVER 1 M EVENTS, DURABLE");
+    report_section("BACK-FILLING A LINKER OVER 1 M EVENTS, DURABLE");
     if (access("build/lua/tycho/core.so", R_OK) != 0) {
         report_skip(name, "build/lua/tycho/core.so is not there");
         return;

@@ -220,7 +220,7 @@ void follow_bench(const bench *run) {
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     latencies *of = malloc(sizeof *of);
     bench_need_system(shared != MAP_FAILED && of != NULL, "memory");
-    report_section("9. FOLLOWERS IN OTHER PROCESSES");
+    report_section("FOLLOWERS IN OTHER PROCESSES");
     for (uint32_t round = 0; round < run->rounds; round++) {
         for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
             wake_round(path, shared, counts[i], of);

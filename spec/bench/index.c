@@ -114,33 +114,63 @@ static void verifying(const char *path) {
     tycho_store_close(store);
 }
 
-/* Pages of each table of LMDB by the number of events; the store must be closed. */
-static void sizes(const char *path, const char *what, uint64_t events, bool each) {
+static double table_bytes(MDB_txn *txn, MDB_dbi table) {
+    MDB_stat facts;
+    bench_need_lmdb(mdb_stat(txn, table, &facts), "sizes");
+    return (double)(facts.ms_branch_pages + facts.ms_leaf_pages + facts.ms_overflow_pages) *
+           facts.ms_psize;
+}
+
+/* Bytes of a record of the log: the mean of the first million. */
+static double record_size(MDB_txn *txn) {
+    enum { RECORDS_MAX = 1000000 };
+    MDB_dbi table;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    double sum = 0, count = 0;
+    bench_need_lmdb(mdb_dbi_open(txn, "events", 0, &table), "sizes");
+    bench_need_lmdb(mdb_cursor_open(txn, table, &cursor), "sizes");
+    while (count < RECORDS_MAX && mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+        sum += (double)value.mv_size;
+        count++;
+    }
+    mdb_cursor_close(cursor);
+    return sum / count;
+}
+
+static void report_size(const char *what, const char *name, const char *unit, double value) {
+    report_value(report_name("%s: %s", what, name), unit, value);
+}
+
+static void report_sums(const char *what, double all, double log, double record) {
+    report_size(what, "all tables", "bytes", all);
+    report_size(what, "records of the log", "bytes", record);
+    report_size(what, "all tables / records", "x", all / record);
+    report_size(what, "indexes / records", "x", (all - log) / record);
+    report_at_most(report_name("%s: all tables / records", what), 1.35);
+}
+
+void index_sizes(const char *path, const char *what, uint64_t events, bool each) {
     MDB_env *env = raw_open_map(path, MDB_RDONLY | MDB_NOLOCK);
     MDB_txn *txn;
     MDB_dbi names, table;
     MDB_cursor *cursor;
     MDB_val key, value;
-    char name[64];
-    double sum = 0;
+    char name[41];
+    double sum = 0, log = 0;
     bench_need_lmdb(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), "sizes");
     bench_need_lmdb(mdb_dbi_open(txn, NULL, 0, &names), "sizes");
     bench_need_lmdb(mdb_cursor_open(txn, names, &cursor), "sizes");
     while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-        MDB_stat facts;
         snprintf(name, sizeof name, "%.*s", (int)(key.mv_size < 40 ? key.mv_size : 40),
                  (const char *)key.mv_data);
         if (mdb_dbi_open(txn, name, 0, &table) != 0) continue;
-        bench_need_lmdb(mdb_stat(txn, table, &facts), "sizes");
-        double bytes = (double)(facts.ms_branch_pages + facts.ms_leaf_pages +
-                                facts.ms_overflow_pages) * facts.ms_psize / (double)events;
+        double bytes = table_bytes(txn, table) / (double)events;
         sum += bytes;
-        snprintf(name, sizeof name, "%s: table %.*s", what,
-                 (int)(key.mv_size < 24 ? key.mv_size : 24), (const char *)key.mv_data);
-        if (each) report_value(name, "bytes", bytes);
+        if (strcmp(name, "events") == 0) log = bytes;
+        if (each) report_size(what, report_name("table %s", name), "bytes", bytes);
     }
-    snprintf(name, sizeof name, "%s: all tables", what);
-    report_value(name, "bytes", sum);
+    report_sums(what, sum, log, record_size(txn));
     mdb_cursor_close(cursor);
     mdb_txn_abort(txn);
     mdb_env_close(env);
@@ -150,20 +180,24 @@ static void store_sizes(const bench *run, mix streams, const char *what, bool ea
     const char *path = workload_store(run, streams, STORE_BIG);
     tycho_store *store = workload_open(path, TYCHO_SYNC_FULL);
     tycho_stats stats = {.size = sizeof stats};
-    char name[64];
     bench_need(tycho_stats_get(store, &stats), "stats");
     tycho_store_close(store);
-    sizes(path, what, stats.events, each);
-    snprintf(name, sizeof name, "%s: free in the file", what);
-    report_value(name, "bytes", (double)stats.free_size / (double)stats.events);
+    index_sizes(path, what, stats.events, each);
+    report_size(what, "free in the file", "bytes",
+                (double)stats.free_size / (double)stats.events);
+    report_size(what, "the file", "bytes", (double)stats.file_size / (double)stats.events);
 }
 
 void index_bench(const bench *run) {
-    report_section("7. LINKS, OPENING, VERIFYING");
+    report_section("LINKS, OPENING, VERIFYING");
     links(run, workload_store(run, MIX_RANDOM, STORE_SMALL));
     opening(run);
     verifying(workload_store(run, MIX_RANDOM, STORE_SMALL));
-    report_section("8. BYTES AN EVENT ON THE DISK");
+    report_section("BYTES AN EVENT ON THE DISK");
     store_sizes(run, MIX_RANDOM, "random", true);
     store_sizes(run, MIX_RECENT, "recent", false);
+    report_skip("payload compression, times smaller", "there is none");
+    report_at_least("payload compression, times smaller", 2);
+    report_skip("payload compression, each way, us", "there is none");
+    report_at_most("payload compression, each way, us", 2);
 }

@@ -22,6 +22,7 @@ static double flush_once(int file, const uint8_t *page, off_t offset) {
 static void flushes(const bench *run) {
     uint8_t page[PAGE];
     double times[FLUSHES];
+    off_t end = (off_t)FLUSHES * PAGE;
     int file = open(bench_path(run, "flush"), O_RDWR | O_CREAT, 0666);
     bench_need_system(file >= 0, "flush");
     memset(page, 1, sizeof page);
@@ -30,6 +31,8 @@ static void flushes(const bench *run) {
         machine_settle(run);
         for (int i = 0; i < FLUSHES; i++) times[i] = flush_once(file, page, (off_t)i * PAGE);
         report_value("overwrite 4 KiB and fdatasync", "us", report_quantile(times, FLUSHES, 0.5));
+        for (int i = 0; i < FLUSHES; i++) times[i] = flush_once(file, page, end += PAGE);
+        report_value("append 4 KiB and fdatasync", "us", report_quantile(times, FLUSHES, 0.5));
     }
     close(file);
 }
@@ -67,7 +70,7 @@ static void lmdb(const bench *run) {
 }
 
 void limits_bench(const bench *run) {
-    report_section("0. LIMITS OF THE MACHINE AND OF LMDB ALONE");
+    report_section("LIMITS OF THE MACHINE AND OF LMDB ALONE");
     flushes(run);
     copies(run);
     lmdb(run);

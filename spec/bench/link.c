@@ -108,7 +108,7 @@ static void link_round(const bench *run, uint32_t round) {
 }
 
 void link_bench(const bench *run) {
-    report_section("10. LINKING A STREAM INTO A NEW ONE, IN RANGES OF 10,000, UNSYNCED");
+    report_section("LINKING A STREAM INTO A NEW ONE, IN RANGES OF 10,000, UNSYNCED");
     for (uint32_t round = 0; round < run->rounds; round++) {
         link_round(run, round);
 #if defined(HAS_SQLITE)

@@ -149,7 +149,7 @@ void lock_bench(const bench *run) {
     snprintf(file, sizeof file, "%s", bench_path(run, "byte"));
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     bench_need_system(fd >= 0, "a file");
-    report_section("9. NAMED LOCKS");
+    report_section("NAMED LOCKS");
     for (uint32_t round = 0; round < run->rounds; round++) {
         tycho_store *store = workload_open(path, TYCHO_SYNC_NONE);
         tycho_lock_release(take(store)); /* makes the table */

@@ -19,7 +19,7 @@ void model_bench(const bench *run) {
     snprintf(events, sizeof events, "%llu",
              (unsigned long long)(run->big < EVENTS_MAX ? run->big : EVENTS_MAX));
     snprintf(output, sizeof output, "%s", bench_path(run, "model.txt"));
-    report_section("14. READ MODELS ON DEMAND, FROM LUA, DURABLE");
+    report_section("READ MODELS ON DEMAND, FROM LUA, DURABLE");
     if (access("build/lua/tycho/core.so", R_OK) != 0) {
         report_skip(name, "build/lua/tycho/core.so is not there");
         return;

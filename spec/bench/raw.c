@@ -8,10 +8,14 @@
 ** Records are made outside of the measured time; keys are native integers, always appended.
 */
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "bench.h"
@@ -78,6 +82,25 @@ void raw_append(raw_log *log, size_t count) {
         bench_need_lmdb(mdb_put(txn, log->table, &key, &value, MDB_APPEND), "raw append");
     }
     bench_need_lmdb(mdb_txn_commit(txn), "raw append");
+}
+
+/* A waiter looks at the turn before it asks who is done, so that no end of a turn is missed. */
+void raw_group_append(raw_group *group) {
+    uint64_t mine = atomic_fetch_add(&group->asked, 1) + 1;
+    while (atomic_load(&group->done) < mine) {
+        unsigned turn = atomic_load(&group->turn);
+        if (atomic_load(&group->done) >= mine) break;
+        if (atomic_exchange(&group->is_led, true)) {
+            syscall(SYS_futex, &group->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
+            continue;
+        }
+        uint64_t asked = atomic_load(&group->asked), done = atomic_load(&group->done);
+        if (asked > done) raw_append(group->log, asked - done);
+        atomic_store(&group->done, asked);
+        atomic_store(&group->is_led, false);
+        atomic_fetch_add(&group->turn, 1);
+        syscall(SYS_futex, &group->turn, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
 }
 
 uint64_t raw_scan(raw_log *log) {

@@ -15,7 +15,7 @@ void rename_bench(const bench *run) {
     const char *name = "publishing, p99 during a rename / alone";
     snprintf(rounds, sizeof rounds, "%u", run->rounds);
     snprintf(output, sizeof output, "%s", bench_path(run, "rename.txt"));
-    report_section("11. RENAMING A STREAM UNDER FOUR PUBLISHER PROCESSES, DURABLE");
+    report_section("RENAMING A STREAM UNDER FOUR PUBLISHER PROCESSES, DURABLE");
     if (access("build/lua/tycho/core.so", R_OK) != 0) {
         report_skip(name, "build/lua/tycho/core.so is not there");
         return;

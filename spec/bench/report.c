@@ -11,7 +11,7 @@
 
 #include "bench.h"
 
-enum { FIGURES_MAX = 256, SAMPLES_MAX = 100, SETTINGS_MAX = 32, NAME_SIZE = 64 };
+enum { FIGURES_MAX = 1024, SAMPLES_MAX = 100, SETTINGS_MAX = 32, NAMES_MAX = 2048, NAME_SIZE = 64 };
 
 typedef struct figure {
     char name[NAME_SIZE];
@@ -29,6 +29,7 @@ static size_t figure_count;
 static const char *section = "";
 static struct setting { char name[32]; char value[160]; } settings[SETTINGS_MAX];
 static size_t setting_count;
+static json_t *base; /* the results of an older run, or NULL */
 
 static figure *find(const char *name) {
     for (size_t i = 0; i < figure_count; i++) {
@@ -56,6 +57,20 @@ const char *report_section(const char *title) {
     return before;
 }
 
+const char *report_name(const char *format, ...) {
+    static char names[NAMES_MAX][NAME_SIZE];
+    static size_t count;
+    va_list arguments;
+    if (count == NAMES_MAX) return names[NAMES_MAX - 1];
+    va_start(arguments, format);
+    vsnprintf(names[count], NAME_SIZE, format, arguments);
+    va_end(arguments);
+    size_t found = 0;
+    while (strcmp(names[found], names[count]) != 0) found++;
+    count += found == count;
+    return names[found];
+}
+
 void report_value(const char *name, const char *unit, double value) {
     figure *to = get(name);
     snprintf(to->unit, sizeof to->unit, "%s", unit);
@@ -66,6 +81,22 @@ void report_ratio(const char *name, const char *over, const char *under) {
     const figure *a = get(over), *b = get(under);
     for (size_t i = 0; i < a->count && i < b->count; i++) {
         report_value(name, "x", a->samples[i] / b->samples[i]);
+    }
+}
+
+void report_best(const char *name, const char *const *others) {
+    for (size_t i = 0; i < SAMPLES_MAX; i++) {
+        double best = 0;
+        const figure *of = NULL;
+        for (size_t k = 0; others[k] != NULL; k++) {
+            const figure *other = get(others[k]);
+            if (i < other->count && other->samples[i] > best) {
+                best = other->samples[i];
+                of = other;
+            }
+        }
+        if (of == NULL) break;
+        report_value(name, of->unit, best);
     }
 }
 
@@ -148,7 +179,7 @@ static const char *short_number(char text[16], double value) {
 }
 
 /* The median that an older run has for the figure, or 0. */
-static double older(const json_t *base, const char *name) {
+static double older(const char *name) {
     size_t index;
     const json_t *entry;
     json_array_foreach(json_object_get(base, "figures"), index, entry) {
@@ -159,33 +190,34 @@ static double older(const json_t *base, const char *name) {
     return 0;
 }
 
-static void print_figure(const figure *of, const json_t *base) {
+static void print_figure(const figure *of) {
     char min[16], median[16], max[16], target[16];
+    const char *sign = of->target_kind > 0 ? ">=" : "<=";
     if (of->count == 0) {
-        printf("  %-43s skipped: %s\n", of->name, of->skipped ? of->skipped : "not measured");
+        printf("  %-43s skipped: %s", of->name, of->skipped ? of->skipped : "not measured");
+        if (of->target_kind != 0) {
+            printf(" (%s %s, not known)", sign, short_number(target, of->target));
+        }
+        putchar('\n');
         return;
     }
     summary values = summarize(of);
     printf("  %-43s %9s %9s %9s %-9s", of->name, short_number(min, values.min),
            short_number(median, values.median), short_number(max, values.max), of->unit);
     if (of->target_kind != 0) {
-        printf(" %s %s %s", of->target_kind > 0 ? ">=" : "<=", short_number(target, of->target),
-               is_met(of) ? "met" : "MISSED");
+        printf(" %s %s %s", sign, short_number(target, of->target), is_met(of) ? "met" : "MISSED");
     }
-    double before = older(base, of->name);
+    double before = older(of->name);
     if (before > 0) printf(" (%+.0f %%)", (values.median / before - 1) * 100);
     putchar('\n');
 }
 
-static json_t *load(const char *path) {
+void report_load_base(const char *path) {
     json_error_t error;
-    json_t *base;
-    if (path == NULL) return NULL;
     base = json_load_file(path, 0, &error);
-    if (base == NULL) {
-        fprintf(stderr, "bench: base %s: %s (line %d)\n", path, error.text, error.line);
-    }
-    return base;
+    if (json_is_array(json_object_get(base, "figures"))) return;
+    fprintf(stderr, "bench: base %s: %s\n", path, base ? "no figures in it" : error.text);
+    exit(1);
 }
 
 static bool is_first_of_section(size_t index) {
@@ -195,51 +227,51 @@ static bool is_first_of_section(size_t index) {
     return true;
 }
 
-static void print_section(const char *title, const json_t *base) {
-    puts(title);
+static void print_section(size_t number, const char *title) {
+    printf("%zu. %s\n", number, title);
     for (size_t i = 0; i < figure_count; i++) {
-        if (strcmp(figures[i].section, title) == 0) print_figure(&figures[i], base);
+        if (strcmp(figures[i].section, title) == 0) print_figure(&figures[i]);
     }
 }
 
-void report_print(const bench *run) {
-    size_t targets = 0, met = 0;
-    json_t *base = load(run->base);
+void report_print(void) {
+    size_t targets = 0, met = 0, unknown = 0, sections = 0;
     puts("");
     for (size_t i = 0; i < setting_count; i++) {
         printf("%-18s %s\n", settings[i].name, settings[i].value);
     }
     printf("\n  %-43s %9s %9s %9s unit      target\n", "", "min", "median", "max");
     for (size_t i = 0; i < figure_count; i++) {
-        if (is_first_of_section(i)) print_section(figures[i].section, base);
-        if (figures[i].target_kind == 0 || figures[i].count == 0) continue;
+        if (is_first_of_section(i)) print_section(++sections, figures[i].section);
+        if (figures[i].target_kind == 0) continue;
         targets++;
-        met += is_met(&figures[i]);
+        unknown += figures[i].count == 0;
+        met += figures[i].count > 0 && is_met(&figures[i]);
     }
-    printf("\n%zu of %zu targets met%s\n", met, targets,
+    printf("\n%zu of %zu targets met, %zu not measured%s\n", met, targets, unknown,
            base ? "; in brackets: the change of the median against the base" : "");
-    json_decref(base);
 }
 
-static json_t *encode(const figure *of) {
+static json_t *encode_values(const figure *of) {
     summary values = summarize(of);
     json_t *samples = json_array();
-    json_t *entry;
-    if (of->count == 0) {
-        json_decref(samples);
-        return json_pack("{ss ss ss}", "name", of->name, "section", of->section, "skipped",
-                         of->skipped ? of->skipped : "not measured");
-    }
     for (size_t i = 0; i < of->count; i++) {
         json_array_append_new(samples, json_real(of->samples[i]));
     }
-    entry = json_pack("{ss ss ss sf sf sf so}", "name", of->name, "section", of->section, "unit",
-                      of->unit, "min", values.min, "median", values.median, "max", values.max,
-                      "samples", samples);
+    return json_pack("{ss ss ss sf sf sf so}", "name", of->name, "section", of->section, "unit",
+                     of->unit, "min", values.min, "median", values.median, "max", values.max,
+                     "samples", samples);
+}
+
+static json_t *encode(const figure *of) {
+    json_t *entry = of->count > 0
+                        ? encode_values(of)
+                        : json_pack("{ss ss ss}", "name", of->name, "section", of->section,
+                                    "skipped", of->skipped ? of->skipped : "not measured");
     if (of->target_kind == 0) return entry;
     json_object_set_new(entry, of->target_kind > 0 ? "at_least" : "at_most",
                         json_real(of->target));
-    json_object_set_new(entry, "met", json_boolean(is_met(of)));
+    if (of->count > 0) json_object_set_new(entry, "met", json_boolean(is_met(of)));
     return entry;
 }
 

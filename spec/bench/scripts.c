@@ -107,6 +107,15 @@ static double measure(struct scripts_case *one, tycho_batch *batch, prepared *ev
     return sum / SEGMENT / BATCH;
 }
 
+/* Two things were asked of four linkers: 0.6 of deployed scripts (issue 4), 0.7 of publishing as a
+** whole (issue 5). The same ratio, so that each target is seen to be met or missed. */
+static void report_publishing(const char *with) {
+    char name[80];
+    snprintf(name, sizeof name, "publishing, %s / without", with);
+    report_ratio(name, with, cases[0].name);
+    report_at_least(name, 0.7);
+}
+
 static void report(void) {
     char name[80];
     for (size_t i = 1; i < CASES; i++) {
@@ -117,6 +126,8 @@ static void report(void) {
     report_at_least("idle scripts / without", 0.97);
     report_at_least("4 ready-made linkers / without", 0.6);
     report_at_least("4 linkers, half ready-made / without", 0.6);
+    report_publishing("4 ready-made linkers");
+    report_publishing("4 linkers, half ready-made");
     report_at_most("1 linker adds", 3);
     report_at_most("1 ready-made linker adds", 3);
 }
@@ -128,7 +139,7 @@ void scripts_bench(const bench *run) {
     bench_need_system(events != NULL, "memory");
     bench_need(tycho_batch_create(&batch), "batch");
     for (size_t i = 0; i < CASES; i++) open_case(run, &cases[i], i);
-    report_section("8. DEPLOYED SCRIPTS, DURABLE BATCHES OF 1,000");
+    report_section("DEPLOYED SCRIPTS, DURABLE BATCHES OF 1,000");
     for (size_t i = 0; i < CASES; i++) measure(&cases[i], batch, events);
     for (uint32_t round = 0; round < run->rounds; round++) {
         double without = 0;

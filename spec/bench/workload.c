@@ -72,8 +72,13 @@ void workload_prepare(workload *work, prepared *batch) {
 }
 
 int workload_append(tycho_store *store, tycho_batch *batch, const prepared *events) {
+    return workload_append_part(store, batch, events, 0, BATCH);
+}
+
+int workload_append_part(tycho_store *store, tycho_batch *batch, const prepared *events,
+                         size_t first, size_t count) {
     tycho_batch_clear(batch);
-    for (size_t i = 0; i < BATCH; i++) {
+    for (size_t i = first; i < first + count; i++) {
         int status = tycho_batch_append(batch, events->streams[i], TYCHO_EXPECT_ANY,
                                         &events->events[i], 1, 0);
         if (status != TYCHO_OK) return status;
@@ -110,26 +115,29 @@ uint64_t workload_spread(const bench *run, mix streams, which size) {
 }
 
 uint64_t workload_size(const bench *run, which size) {
+    if (size >= STORE_SIZES) return run->sizes[size - STORE_SIZES];
     return size == STORE_BIG ? run->big : run->small;
 }
 
 const char *workload_store(const bench *run, mix streams, which size) {
-    static char paths[3][2][600];
-    static const char *const names[3][2] = {{"random-small", "random-big"},
-                                            {"recent-small", "recent-big"},
-                                            {"same-small", "same-big"}};
+    static char paths[3][STORE_SIZES + SIZES_MAX][600];
+    static const char *const mixes[3] = {"random", "recent", "same"};
+    uint64_t events = workload_size(run, size);
+    char name[64], what[80];
+    if (size >= STORE_SIZES && events == run->big) size = STORE_BIG;
+    if (size >= STORE_SIZES && events == run->small) size = STORE_SMALL;
     char *path = paths[streams][size];
-    char what[80];
     if (path[0] != '\0') return path;
-    snprintf(path, 600, "%s", bench_path(run, names[streams][size]));
-    snprintf(what, sizeof what, "filling %s: %llu events", names[streams][size],
-             (unsigned long long)workload_size(run, size));
+    snprintf(name, sizeof name, "%s-%llu", mixes[streams], (unsigned long long)events);
+    snprintf(path, 600, "%s", bench_path(run, name));
+    snprintf(what, sizeof what, "filling a store, %s streams, %llu events", mixes[streams],
+             (unsigned long long)events);
     bench_progress(what);
     double start = bench_seconds();
-    fill(path, streams, workload_size(run, size), workload_spread(run, streams, size));
-    snprintf(what, sizeof what, "fill, unsynced, %s", names[streams][size]);
-    const char *before = report_section("0. LIMITS OF THE MACHINE AND OF LMDB ALONE");
-    report_value(what, "events/s", (double)workload_size(run, size) / (bench_seconds() - start));
+    fill(path, streams, events, workload_spread(run, streams, size));
+    snprintf(what, sizeof what, "fill, unsynced, %s", name);
+    const char *before = report_section("LIMITS OF THE MACHINE AND OF LMDB ALONE");
+    report_value(what, "events/s", (double)events / (bench_seconds() - start));
     report_section(before);
     return path;
 }

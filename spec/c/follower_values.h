@@ -17,13 +17,7 @@ static inline int append(tycho_store *store, const char *stream, const char *id,
                                    .data = text(id),
                                    .tags = tags,
                                    .tag_count = tag != NULL ? 1 : 0};
-    tycho_batch *batch;
-    int status = tycho_batch_create(&batch);
-    if (status != TYCHO_OK) return status;
-    status = tycho_batch_append(batch, text(stream), TYCHO_EXPECT_ANY, &event, 1, 0);
-    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
-    tycho_batch_destroy(batch);
-    return status;
+    return commit_event(store, stream, &event);
 }
 
 static inline void write_three(fixture *f, const char *stream) {

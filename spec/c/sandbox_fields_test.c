@@ -143,6 +143,8 @@ static void scripts_see_no_difference(void **state) {
         "return d.text, d.absent",
         "local d = ... local t = setmetatable({}, d) return getmetatable(t) == d, "
         "getmetatable(t).text",
+        "local d = ... local t = setmetatable({}, {__index = d}) "
+        "local ok, e = pcall(setmetatable, d, {}) return ok, e, t.text, d.text",
         "local d = ... setmetatable(d, nil) return d.text, getmetatable(d)",
         "local d = ... local ok, e = pcall(error, d) return ok, e == d, rawget(e, 'text')",
         "error((...))",

@@ -93,7 +93,8 @@ static void refuses_sources_with_too_many_jumps(void **state) {
         free(source);
     }
     expect_result("local orange, android, breakfast, s = 1, 2, 3, 'or or or' -- or or\n"
-                  "return orange + android + breakfast", "6");
+                  "return orange + android + breakfast",
+                  "6");
 }
 
 /* The compiler looks for each name in all functions around it. */
@@ -116,10 +117,86 @@ static void refuses_sources_with_too_many_names_in_deep_functions(void **state) 
     drop(&script);
     end = source + sprintf(source, "local M = {}\n");
     for (int i = 0; end < source + ROOM; i++) {
-        end += sprintf(end, "function M.f%d(a, b) for i = a, b do if i > 0 then repeat a = b until "
-                            "a end end return function() return a, b, M end end\n", i);
+        end += sprintf(end,
+                       "function M.f%d(a, b) for i = a, b do if i > 0 then repeat a = b until "
+                       "a end end return function() return a, b, M end end\n",
+                       i);
     }
     sprintf(end, "M.run = M.f1 return M");
+    assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_OK);
+    drop(&script);
+    free(source);
+}
+
+/* 782ef85b: the table was not loaded when the comparison was true. */
+static void refuses_comparisons_as_indices_that_lua_compiles_wrongly(void **state) {
+    static const char *const wrong[] = {"up[a < b]", "up[a == 1]", "up[not (a < b)]",
+                                        "up[(a ~= b)]", "up[1 < 2]"};
+    struct script script;
+    char source[300];
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(source, sizeof source,
+                 "local up = {}\nreturn {\nrun = function()\n"
+                 "return function(a, b) return %s end end }",
+                 wrong[i]);
+        assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_REFUSED);
+        assert_int_equal(script.error->line, 4);
+        expect_message(&script, "put it into a local first");
+        drop(&script);
+    }
+    expect_result("local up = {[true] = 'yes', [false] = 'no'} local function f(a, b) "
+                  "local l, is = up, a < b return l[a < b], up[is], up[a < b and true or false], "
+                  "a < b == true, (a < b and up) == up end return f(1, 2)",
+                  "yes, yes, yes, true, true");
+}
+
+/* c764ca71: the constant was not loaded when the other side jumped. */
+static void refuses_bitwise_operators_among_too_many_constants(void **state) {
+    struct script script;
+    char source[8000], *end = source;
+    (void)state;
+    for (int many = 0; many < 2; many++) {
+        end = source + sprintf(source, "return { run = function() local t = {");
+        for (int i = 0; i < 253 + many * 10; i++) end += sprintf(end, "%d.5,", i);
+        sprintf(end, "} return 4 & (3.0 or 3) end }");
+        assert_int_equal(load_module(&script, NULL, source),
+                         many ? TYCHO__SANDBOX_REFUSED : TYCHO__SANDBOX_OK);
+        if (many) expect_message(&script, "more than 255 constants");
+        if (!many) assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+        if (!many) assert_string_equal(script.result, "0");
+        drop(&script);
+    }
+}
+
+/* 7923dbbf: telling what is nil there took a call of C for each field. */
+static void refuses_rows_of_fields_that_overflow_the_stack(void **state) {
+    static const char *const parts[][3] = {{"t", ".x", ".none.x"},    {"t", ".x", "()"},
+                                           {"t", "['x']", ":none()"}, {"t", "[k]", ".none()"},
+                                           {"t", ".x", " .. nil"},    {"(t and t)", ".x", " < 1"}};
+    struct script script;
+    char *source = malloc(250000);
+    (void)state;
+    assert_non_null(source);
+    for (size_t i = 0; i < 2 * sizeof parts / sizeof *parts; i++) {
+        int many = i % 2 == 0 ? 40000 : 980;
+        char *end = source + sprintf(source,
+                                     "local t, k = {}, 'x' t.x = t\nreturn { run = function() "
+                                     "return %s",
+                                     parts[i / 2][0]);
+        for (int j = 0; j < many; j++) end += sprintf(end, "%s", parts[i / 2][1]);
+        sprintf(end, "%s end }", parts[i / 2][2]);
+        enum tycho__sandbox_kind kind = load_module(&script, NULL, source);
+        assert_int_equal(kind, many > 1000 ? TYCHO__SANDBOX_REFUSED : TYCHO__SANDBOX_OK);
+        if (many > 1000) expect_message(&script, "more than 1000 fields or indices in a row");
+        if (many < 1000) assert_int_equal(run(&script), TYCHO__SANDBOX_FAILED);
+        drop(&script);
+    }
+    char *end = source + sprintf(source, "return { run = function(n) local t = {}\n");
+    for (int j = 0; j < 900; j++) {
+        end += sprintf(end, "t.a = {b = {c = %d}} n = t.a.b.c + n if n then t = t.a end\n", j);
+    }
+    sprintf(end, "end }");
     assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_OK);
     drop(&script);
     free(source);
@@ -136,8 +213,7 @@ static void refuses_a_script_that_returns_no_table(void **state) {
 static void stops_a_load_that_does_not_end(void **state) {
     struct script script;
     (void)state;
-    assert_int_equal(load_module(&script, NULL, "while true do end"),
-                     TYCHO__SANDBOX_OVER_BUDGET);
+    assert_int_equal(load_module(&script, NULL, "while true do end"), TYCHO__SANDBOX_OVER_BUDGET);
     assert_int_equal(run(&script), TYCHO__SANDBOX_DISCARDED);
     drop(&script);
 }
@@ -155,8 +231,7 @@ static void tells_where_an_error_was_raised(void **state) {
     assert_int_equal(run(&script), TYCHO__SANDBOX_FAILED);
     assert_int_equal(script.error->kind, TYCHO__SANDBOX_FAILED);
     assert_int_equal(script.error->line, 2);
-    assert_string_equal(script.error->message,
-                        "test:2: attempt to index a nil value (field 'y')");
+    assert_string_equal(script.error->message, "test:2: attempt to index a nil value (field 'y')");
     assert_string_equal(script.error->traceback, "test:2: in upvalue 'inner'\n"
                                                  "test:5: in function <test:4>");
     assert_int_equal(run(&script), TYCHO__SANDBOX_FAILED); /* an error is not fatal */
@@ -210,9 +285,9 @@ static void cuts_long_messages_between_characters(void **state) {
 static void forgets_an_error_that_the_script_caught(void **state) {
     struct script script;
     (void)state;
-    assert_int_equal(load_body(&script, NULL,
-                               "pcall(coroutine.wrap(function() error('one') end)) error('two')"),
-                     TYCHO__SANDBOX_OK);
+    assert_int_equal(
+        load_body(&script, NULL, "pcall(coroutine.wrap(function() error('one') end)) error('two')"),
+        TYCHO__SANDBOX_OK);
     assert_int_equal(run(&script), TYCHO__SANDBOX_FAILED);
     assert_string_equal(script.error->message, "test:1: two");
     assert_string_equal(script.error->traceback, "test:1: in function <test:1>");
@@ -370,9 +445,28 @@ static void stops_instructions_that_take_too_long(void **state) {
 }
 
 /* What garbage there is, is collected in time: the memory limit is for what is held. */
+/* To name what is nil, Lua looks through the function: not for 50,000 errors. */
+static void charges_errors_that_are_caught(void **state) {
+    struct script script;
+    char *source = malloc(300000), *end = source;
+    (void)state;
+    assert_non_null(source);
+    end += sprintf(end, "local t = {} local function f(x) if x then goto skip end do local a ");
+    for (int i = 0; i < 60000; i++) end += sprintf(end, "a=1 ");
+    sprintf(end, "end ::skip:: return x.none.y end return { run = function(n)\n"
+                 "for i = 1, 1000 do pcall(f, t) end for i = 1, 1e9 do\n"
+                 "coroutine.resume(coroutine.create(f), t) end end }");
+    assert_int_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OVER_BUDGET);
+    assert_int_equal(script.error->line, 3);
+    drop(&script);
+    free(source);
+    expect_error("for i = 1, 2100 do pcall(error) end", TYCHO__SANDBOX_OVER_BUDGET, "1000000");
+}
+
 static void lets_garbage_go(void **state) {
-    struct tycho__sandbox_options options = {.budget = 50000000, .memory_max = 1 << 20,
-                                             .churn_max = 1 << 30};
+    struct tycho__sandbox_options options = {
+        .budget = 50000000, .memory_max = 1 << 20, .churn_max = 1 << 30};
     struct script script;
     (void)state;
     assert_int_equal(load_body(&script, &options,
@@ -437,7 +531,8 @@ static void checks_results(void **state) {
     expect_checked("return {[{}] = 1}", TYCHO__SANDBOX_BAD_RESULT, "has a key that is a table");
     expect_checked("return {[1.5] = 1}", TYCHO__SANDBOX_BAD_RESULT, "has a key that is a number");
     expect_checked("local s = ('x'):rep(1000000) local t = {} for i = 1, 5 do t[i] = s end "
-                   "return t", TYCHO__SANDBOX_BAD_RESULT, "the result is too large");
+                   "return t",
+                   TYCHO__SANDBOX_BAD_RESULT, "the result is too large");
     expect_checked("return setmetatable({}, {__index = error, __len = error, __newindex = error})",
                    TYCHO__SANDBOX_OK, NULL);
 }
@@ -450,6 +545,9 @@ int main(void) {
         cmocka_unit_test(refuses_bytecode_and_too_long_sources),
         cmocka_unit_test(refuses_sources_with_too_many_jumps),
         cmocka_unit_test(refuses_sources_with_too_many_names_in_deep_functions),
+        cmocka_unit_test(refuses_comparisons_as_indices_that_lua_compiles_wrongly),
+        cmocka_unit_test(refuses_bitwise_operators_among_too_many_constants),
+        cmocka_unit_test(refuses_rows_of_fields_that_overflow_the_stack),
         cmocka_unit_test(refuses_a_script_that_returns_no_table),
         cmocka_unit_test(stops_a_load_that_does_not_end),
         cmocka_unit_test(tells_where_an_error_was_raised),
@@ -465,6 +563,7 @@ int main(void) {
         cmocka_unit_test(stops_a_script_that_only_collects),
         cmocka_unit_test(counts_on_when_who_runs_is_resumed),
         cmocka_unit_test(stops_instructions_that_take_too_long),
+        cmocka_unit_test(charges_errors_that_are_caught),
         cmocka_unit_test(lets_garbage_go),
         cmocka_unit_test(survives_many_errors_with_the_same_memory),
         cmocka_unit_test(checks_results),

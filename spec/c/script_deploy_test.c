@@ -69,6 +69,24 @@ static const struct {
      "'mode' must be \"on_demand\"", 1},
 };
 
+/* Lua has the fields of a table in another order in each sandbox. */
+static void the_first_of_many_faults_is_told(void **state) {
+    static const char *const sources[][2] = {
+        {"return linker { name = 'l', version = 1, by = 'type', q = 1, bar = 2, x = 3, foo = 4 }",
+         "there is no field 'bar'"},
+        {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+         " init = function() end, on = { A = function() end, X = function() end,\n"
+         " C = function() end, B = function() end, Y = function() end } }",
+         "there is a handler for 'B'"},
+    };
+    (void)state;
+    for (size_t i = 0; i < 40; i++) {
+        tycho_script *script;
+        assert_refused(tycho_script_compile(text("w"), text(sources[i % 2][0]), &script),
+                       sources[i % 2][1]);
+    }
+}
+
 static void wrong_definitions_are_refused_with_their_line(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof wrong_sources / sizeof *wrong_sources; i++) {
@@ -217,6 +235,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(wrong_definitions_are_refused_with_their_line),
+        TEST(the_first_of_many_faults_is_told),
         TEST(a_plan_says_what_is_new_changed_and_refused),
         TEST(two_deployments_at_once_are_planned_anew),
         TEST(events_behind_a_deployment_in_its_batch_are_refused),

@@ -220,6 +220,50 @@ static void linkers_link_what_they_read(void **state) {
     assert_int_equal(count_of(f->store, "3Order", ""), 3);
 }
 
+/* A function that read the type alone is not called again for that type in the same batch. */
+static void linkers_link_each_event_of_a_batch_by_itself(void **state) {
+    fixture *f = *state;
+    static const char *const sources[] = {
+        "return linker { name = 'a', version = 1, from = { types = { 'A', 'B' } }, "
+        "to = function(event) if event.type == 'A' then return 'a-' .. event.data.k end "
+        "return 'b' end }",
+        "return linker { name = 'b', version = 1, "
+        "to = function(event) return 'type-' .. event.type end }",
+        "return linker { name = 'c', version = 1, from = { types = { 'A', 'B' } }, "
+        "to = function() return 'all', { 'all-too' }, nil end }",
+        "return linker { name = 'd', version = 1, from = { types = { 'A' }, tags = { 'big' } }, "
+        "to = function(event) return 'big-' .. event.type end }",
+        "return linker { name = 'e', version = 1, from = { types = { 'A', 'B' } }, "
+        "to = function(event) return event.type == 'B' and 'of-' .. event.stream or {} end }"};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) deploy(f->store, sources[i]);
+    const tycho_bytes big = text("big");
+    const tycho_new_event events[] = {
+        {.type = text("A"), .data = packed("{ k = 1 }")},
+        {.type = text("B")},
+        {.type = text("A"), .data = packed("{ k = 2 }"), .tags = &big, .tag_count = 1},
+        {.type = text("B")},
+        {.type = text("C")},
+        {.type = text("A"), .data = packed("{ k = 1 }"), .tags = &big, .tag_count = 1}};
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, events, 3, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(batch, text("t"), TYCHO_EXPECT_ANY, events + 3, 3, 0),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+    assert_int_equal(count_of(f->store, "a-1", ""), 2);
+    assert_int_equal(count_of(f->store, "a-2", ""), 1);
+    assert_int_equal(count_of(f->store, "b", ""), 2);
+    assert_int_equal(count_of(f->store, "type-A", ""), 3);
+    assert_int_equal(count_of(f->store, "type-B", ""), 2);
+    assert_int_equal(count_of(f->store, "type-C", ""), 1);
+    assert_int_equal(count_of(f->store, "all", ""), 5);
+    assert_int_equal(count_of(f->store, "all-too", ""), 5);
+    assert_int_equal(count_of(f->store, "big-A", ""), 2);
+    assert_int_equal(count_of(f->store, "of-s", ""), 1);
+    assert_int_equal(count_of(f->store, "of-t", ""), 1);
+}
+
 static void ready_made_linkers_link_by_what_events_have(void **state) {
     fixture *f = *state;
     static const char *const sources[] = {
@@ -277,6 +321,8 @@ static const struct {
     {"local s = 'x' while true do s = s .. s end", "memory"},
     {"return 5", "a number was returned, where names are expected"},
     {"return { {} }", "a table was returned, where names are expected"},
+    {"return { stream = 's' }", "a table with other keys than 1, 2, 3 ... was returned"},
+    {"return { 's', x = 's' }", "a table with other keys than 1, 2, 3 ... was returned"},
     {"return 'a\\nb'", "has a control character"},
     {"return ('x'):rep(256)", "has over 255 bytes"},
     {"return ''", "is empty"},
@@ -445,6 +491,7 @@ int main(void) {
         TEST(an_upcaster_that_fails_is_told_with_the_position),
         TEST(followers_are_served_upcast_events),
         TEST(linkers_link_what_they_read),
+        TEST(linkers_link_each_event_of_a_batch_by_itself),
         TEST(ready_made_linkers_link_by_what_events_have),
         TEST(a_read_model_links_into_the_streams_of_its_instances),
         TEST(a_script_that_fails_refuses_its_batch_only),

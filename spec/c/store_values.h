@@ -78,6 +78,23 @@ static inline int open_store(const char *path, uint32_t mode, tycho_store **stor
     return tycho_store_open(path, &options, store);
 }
 
+static inline int commit_event(tycho_store *store, const char *stream,
+                               const tycho_new_event *event) {
+    tycho_batch *batch;
+    int status = tycho_batch_create(&batch);
+    if (status != TYCHO_OK) return status;
+    status = tycho_batch_append(batch, text(stream), TYCHO_EXPECT_ANY, event, 1, 0);
+    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
+    tycho_batch_destroy(batch);
+    return status;
+}
+
+/* Commits an event of the type "t", with the id as its data; an id that is "" is made. */
+static inline int append_event(tycho_store *store, const char *stream, const char *id) {
+    const tycho_new_event event = {.id = text(id), .type = text("t"), .data = text(id)};
+    return commit_event(store, stream, &event);
+}
+
 static inline void assert_clean(tycho_store *store) {
     tycho_verification *verification;
     tycho_finding finding;

@@ -9,29 +9,8 @@
 
 #include <cmocka.h>
 
-#include "store.h"
-#include "store_values.h"
+#include "txn_fixture.h"
 #include "ways.h"
-
-typedef struct fixture {
-    tycho_store *store;
-    tycho__txn txn; /* never committed */
-} fixture;
-
-static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || open_store(NULL, TYCHO_TEMPORARY, &f->store) != TYCHO_OK) return -1;
-    *state = f;
-    return tycho__txn_write(f->store->env, TYCHO_SYNC_NONE, &f->txn) == TYCHO_OK ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    tycho__txn_abort(&f->txn);
-    tycho_store_close(f->store);
-    free(f);
-    return 0;
-}
 
 /* A row of the streams from `first` on, each with its number as revision and ten times as link. */
 static void put(fixture *f, uint64_t position, uint32_t first, uint32_t count) {

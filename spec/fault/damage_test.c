@@ -8,8 +8,8 @@
 ** error, or else `verify` must have found something; an event of the log is never told wrong. What
 ** tables hold without a checksum of their own (UNPROVED) may be told wrong and is counted apart.
 **
-** TYCHO_ROUNDS says how many rounds (`make damage ROUNDS=... SEED=...`), TYCHO_SEED from which seed,
-** TYCHO_ROUND that it is to be this round alone.
+** TYCHO_ROUNDS says how many rounds (`make damage ROUNDS=... SEED=...`), TYCHO_SEED from which
+** seed, TYCHO_ROUND that it is to be this round alone.
 */
 #include <setjmp.h>
 #include <stdarg.h>

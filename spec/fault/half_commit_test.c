@@ -41,14 +41,7 @@ __attribute__((visibility("default"))) ssize_t pwrite(int fd, const void *data, 
 }
 
 static int append(tycho_store *store, const char *id) {
-    tycho_new_event event = {.id = text(id), .type = text("happened"), .data = text("data")};
-    tycho_batch *batch;
-    int status = tycho_batch_create(&batch);
-    if (status != TYCHO_OK) return status;
-    status = tycho_batch_append(batch, text("stream"), TYCHO_EXPECT_ANY, &event, 1, 0);
-    if (status == TYCHO_OK) status = tycho_commit(store, batch, NULL);
-    tycho_batch_destroy(batch);
-    return status;
+    return append_event(store, "stream", id);
 }
 
 /* Keeps the store open until it is killed. */

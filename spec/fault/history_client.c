@@ -11,7 +11,8 @@
 ** Times are nanoseconds of the machine's monotonic clock. A line that was cut off is none; what has
 ** no answer has an unknown outcome. Conditions and operations are calls of a batch of the Lua API.
 ** Each batch puts a row "ops"/ID, whose version tells in the end which batch of the store it was.
-** With `follow` one more thread follows the log, from where its file ends, and writes {"f",0,time,position,"id"}.
+** With `follow` one more thread follows the log, from where DIRECTORY/follower.history ends, and
+** writes {"f",0,time,position,"id"} there.
 */
 #include <fcntl.h>
 
@@ -114,7 +115,7 @@ static void add_removal(struct client *c) {
     }
 }
 
-/* Points a route to another stream, one time in two with links to what another one has: a switch. */
+/* Points a route to another stream, one time in two with links to what another has: a switch. */
 static void add_switch(struct client *c) {
     char route[8], stream[8], source[8];
     pick(c, route, 'r', ROUTES);

@@ -62,7 +62,8 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
     fill()
     local chance, cut_short = random.new(SEED), 0
     local model <close> = store:model("Count")
-    for _ = 1, KILLS do
+    for kill = 1, KILLS * 5 do
+      if kill > KILLS and cut_short > 0 then break end
       local worker = start("prepare", KEYS)
       process.sleep(chance:between(0, 60) / 1000)
       worker:kill()
@@ -123,6 +124,50 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
     for key = 1, keys do
       local state = model:get(key)
       assert.equal(store:read():tagged("of:" .. key):count(), state.count)
+      assert.same(state, (model:get(key, { fresh = true })))
+    end
+    assert.same({}, store:verify().findings)
+  end)
+
+  local LATE = [[return read_model { name = "Late", version = %d, types = { "N" },
+    order = "valid_time", keys = function(event) return event.data.key end,
+    history = function(key) return { { tags = "of:" .. key } } end,
+    init = function() return { ids = {} } end,
+    on = { N = function(state, event) state.ids[#state.ids + 1] = event.id end } }]]
+
+  it("is right in the order of time while processes are killed and its streams deleted", function()
+    local chance, keys, workers = random.new(SEED), 4, {}
+    store:deploy { sources = { LATE:format(1) } }
+    for index = 1, 4 do
+      local role = index % 2 == 0 and "ask_late" or "publish_late"
+      workers[index] = { role = role, process = start(role, keys) }
+    end
+    local model <close> = store:model("Late")
+    for round = 1, KILLS * 3 do
+      process.sleep(chance:between(5, 40) / 1000)
+      local what, key = chance:between(1, 5), chance:between(1, keys)
+      if what == 1 then
+        store:delete_stream("Late$" .. key)
+      elseif what == 2 then
+        model:forget(key)
+      elseif what == 3 then
+        store:deploy { sources = { LATE:format(round + 1) } }
+      else
+        local worker = workers[chance:between(1, #workers)]
+        worker.process:kill()
+        local status, lines = worker.process:wait()
+        assert.equal(137, status, table.concat(lines, "\n"))
+        worker.process = start(worker.role, keys)
+      end
+    end
+    store:set_checkpoint("stop", 1)
+    for _, worker in ipairs(workers) do ends_well(worker.process) end
+    local rows = 0
+    for _ in store:rows("tycho.models") do rows = rows + 1 end
+    assert.is_true(rows <= keys)
+    for key = 1, keys do
+      local state = model:get(key)
+      assert.equal(store:read():tagged("of:" .. key):count(), #state.ids)
       assert.same(state, (model:get(key, { fresh = true })))
     end
     assert.same({}, store:verify().findings)

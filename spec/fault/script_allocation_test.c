@@ -1,6 +1,6 @@
 /* script_allocation_test.c - memory runs out for deployed scripts: in a life in which scripts are
-** deployed, check, tag, link, upcast and are asked for a state, the n-th allocation fails (sampled,
-** unless TYCHO_SWEEP=full), once and from there on.
+** deployed, check, tag, link, upcast, are asked for a state and back-filled, the n-th allocation
+** fails (sampled, unless TYCHO_SWEEP=full), once and from there on.
 **
 ** A step that meets the failure answers NO_MEMORY and changed nothing, or goes on without that
 ** memory; run again when there is memory, it succeeds. What leaks is told by the build with ASan.
@@ -20,7 +20,7 @@
 
 #include "script_values.h"
 
-enum { SAMPLES = 300, STEPS = 9 };
+enum { SAMPLES = 300, STEPS = 11 };
 
 /* ---------------------------------------------------------------- one life */
 
@@ -141,9 +141,30 @@ static int ask(life *l) {
     return status;
 }
 
-static int (*const steps[STEPS])(life *) = {attach,        append_old,   deploy_type,
-                                            deploy_linker, append_new,   read_all,
-                                            run_by_hand,   deploy_model, ask};
+/* From where it is to its end. */
+static int back_fill(life *l, const char *source) {
+    const tycho_backfill_options options = {.size = sizeof options, .source = text(source)};
+    tycho_backfill *backfill = NULL;
+    int status = tycho_backfill_open(l->store, &options, &backfill);
+    while (status == TYCHO_OK) status = tycho_backfill_step(backfill, 1);
+    tycho_backfill_close(backfill);
+    return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+static int back_fill_new(life *l) {
+    return back_fill(l, "return linker { name = 'b', version = 1, to = function(event)\n"
+                        "return event.data.n == 5 and 'b-x' or { 'b-y', 'b-z' } end }");
+}
+
+/* What is older comes to "b-x", which is made anew; "b-y" ends. */
+static int back_fill_changed(life *l) {
+    return back_fill(l, "return linker { name = 'b', version = 2, to = function(event)\n"
+                        "return { 'b-x', 'b-z' } end }");
+}
+
+static int (*const steps[STEPS])(life *) = {
+    attach,      append_old,   deploy_type, deploy_linker, append_new,       read_all,
+    run_by_hand, deploy_model, ask,         back_fill_new, back_fill_changed};
 
 /* Runs a step, again when there is memory. */
 static void run_step(life *l, int i, long n) {
@@ -163,6 +184,16 @@ static void run_step(life *l, int i, long n) {
     is_armed = !is_lasting;
 }
 
+/* A back-fill leaves no stream of its own. */
+static void assert_nothing_beside(tycho_store *store) {
+    const tycho_list_options options = {.size = sizeof options, .prefix = text("$backfill")};
+    tycho_listing *listing;
+    tycho_item item;
+    ASSERT_STATUS(tycho_listing_open(store, &options, &listing), TYCHO_OK);
+    ASSERT_STATUS(tycho_listing_next(listing, &item), TYCHO_END);
+    tycho_listing_close(listing);
+}
+
 static long live(long n, bool lasting, tycho_bytes old_data, tycho_bytes new_data) {
     char path[DIRECTORY_SIZE];
     assert_int_equal(make_directory_in_memory(path), 0);
@@ -175,6 +206,10 @@ static long live(long n, bool lasting, tycho_bytes old_data, tycho_bytes new_dat
     assert_int_equal(count_of(l.store, "", "n:5"), 1);
     assert_int_equal(count_of(l.store, "s", ""), 2);
     assert_int_equal(count_of(l.store, "M$5", ""), 2);
+    assert_int_equal(count_of(l.store, "b-x", ""), 2);
+    assert_int_equal(count_of(l.store, "b-y", ""), 0);
+    assert_int_equal(count_of(l.store, "b-z", ""), 2);
+    assert_nothing_beside(l.store);
     assert_clean(l.store);
     tycho_store_close(l.store);
     remove_directory(path);

@@ -125,21 +125,161 @@ describe("store:backfill", function()
     check(V1)
   end)
 
-  it("goes on with mending where it was broken off", function()
-    fill(store, 1, 3000)
+  --- The streams that readers know.
+  local function known_streams()
+    local known = streams(store)
+    for name in pairs(known) do if name:find("^%$backfill") then known[name] = nil end end
+    return known
+  end
+
+  --- Streams are those of the deployed version, whichever that is.
+  local function check_deployed()
+    local version = store:script("linker", "by_customer").version
+    assert.same(expected(store, version == 1 and V1 or V2), known_streams())
+    return version
+  end
+
+  it("shows the streams of the old version up to its last batch, and of the new one from it on",
+    function()
+      fill(store, 1, 900)
+      store:backfill { source = V1 }
+      local next_number, seen, phases = 901, {}, {}
+      store:backfill { source = V2, chunk = 150, pause = 0, progress = function(status)
+        if next_number < 1300 then fill(store, next_number, next_number + 19) end
+        next_number = next_number + 20
+        seen[check_deployed()] = true
+        phases[status.phase] = true
+      end }
+      assert.same({ true, true }, seen)
+      assert.is_true(phases.linking and phases.preparing and phases.done)
+      check(V2)
+    end)
+
+  it("goes on where it was broken off, after whichever of its batches", function()
+    fill(store, 1, 1800)
     store:backfill { source = V1 }
-    local mended = 0
-    local ok = pcall(store.backfill, store, { source = V2, progress = function(status)
-      if status.phase == "mending" then mended = mended + 1 end
-      if mended == 2 then error("stopped here", 0) end
-    end })
-    assert.is_false(ok)
-    assert.equal(2, store:script("linker", "by_customer").version)
-    refusal.with("condition_failed", store.backfill, store,
-      { linker = "by_customer", cancel = true })
-    fill(store, 3001, 3100)
-    store:backfill { linker = "by_customer" }
+    local is_over, steps, number = false, 0, 1801
+    while not is_over do
+      local left = 2
+      is_over = pcall(store.backfill, store, { source = V2, chunk = 100, progress = function()
+        left = left - 1
+        if left < 0 then error("stopped here", 0) end
+      end })
+      check_deployed()
+      steps = steps + 1
+      fill(store, number, number)
+      number = number + 1
+    end
+    assert.is_true(steps > 5)
     check(V2)
+  end)
+
+  --- Linkers to more streams than one batch exchanges.
+  local function to_many(version, prefix)
+    return ([[return linker { name = "many", version = %d, to = function(event)
+      if event.data.number %% %d ~= 0 then return "m-" .. event.data.number %% 3000 end
+    end }]]):format(version, prefix)
+  end
+
+  it("exchanges the streams that do not fit into its last batch behind it", function()
+    local V1_MANY, V2_MANY = to_many(1, 7), to_many(2, 2)
+    fill(store, 1, 6000)
+    store:backfill { source = V1_MANY }
+    local mended, number = 0, 6001
+    local ok = pcall(store.backfill, store, { source = V2_MANY, progress = function(status)
+      if status.phase ~= "mending" then return end
+      fill(store, number, number + 50)
+      number = number + 51
+      mended = mended + 1
+      assert.is_true(status.left > 0 and status.left < 3000)
+      error("stopped here", 0)
+    end })
+    assert.same({ false, 1 }, { ok, mended })
+    assert.equal(2, store:script("linker", "many").version)
+    refusal.with("condition_failed", store.backfill, store, { linker = "many", cancel = true })
+    fill(store, number, number + 99)
+    store:backfill { linker = "many" }
+    check(V2_MANY)
+  end)
+
+  it("notices what is done to its streams while they are made anew", function()
+    local done_to = {
+      function(name) store:delete_stream(name) end,
+      function(name) store:truncate(name, 3) end,
+      function(name)
+        store:unlink(name, store:read():stream(name):of_type("OrderPlaced"):first().id)
+      end,
+      function(name)
+        store:delete_stream(name)
+        store:link(name, { "e1", "e2", "e3" })
+      end,
+    }
+    for index, act in ipairs(done_to) do
+      for _, when in ipairs { "linking", "preparing" } do
+        store = fresh()
+        fill(store, 1, 1800)
+        store:backfill { source = V1 }
+        local kept, count
+        store:backfill { source = V2, chunk = 100, progress = function(status)
+          if kept or status.phase ~= when or status.position < 200 then return end
+          act("customer-3")
+          kept, count = true, store:read():stream("customer-3"):count()
+        end }
+        assert.is_true(kept, when)
+        --- What is left of it, and what it lacked; nothing that was taken out comes back.
+        local now = store:read():stream("customer-3"):count()
+        assert.is_true(now < #expected(store, V2)["customer-3"], ("%d in %s"):format(index, when))
+        assert.is_true(now >= 0 and count >= 0)
+        local all = expected(store, V2)
+        local others = streams(store)
+        all["customer-3"], others["customer-3"] = nil, nil
+        if when == "preparing" then assert.same(all, others) end
+        backfilling.check_clean(store)
+      end
+    end
+  end)
+
+  it("leaves a stream alone to which somebody appends while it is made anew", function()
+    for _, when in ipairs { "linking", "preparing" } do
+      store = fresh()
+      fill(store, 1, 1800)
+      store:backfill { source = V1 }
+      local is_done = false
+      store:backfill { source = V2, chunk = 100, progress = function(status)
+        if is_done or status.phase ~= when or status.position < 200 then return end
+        store:append("customer-3", { id = "home", type = "Noted" })
+        is_done = true
+      end }
+      assert.is_true(is_done)
+      local found, wanted = {}, {}
+      for _, id in ipairs(backfilling.ids(store, "customer-3")) do found[id] = true end
+      for _, entry in ipairs(expected(store, V2)["customer-3"]) do
+        wanted[entry:match("^[^@]*")] = true
+      end
+      assert.same(wanted, found)
+      backfilling.check_clean(store)
+    end
+  end)
+
+  it("follows a stream that is renamed while it is made anew", function()
+    for _, when in ipairs { "linking", "preparing" } do
+      store = fresh()
+      fill(store, 1, 1800)
+      store:backfill { source = V1 }
+      local is_done = false
+      store:backfill { source = V2, chunk = 100, progress = function(status)
+        if is_done or status.phase ~= when or status.position < 200 then return end
+        store:rename { source = "customer-3", target = "three", delete_source = true }
+        is_done = true
+      end }
+      assert.is_true(is_done)
+      local wanted = expected(store, V2)
+      wanted["three"], wanted["customer-3"] = wanted["customer-3"], nil
+      local found = streams(store)
+      assert.same(wanted["three"], found["three"])
+      assert.same(wanted, found)
+      backfilling.check_clean(store)
+    end
   end)
 
   it("makes a stream anew that has more entries than a batch", function()
@@ -187,6 +327,18 @@ describe("store:backfill", function()
     assert.same(wanted["customer-5"], streams(store)["five"])
     store:backfill { source = V2 }
     assert.same(expected(store, V2)["customer-5"], streams(store)["five"])
+    backfilling.check_clean(store)
+  end)
+
+  it("takes out nothing that the new version gives by another name of the stream", function()
+    local by_route = V1:gsub("version = 1", "version = 2"):gsub('"customer%-" %.%.', '"c-" ..')
+    fill(store, 1, 1200)
+    for number = 0, 10 do store:set_route("c-" .. number, "customer-" .. number) end
+    store:backfill { source = V1 }
+    local before = streams(store)
+    assert.same({ 0, 0 }, { store:backfill { source = by_route }.unlinked,
+      store:backfill { linker = "by_customer" }.linked })
+    assert.same(before, streams(store))
     backfilling.check_clean(store)
   end)
 

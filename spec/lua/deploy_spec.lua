@@ -321,6 +321,24 @@ return linker {
     store:append("s", { type = "C" })
   end)
 
+  it("lets no script link into the history of scripts", function()
+    local store = fresh()
+    local makers = {
+      [[return linker { name = "l", version = 1, to = function() return { "a", "$scripts" } end }]],
+      [[return linker { name = "l", version = 2, by = "metadata", key = "to", prefix = "$" }]],
+    }
+    for _, source in ipairs(makers) do
+      store:deploy { sources = source }
+      local err = unchanged(store, "rejected", function()
+        store:append("s", { type = "T", metadata = { to = "scripts" } })
+      end)
+      assert.matches("history of scripts", err.message)
+      assert.equal("linker/l", err.script)
+    end
+    store:append("s", { type = "T", metadata = { to = "others" } })
+    assert.equal(1, store:read():stream("$others"):count())
+  end)
+
   it("reads old events as the present version, under old names too", function()
     local store = fresh()
     store:append("o", { type = "order_placed", data = { customer = "old", total = 1 } })
@@ -392,6 +410,11 @@ return linker {
       store:append("$scripts", { type = "ScriptDeployed", data = { version = 1 } })
     end)
     unchanged(store, "invalid_argument", function() store:append("$scripts", { type = "Note" }) end)
+    unchanged(store, "invalid_argument", function()
+      store:append("$scripts", { type = "ScriptDeployed", data = {
+        hash = "0", kind = "event_type", name = "OrderPlaced", source = "", version = 9,
+      } })
+    end)
     store:append("elsewhere", { type = "ScriptDeployed", data = store:last_event("$scripts").data })
     assert.equal(1, #store:script_history())
     store:delete_stream("$scripts")

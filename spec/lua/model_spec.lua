@@ -1,5 +1,6 @@
 --- store:model(name): read models on demand, from Lua.
 local fresh = require("support.store")()
+local tycho = require "tycho"
 
 local function source(version, types, history)
   return ([[return read_model { name = "Names", version = %d, types = { %s }, %s
@@ -88,6 +89,68 @@ describe("a read model", function()
     assert.equal(600, model:prepare(keys).done)
     assert.equal(2, model:status().instances)
   end)
+
+  it("is maintained in short batches with rests while somebody else writes", function()
+    local EACH, KEYS = 10, 1024
+    local events, keys = {}, {}
+    for key = 1, KEYS do keys[key] = key end
+    for index = 1, EACH * KEYS do
+      local tag = "of:" .. (index % KEYS + 1)
+      events[#events + 1] = { type = "N", data = { name = index }, tags = { tag } }
+      if #events == 10000 or index == EACH * KEYS then
+        store:append("n", events)
+        events = {}
+      end
+    end
+    local function delete_streams()
+      for key = 1, KEYS do store:delete_stream("Names$" .. key) end
+    end
+    model:prepare(keys)
+    delete_streams()
+
+    --- Commits and shares of the time of a run over all instances.
+    local function run(version, progress)
+      deploy(version, "'N'", BY_TAG)
+      local before, wall, cpu = store:stats().sequence, tycho.now(), os.clock()
+      assert.is_true(model:maintain { progress = progress }.linked >= EACH * KEYS)
+      wall, cpu = (tycho.now() - wall) / 1e6, os.clock() - cpu
+      local commits = store:stats().sequence - before
+      delete_streams()
+      return commits, wall / cpu
+    end
+    local alone = run(2)
+    local writes = 0
+    local in_company, share = run(3, function()
+      store:append("else", { type = "Other" })
+      writes = writes + 1
+    end)
+    assert.equal(KEYS // 256, writes)
+    assert.is_true(in_company - writes > alone, ("%d commits, not %d"):format(in_company, alone))
+    assert.is_true(share > 1.15, "there was no rest")
+  end)
+
+  it("keeps to its streams when their names become routes, and begins anew when they are deleted",
+    function()
+      assert.same({ "a", "c" }, model:get(1).names)
+      store:rename { source = "Names$1", target = "other" }
+      store:append("s", event("d", 1, "of:1"))
+      assert.same({ "a", "c", "d" }, model:get(1, { snapshot_after = 1 }).names)
+      assert.equal(2, store:read():stream("other"):count())
+      store:set_route("Names$2", "elsewhere", { closed = true })
+      store:append("s", event("e", { 1, 2 }, "of:1"))
+      assert.same({ "b", "e" }, model:get(2).names)
+      store:delete_stream("Names$1", { raw = true })
+      assert.is_false(model:status(1).is_current)
+      local state, answer = model:get(1)
+      assert.same({ { "a", "c", "d", "e" }, true, 4 },
+        { state.names, answer.was_caught_up, answer.linked })
+      for index = 1, 5 do store:append("s", event("f" .. index, 1, "of:1")) end
+      store:delete_stream("Names$1", { raw = true })
+      for index = 6, 20 do store:append("s", event("f" .. index, 1, "of:1")) end
+      local again = model:get(1)
+      assert.equal(24, #again.names)
+      assert.same(again, (model:get(1, { fresh = true })))
+    end)
 
   it("forgets an instance", function()
     model:get(1)

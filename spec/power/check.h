@@ -24,6 +24,7 @@ struct known {
     uint64_t needed;       /* the last batch that must be there */
     uint64_t token;        /* the highest token of a lock that somebody was given */
     bool is_there;         /* somebody had the store open */
+    bool is_thorough;      /* verify it again when it was written to */
     const uint64_t *states;
     uint64_t state_count;
 };

@@ -84,6 +84,18 @@ static uint64_t find_data(const struct disk *disk) {
     return inode;
 }
 
+/* The same of a store that was there before. */
+static uint64_t find_written(const struct disk *disk) {
+    static const char name[] = "/data.mdb";
+    const power_record *record;
+    for (uint64_t at = 0; (record = record_at(disk, at)) != NULL; at += power_record_size(record)) {
+        bool is_data = record->kind == POWER_WRITE && record->name_size == sizeof name - 1 &&
+                       memcmp(record_name(record), name, sizeof name - 1) == 0;
+        if (is_data) return record->file;
+    }
+    die("nothing is written to the data file");
+}
+
 /* How large the data file becomes. */
 static uint64_t find_capacity(const struct disk *disk) {
     const power_record *record;
@@ -96,17 +108,38 @@ static uint64_t find_capacity(const struct disk *disk) {
     return (end / PAGE + 1) * PAGE;
 }
 
-void disk_open(struct disk *disk, const char *log, const char *work) {
+static const uint8_t *map_file(const char *path, uint64_t *size) {
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0) die("%s: %s", path, strerror(errno));
+    *size = (uint64_t)info.st_size;
+    const uint8_t *at = mmap(NULL, *size + 1, PROT_READ, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) die("%s: %s", path, strerror(errno));
+    close(fd);
+    return at;
+}
+
+/* The store is there, with this data file. */
+static void begin_with(struct disk *disk, const uint8_t *base, uint64_t size) {
+    memcpy(disk->durable, base, size);
+    memcpy(disk->shown, base, size);
+    disk->durable_size = disk->shown_size = size;
+    pages_note(0, size);
+    disk->ops[0] = (struct op){.kind = POWER_MKDIR, .is_durable = true};
+    disk->ops[1] = (struct op){.kind = POWER_CREATE, .is_durable = true, .name = "/data.mdb"};
+    disk->ops[1].file = disk->data_inode;
+    disk->op_count = 2;
+}
+
+void disk_open(struct disk *disk, const char *log, const char *work, const char *base) {
     struct stat info;
     char file[240];
-    int fd = open(log, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0) die("%s: %s", log, strerror(errno));
-    disk->log_size = (uint64_t)info.st_size;
-    disk->log = mmap(NULL, disk->log_size + 1, PROT_READ, MAP_SHARED, fd, 0);
-    if (disk->log == MAP_FAILED) die("%s: %s", log, strerror(errno));
-    close(fd);
-    disk->data_inode = find_data(disk);
+    uint64_t base_size = 0;
+    const uint8_t *before = base != NULL ? map_file(base, &base_size) : NULL;
+    disk->log = map_file(log, &disk->log_size);
+    disk->data_inode = base != NULL ? find_written(disk) : find_data(disk);
     disk->capacity = find_capacity(disk);
+    if (disk->capacity < base_size) disk->capacity = (base_size / PAGE + 1) * PAGE;
     disk->durable = shared_memory(disk->capacity);
     disk->shown = shared_memory(disk->capacity);
     snprintf(disk->work, sizeof disk->work, "%s", work);
@@ -116,6 +149,7 @@ void disk_open(struct disk *disk, const char *log, const char *work) {
     disk->data_fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);
     if (disk->data_fd < 0 || fstat(disk->data_fd, &info) != 0) die("%s: %s", file, strerror(errno));
     pages_init(disk->capacity + ROOM_TO_GROW, info.st_ino);
+    if (before != NULL) begin_with(disk, before, base_size);
 }
 
 /* ---------------------------------------------------------------- playing */

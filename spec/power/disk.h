@@ -72,8 +72,9 @@ struct image {
     uint64_t mapped; /* 0: they are absent; else a seed */
 };
 
-/* Begins a recording, with files in the directory `work`. Ends the program when it cannot. */
-void disk_open(struct disk *disk, const char *log, const char *work);
+/* Begins a recording, with files in the directory `work`. With `base`, a file, the store was there
+** before, with that data file; else it is made. Ends the program when it cannot. */
+void disk_open(struct disk *disk, const char *log, const char *work, const char *base);
 
 /* The next record, which is not played yet; NULL at the end. */
 const power_record *disk_peek(const struct disk *disk);

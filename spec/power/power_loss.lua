@@ -11,20 +11,24 @@
 ---   REPLAY=build   and the one that looks; default: BUILD
 ---   JOBS=2         processes that look; default: as many as there are processors
 ---   POINT=w.i      only the image i of the window w of the recording that was kept of the same
----                  SEED, SYNC, PROCESSES and BATCHES, as a failure says; its store is kept
+---                  SEED, SYNC, PROCESSES, BATCHES, KILL, as a failure says; its store is kept
+---   AGAIN=2        so many of the disks are written to, and the power is cut again
+---   KILL=n         a process comes first that is killed behind the n-th thing that it asks for
 ---   IGNORE_FLUSH=n the n-th flush of the data file is passed over: something must be lost then
 ---
 --- A recording in which something is found is kept in BUILD/power/; so is one of a POINT.
 
 local process = require "support.process"
+local random = require "support.random"
 local scratch = require "support.scratch"
 local tree = require "support.tree"
 
-local SECONDS = 3600
+local SECONDS, AGAIN_BATCHES = 3600, 5
 
 local power_loss = {}
 
-local DEFAULTS = { BATCHES = 200, SUBSETS = 8, SYNC = "full", PROCESSES = 1, BUILD = "build" }
+local DEFAULTS = { BATCHES = 200, SUBSETS = 8, SYNC = "full", PROCESSES = 1, BUILD = "build",
+  AGAIN = 2 }
 
 --- The libraries to be preloaded: a sanitizer that is preloaded here stays in front.
 local function preloaded(build)
@@ -32,42 +36,52 @@ local function preloaded(build)
   return (others and others .. ":" or "") .. tree.root() .. "/" .. build .. "/power/recorder.so"
 end
 
---- Runs the workload in `directory`: its recording is `directory`/log.
-local function record(directory, options)
+local function command_of(words)
+  for index, word in ipairs(words) do words[index] = process.quote(tostring(word)) end
+  return table.concat(words, " ")
+end
+
+--- The command that runs a workload on `directory`/store and records it in `directory`/log.
+local function workload(directory, name, batches, options, kill)
   local path = directory .. "/store"
+  return command_of({ "env", "POWER_STORE=" .. path, "POWER_LOG=" .. directory .. "/log",
+    "POWER_KILL=" .. (kill or 0), "LD_PRELOAD=" .. preloaded(options.BUILD),
+    "LUA_PATH=" .. package.path, ("LUA_CPATH=%s/lua/?.so;%s"):format(options.BUILD, package.cpath),
+    "timeout", SECONDS, "lua5.4", "spec/power/workload.lua", path, batches,
+    options.SEED + tonumber(name:match("%d+$")), options.SYNC, name })
+end
+
+--- Runs the workloads: one that is killed, when that is asked for, then the others at once.
+local function record(directory, options)
   tree.write_file(directory .. "/log", "")
-  local commands = {}
+  if options.KILL then
+    local command = workload(directory, "w0", options.BATCHES, options, options.KILL)
+    tree.must(command .. " 2>/dev/null; test $? = 137")
+  end
+  local lines = {}
   for number = 1, options.PROCESSES do
-    local words = { "env", "POWER_STORE=" .. path, "POWER_LOG=" .. directory .. "/log",
-      "LD_PRELOAD=" .. preloaded(options.BUILD), "LUA_PATH=" .. package.path,
-      ("LUA_CPATH=%s/lua/?.so;%s"):format(options.BUILD, package.cpath),
-      "lua5.4", "spec/power/workload.lua", path, options.BATCHES, options.SEED + number,
-      options.SYNC, "w" .. number }
-    for index, word in ipairs(words) do words[index] = process.quote(tostring(word)) end
-    commands[number] = table.concat(words, " ")
+    lines[number] = ("%s & p%d=$!"):format(
+      workload(directory, "w" .. number, options.BATCHES, options), number)
   end
-  local waits = {}
-  for number in ipairs(commands) do waits[number] = ("wait $p%d || exit 1"):format(number) end
-  for number, command in ipairs(commands) do
-    commands[number] = ("%s & p%d=$!"):format(command, number)
+  for number = 1, options.PROCESSES do
+    lines[#lines + 1] = ("wait $p%d || exit 1"):format(number)
   end
-  tree.must(table.concat(commands, "\n") .. "\n" .. table.concat(waits, "\n"))
+  tree.must(table.concat(lines, "\n"))
 end
 
 --- Looks at the disks; gives the exit status and what was said.
-local function replay(directory, work, options)
+local function replay(directory, work, options, more)
   local words = { "env", "-u", "LD_PRELOAD", "timeout", SECONDS,
-    (options.REPLAY or options.BUILD) .. "/power/replay", directory .. "/log", work, "DATA=" .. directory .. "/store/data.mdb" }
+    (options.REPLAY or options.BUILD) .. "/power/replay", directory .. "/log", work }
   for _, name in ipairs({ "SYNC", "SEED", "SUBSETS", "JOBS", "POINT", "IGNORE_FLUSH" }) do
     if options[name] then words[#words + 1] = name .. "=" .. options[name] end
   end
-  for index, word in ipairs(words) do words[index] = process.quote(tostring(word)) end
-  return tree.run(table.concat(words, " "))
+  return tree.run(command_of(table.move(more, 1, #more, #words + 1, words)))
 end
 
 local function place_of(options)
-  return ("%s/power/recording-%s-%s-%s-%s"):format(tree.root() .. "/" .. options.BUILD,
-    options.SEED, options.SYNC, options.PROCESSES, options.BATCHES)
+  return ("%s/%s/power/recording-%s-%s-%s-%s-%s"):format(tree.root(), options.BUILD, options.SEED,
+    options.SYNC, options.PROCESSES, options.BATCHES, options.KILL or 0)
 end
 
 --- The numbers of the last line.
@@ -79,6 +93,56 @@ local function figures_of(said)
     figures[name] = figures[name] or tonumber(number)
   end
   return figures
+end
+
+--- Makes the disk of a point in `place`; false when there is no such point.
+local function build_point(place, point, work, options)
+  local disks, kept = work .. "/point", place .. "/point-" .. point
+  local given = setmetatable({ POINT = point, JOBS = 1 }, { __index = options })
+  local is_there = replay(place, disks, given, { "BUILD_ONLY=1" })
+  if is_there then
+    tree.must(("rm -rf %s && cp -r %s/job0/at %s"):format(tree.quoted(kept), tree.quoted(disks),
+      tree.quoted(kept)))
+  end
+  tree.must("rm -rf " .. tree.quoted(disks))
+  return is_there and kept
+end
+
+--- A second power cut: on a disk that the first one left somebody goes on to write, and all disks
+--- are looked at that a power cut then may leave. False when there is no such disk.
+local function cut_again(place, point, work, options)
+  local kept = build_point(place, point, work, options)
+  if not kept then return false end
+  if not tree.run("test -f " .. tree.quoted(kept .. "/store/data.mdb")) then return false end
+  local base = kept .. "/base"
+  tree.must(("cp %s/store/data.mdb %s"):format(tree.quoted(kept), tree.quoted(base)))
+  tree.write_file(kept .. "/log", "")
+  tree.must(workload(kept, "again0", AGAIN_BATCHES, options))
+  local is_good, said = replay(kept, work .. "/again", options,
+    { "BASE=" .. base, "DATA=" .. kept .. "/store/data.mdb" })
+  tree.must("rm -rf " .. tree.quoted(work .. "/again"))
+  if is_good then tree.must("rm -rf " .. tree.quoted(kept)) end
+  return true, is_good, ("second cut behind POINT=%s: %s"):format(point, said)
+end
+
+--- Looks again, behind AGAIN points that are chosen by chance.
+local function cut_some_again(place, work, options, figures)
+  local chosen, all_good, all_said = random.new(options.SEED), true, ""
+  local left = options.AGAIN
+  for _ = 1, 20 * left do
+    if left == 0 then break end
+    local point = ("%d.%d"):format(chosen:between(8, math.max(8, figures.windows - 1)),
+      chosen:between(0, 12))
+    local is_there, is_good, said = cut_again(place, point, work, options)
+    if is_there then
+      left, all_good, all_said = left - 1, all_good and is_good, all_said .. said
+      local more = figures_of(said)
+      figures.again, figures.images_again = (figures.again or 0) + 1,
+        (figures.images_again or 0) + (more.images or 0)
+    end
+  end
+  assert(left == 0, "there are too few points for AGAIN")
+  return all_good, all_said
 end
 
 --- Records and looks: whether all was good, what was said, and its figures.
@@ -93,16 +157,20 @@ function power_loss.run(given)
     tree.must("rm -rf " .. tree.quoted(place) .. " && mkdir -p " .. tree.quoted(place))
     record(place, options)
   end
-  local is_good, said = replay(place, work .. "/disks", options)
+  local is_good, said = replay(place, work .. "/disks", options,
+    { "DATA=" .. place .. "/store/data.mdb" })
+  local figures = figures_of(said)
   if options.POINT then
-    local kept = place .. "/point-" .. options.POINT
-    tree.must(("rm -rf %s && cp -r %s/disks/job*/at/store %s"):format(tree.quoted(kept),
-      tree.quoted(work), tree.quoted(kept)))
-    said = said .. "the disk, before anybody looked: " .. kept .. "\n"
+    said = ("%sthe disk, before anybody looked: %s\n"):format(said,
+      build_point(place, options.POINT, work, options))
+  elseif is_good and options.AGAIN > 0 then
+    local more
+    is_good, more = cut_some_again(place, work, options, figures)
+    said = said .. more
   end
   scratch.remove(work)
   if is_good and not options.POINT then tree.must("rm -rf " .. tree.quoted(place)) end
-  return is_good, said, figures_of(said)
+  return is_good, said, figures
 end
 
 local function main(words)
@@ -115,8 +183,9 @@ local function main(words)
   local is_good, said = power_loss.run(options)
   io.write(said)
   if not is_good then
-    print(("again: make power-loss POINT=... SEED=%s BATCHES=%s SYNC=%s PROCESSES=%s SUBSETS=%s")
-      :format(options.SEED, options.BATCHES, options.SYNC, options.PROCESSES, options.SUBSETS))
+    print(("again: make power-loss POINT=... SEED=%s BATCHES=%s SYNC=%s PROCESSES=%s SUBSETS=%s%s")
+      :format(options.SEED, options.BATCHES, options.SYNC, options.PROCESSES, options.SUBSETS,
+      options.KILL and " KILL=" .. options.KILL or ""))
   end
   os.exit(is_good, true)
 end

@@ -1,34 +1,83 @@
 --- Power cuts: the disks that they may leave, of recordings of all kinds of batches.
 ---
----   SEED=n   of the workload
+---   SEED=n   of the workloads
 
 local power_loss = require "power.power_loss"
 
 local SEED = math.tointeger(tonumber(os.getenv("SEED") or os.time()))
-local BUILD = os.getenv("TYCHO_BUILD") or "build"
-BUILD = BUILD:gsub("^.*/(build)", "%1")
+local BUILD = (os.getenv("TYCHO_BUILD") or "build"):gsub("^.*/build", "build")
 
 describe(("A power cut (SEED=%d)"):format(SEED), function()
   local function run(options)
-    options.SEED = options.SEED or SEED
-    options.BUILD, options.REPLAY = BUILD, "build"
+    options.SEED, options.BUILD, options.REPLAY = SEED, BUILD, "build"
     return power_loss.run(options)
   end
 
+  --- Nothing must be found; gives the figures.
   local function assert_good(options)
     local is_good, said, figures = run(options)
     assert.is_true(is_good, said)
     assert.equal(figures.images, figures.good, said)
+    assert.equal(options.AGAIN, figures.again or 0)
     return figures
   end
 
   it("takes nothing that was acknowledged, wherever it comes in 200 batches #slow", function()
-    local figures = assert_good({ BATCHES = 200, SUBSETS = 2 })
-    assert.is_true(figures.marks > 200 and figures.images > 5000)
+    local figures = assert_good({ BATCHES = 200, SUBSETS = 2, AGAIN = 3 })
+    assert.is_true(figures.states > 200 and figures.windows >= 200)
+    assert.is_true(figures.images > 20 * figures.windows)
   end)
 
-  it("takes nothing that several processes were told", function()
-    local figures = assert_good({ BATCHES = 10, PROCESSES = 3, SUBSETS = 2 })
-    assert.is_true(figures.marks > 30)
+  it("takes nothing that one of several processes was told, nor does a second one", function()
+    local figures = assert_good({ BATCHES = 8, PROCESSES = 3, SUBSETS = 2, AGAIN = 2 })
+    assert.is_true(figures.states > 24 and figures.images_again > 100)
+  end)
+
+  it("takes nothing that was seen behind a process that was killed #slow", function()
+    for number = 3, 45, 2 do
+      assert_good({ BATCHES = 3, KILL = number, SUBSETS = 1, AGAIN = 0 })
+    end
+  end)
+
+  it("is noticed to take a batch whenever one of the flushes was left out", function()
+    local all = assert_good({ BATCHES = 6, SUBSETS = 2, AGAIN = 0 })
+    local missed = 0
+    for number = 1, all.flushes do
+      local is_good, said = run({ BATCHES = 6, SUBSETS = 2, AGAIN = 0, IGNORE_FLUSH = number })
+      if not is_good then
+        missed = missed + 1
+        assert.matches("lost:", said .. "lost:", 1, true)
+        assert.matches("POINT=%d+%.%d+ SEED=" .. SEED, said)
+      end
+    end
+    assert.is_true(missed >= 6, ("%d of %d flushes were missed"):format(missed, all.flushes))
+  end)
+
+  it("takes the last commit at most where commits are flushed with the next one", function()
+    local full = assert_good({ BATCHES = 25, SUBSETS = 1, AGAIN = 0 })
+    local batched = assert_good({ BATCHES = 25, SUBSETS = 2, AGAIN = 1, SYNC = "batched" })
+    assert.equal(1, batched.most)
+    assert.is_true(batched.flushes < full.flushes)
+  end)
+
+  it("may take the store where nothing is flushed, as is said", function()
+    local is_good, said, figures = run({ BATCHES = 25, SUBSETS = 8, AGAIN = 0, SYNC = "none" })
+    assert.is_false(is_good, said)
+    assert.is_true(figures.good > 0 and figures.good < figures.images)
+  end)
+
+  describe("that is asked for wrongly", function()
+    local function refused(options, message)
+      options.BATCHES, options.AGAIN = 2, 0
+      local is_good, said = run(options)
+      assert.is_false(is_good)
+      assert.matches(message, said, 1, true)
+    end
+
+    it("says what is wrong", function()
+      refused({ SUBSETS = "many" }, "SUBSETS=many is not a number")
+      refused({ JOBS = 0 }, "JOBS=0")
+      refused({ IGNORE_FLUSH = "1x" }, "IGNORE_FLUSH=1x is not a number")
+    end)
   end)
 end)

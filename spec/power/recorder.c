@@ -3,6 +3,7 @@
 **
 **     POWER_STORE   the path of the store, absolute and without links
 **     POWER_LOG     the file that is written: log.h says what is in it. It must exist.
+**     POWER_KILL    n: the process is killed behind its n-th record
 **
 ** Any number of processes and threads may write to one log. A write and its record are one step
 ** under a lock, so that the order in the log is the order on the file. A flush is recorded when it
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -40,6 +42,7 @@ static struct {
     const char *store;
     size_t store_size;
     int log_fd;
+    long left; /* records until the process is killed; 0: it is not */
     pid_t pid; /* that opened the log: a child must open it itself, or would share the lock */
 } recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .log_fd = -1};
 
@@ -54,6 +57,7 @@ __attribute__((constructor)) static void start(void) {
     recorder.store = getenv("POWER_STORE");
     if (recorder.store != NULL && getenv("POWER_LOG") == NULL) recorder.store = NULL;
     if (recorder.store != NULL) recorder.store_size = strlen(recorder.store);
+    if (getenv("POWER_KILL") != NULL) recorder.left = strtol(getenv("POWER_KILL"), NULL, 10);
 }
 
 __attribute__((noreturn)) static void give_up(const char *what) {
@@ -164,6 +168,7 @@ static void put(power_record record, const char *name, const struct iovec *conte
     parts[used++] = (struct iovec){(void *)(uintptr_t)zeros, power_record_size(&record) - size};
     uint64_t written = (uint64_t)syscall(SYS_writev, recorder.log_fd, parts, used);
     if (written != power_record_size(&record)) give_up("writing the log");
+    if (recorder.left > 0 && --recorder.left == 0) kill(getpid(), SIGKILL);
 }
 
 static void put_mapped(void) {

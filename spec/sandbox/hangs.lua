@@ -431,3 +431,7 @@ return ('%.777777777777777777777f'):format(1)
 
 --- fails 'a string may have 1048576': a concat that is too long
 local s, t = ('x'):rep(100000), {} for i = 1, 100 do t[i] = s end return table.concat(t)
+
+--- over budget: many characters again and again
+local t = {} for i = 1, 250 do t[i] = 0x10FFFF end
+while true do utf8.char(table.unpack(t)) end

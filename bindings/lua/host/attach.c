@@ -114,17 +114,31 @@ static int get_rules(struct host *host, tycho_store *store, uint64_t version,
 
 /* ---------------------------------------------------------------- appended events */
 
+enum { KNOWN_MAX = 16 };
+
+/* The streams that a function gave for a type, having read nothing else of the event. */
+struct known {
+    struct known *next;
+    const struct tycho__concern *concern;
+    size_t count;
+    tycho_bytes links[];
+};
+
 /* What a script needs for the time of one batch. */
 struct part {
     struct tycho__runner *runner; /* borrowed, or NULL */
-    char link[TYCHO_NAME_MAX];    /* of a ready-made linker */
+    struct known *known;
+    int known_count;
+    char link[TYCHO_NAME_MAX]; /* of a ready-made linker */
 };
 
 struct expansion {
     const struct tycho__rules *rules;
     struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event that is visited, or was last */
+    bool deploys;                         /* the batch does */
     struct tycho_buffer links;
+    size_t raw_count; /* of them: of read models, whose streams are theirs alone */
 };
 
 static int borrow(struct expansion *x, size_t index) {
@@ -142,23 +156,94 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
     return TYCHO_OK;
 }
 
+/* What is known of the present type; NULL: nothing. */
+static const struct known *find_known(const struct part *part,
+                                      const struct tycho__concern *concern) {
+    const struct known *known = part->known;
+    while (known != NULL && known->concern != concern) known = known->next;
+    return known;
+}
+
+/* Remembers what the function gave. That is for speed only: without memory it is called again. */
+static void know(struct part *part, const struct tycho__concern *concern) {
+    const struct tycho__names *names = &part->runner->names;
+    const tycho_bytes *links = tycho__names_list(names);
+    size_t list_size = names->count * sizeof *links, text_size = names->text.size;
+    struct known *known = malloc(sizeof *known + list_size + text_size);
+    if (known == NULL) return;
+    char *text = (char *)&known->links[names->count];
+    for (size_t i = 0; i < names->count; i++) {
+        memcpy(text, links[i].data, links[i].size);
+        known->links[i] = tycho__text_of(text, links[i].size);
+        text += links[i].size;
+    }
+    known->concern = concern;
+    known->count = names->count;
+    known->next = part->known;
+    part->known = known;
+    part->known_count++;
+}
+
+static void forget(struct part *part) {
+    while (part->known != NULL) {
+        struct known *known = part->known;
+        part->known = known->next;
+        free(known);
+    }
+}
+
+/* A function, or what it gave for the type before: handlers are pure, which returning the runner
+** checks. */
+static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index) {
+    struct part *part = &x->parts[index];
+    const struct known *known = find_known(part, x->concern);
+    if (known != NULL) {
+        tycho__payload_put(&x->links, known->links, known->count * sizeof(tycho_bytes));
+        return TYCHO_OK;
+    }
+    int status = borrow(x, index);
+    if (status == TYCHO_OK) status = tycho__run_names(part->runner, shown);
+    if (status != TYCHO_OK) return status;
+    const struct tycho__names *names = &part->runner->names;
+    tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
+    bool is_one_type = x->concern->type.size > 0; /* not all that no script names */
+    if (is_one_type && part->known_count < KNOWN_MAX && tycho__run_read_type_alone(part->runner)) {
+        know(part, x->concern);
+    }
+    return TYCHO_OK;
+}
+
+/* Who links into the history of scripts would keep the next deployment from ever being the next. */
+static int check_links(struct tycho__definition *definition, const struct tycho__shown *shown,
+                       const tycho_bytes *links, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!tycho__same(links[i], tycho__scripts_stream())) continue;
+        return tycho__script_reject(definition, shown->event, "", 0,
+                                    "\"$scripts\" is the history of scripts: nothing is linked "
+                                    "into it");
+    }
+    return TYCHO_OK;
+}
+
 static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index) {
-    const struct tycho__definition *definition = x->rules->definitions[index];
+    struct tycho__definition *definition = x->rules->definitions[index];
     if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
     if (definition->by != TYCHO__BY_FUNCTION) {
         tycho_bytes link;
         int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
+        if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
         if (status == TYCHO_OK && link.size > 0) {
             tycho__payload_put(&x->links, &link, sizeof link);
         }
         return status;
     }
-    int status = borrow(x, index);
-    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
+    const size_t before = x->links.size;
+    int status = run_function(x, shown, index);
     if (status != TYCHO_OK) return status;
-    const struct tycho__names *names = &x->parts[index].runner->names;
-    tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
-    return TYCHO_OK;
+    const size_t count = (x->links.size - before) / sizeof(tycho_bytes);
+    const tycho_bytes *links = (const tycho_bytes *)(const void *)(x->links.data + before);
+    if (definition->about.kind == TYCHO_READ_MODEL) x->raw_count += count;
+    return check_links(definition, shown, links, count);
 }
 
 /* Whether any script has to do with the event. */
@@ -172,12 +257,15 @@ static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
            x->concern->renamed >= 0 || x->rules->failure != NULL;
 }
 
-/* The history of scripts says under which version events were written: it takes nothing else. */
-static int check_history(const tycho_event *event) {
+/* The history of scripts says under which version events were written: it takes nothing else, and
+** nothing without a deployment, which makes all processes load it again. */
+static int check_history(const tycho_event *event, bool deploys) {
     struct tycho__deployed deployed;
     bool is_known = tycho__same(event->type, tycho__text_of("ScriptDeployed", 14)) ||
                     tycho__same(event->type, tycho__text_of("ScriptRemoved", 13));
-    if (is_known && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) return TYCHO_OK;
+    if (is_known && deploys && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) {
+        return TYCHO_OK;
+    }
     return tycho__script_fail(TYCHO_MISUSE, "the stream \"$scripts\" is the history of scripts, "
                                             "to which only deployments append");
 }
@@ -185,22 +273,18 @@ static int check_history(const tycho_event *event) {
 static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
     struct expansion *x = context;
     if (tycho__same(appended->stream, tycho__scripts_stream())) {
-        return check_history(&appended->event);
+        return check_history(&appended->event, x->deploys);
     }
     const struct tycho__concern *concern = x->concern;
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
-    struct tycho__shown shown = {.event = &appended->event,
-                                 .is_for_names = true,
-                                 .data = appended->event.data,
-                                 .stream = appended->stream,
-                                 .tags = appended->tags,
-                                 .tag_count = appended->event.tag_count};
+    struct tycho__shown shown = tycho__shown_of(appended);
     int status = TYCHO_OK;
     if (concern->renamed >= 0) {
         return tycho__script_reject(x->rules->definitions[concern->renamed], &appended->event, "",
                                     0, "the type has this name now: publish it under that");
     }
     tycho__payload_clear(&x->links);
+    x->raw_count = 0;
     if (concern->event_type >= 0) status = run_event_type(x, &shown, (size_t)concern->event_type);
     for (size_t i = 0; i < concern->linker_count && status == TYCHO_OK; i++) {
         status = run_linker(x, &shown, concern->linkers[i]);
@@ -213,15 +297,17 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     additions->tag_count = shown.more_tag_count;
     additions->links = (const tycho_bytes *)(const void *)x->links.data;
     additions->link_count = x->links.size / sizeof(tycho_bytes);
+    additions->raw_count = x->raw_count;
     return TYCHO_OK;
 }
 
 static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
-    struct expansion x = {.rules = rules};
+    struct expansion x = {.rules = rules, .deploys = tycho_batch_first_deploy(batch) >= 0};
     x.parts = calloc(rules->count + 1, sizeof *x.parts);
     if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
     int status = tycho_batch_expand(batch, wants, visit, &x);
     for (size_t i = 0; i < rules->count; i++) {
+        forget(&x.parts[i]);
         if (x.parts[i].runner == NULL) continue;
         if (status == TYCHO_OK) {
             status = tycho__runner_return(x.parts[i].runner);
@@ -285,10 +371,8 @@ static void release(void *context, void *held) {
 static size_t former(void *held, tycho_bytes type, const tycho_bytes **names) {
     const struct tycho__rules *rules = held;
     const struct tycho__concern *concern = tycho__rules_find(rules, type);
-    if (concern->event_type < 0) return 0;
-    const tycho_script_about *about = &rules->definitions[concern->event_type]->about;
-    *names = about->former_names;
-    return about->former_name_count;
+    *names = concern->names;
+    return concern->name_count;
 }
 
 static int upcast(const struct tycho__rules *rules, struct tycho__definition *definition,

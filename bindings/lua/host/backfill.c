@@ -13,8 +13,7 @@
 enum {
     CHUNK = 5000,
     CHUNK_MAX = 10000,
-    TRIES_MAX = 20,   /* of a batch that lost against others */
-    LEFT_MAX = 100000 /* streams to mend that are counted */
+    TRIES_MAX = 20 /* of a batch that lost against others */
 };
 
 static int no_memory(void) {
@@ -102,14 +101,12 @@ static void encode(struct tycho_buffer *to, const struct tycho__progress *progre
     put_integer(to, "unlinked", progress->unlinked);
 }
 
-/* Looks for one row: NOT_FOUND without a sentence when there is none. `value` is copied to a new
-** buffer. */
-static int find_row(tycho_store *store, tycho_bytes key, struct tycho_buffer *value,
-                    uint64_t *version) {
+int tycho__backfill_row(tycho_store *store, const char *table, tycho_bytes key,
+                        struct tycho_buffer *value, uint64_t *version) {
     const tycho_list_options options = {.size = sizeof options,
                                         .list = TYCHO_LIST_ROWS,
                                         .exact = 1,
-                                        .subject = text(TYCHO__BACKFILLS),
+                                        .subject = text(table),
                                         .prefix = key};
     tycho_listing *listing;
     tycho_item item;
@@ -245,7 +242,7 @@ static int read_progress(tycho_backfill *b) {
     char key[TYCHO_KEY_MAX];
     tycho_bytes bytes;
     row_key(key, "linker", b->about.name, &bytes);
-    int status = find_row(b->store, bytes, &value, &b->row_version);
+    int status = tycho__backfill_row(b->store, TYCHO__BACKFILLS, bytes, &value, &b->row_version);
     if (status == TYCHO_OK) {
         status = parse(tycho__text_of(value.data, value.size), &b->progress);
         if (status == TYCHO_OK && !tycho__same(text(b->progress.hash), b->about.hash)) {
@@ -324,7 +321,7 @@ static int open_named(tycho_backfill *b, tycho_bytes name) {
                                                 "linker");
     }
     row_key(key, "source", name, &bytes);
-    int status = find_row(b->store, bytes, &source, &version);
+    int status = tycho__backfill_row(b->store, TYCHO__BACKFILLS, bytes, &source, &version);
     if (status == TYCHO_OK) {
         status =
             tycho_script_compile(b->label, tycho__text_of(source.data, source.size), &b->script);
@@ -385,10 +382,10 @@ static int open_all(tycho_backfill *b, const tycho_backfill_options *options) {
     }
     if (status == TYCHO_OK) status = tycho_head(b->store, &b->head);
     if (status != TYCHO_OK) return status;
-    snprintf(b->table, sizeof b->table, "tycho.backfill/%016llx",
-             (unsigned long long)XXH3_64bits(b->about.name.data, b->about.name.size));
-    if (!b->progress.is_beside) return TYCHO_OK;
-    return tycho__mend_count(b, LEFT_MAX, &b->left);
+    unsigned long long hash = XXH3_64bits(b->about.name.data, b->about.name.size);
+    snprintf(b->table, sizeof b->table, "tycho.backfill/%016llx", hash);
+    snprintf(b->prepared, sizeof b->prepared, "tycho.prepared/%016llx", hash);
+    return b->progress.is_beside ? tycho__mend_count(b) : TYCHO_OK;
 }
 
 int tycho_backfill_open(tycho_store *store, const tycho_backfill_options *options,
@@ -419,6 +416,7 @@ int tycho_backfill_open(tycho_store *store, const tycho_backfill_options *option
 void tycho_backfill_close(tycho_backfill *b) {
     if (b == NULL) return;
     tycho__gathered_free(&b->gathered);
+    tycho__current_drop(b);
     close_others(b);
     tycho_script_close(b->old);
     tycho_script_close(b->script);
@@ -439,11 +437,14 @@ struct last {
 
 static int complete_last(void *context, tycho_store *store, tycho_batch *batch) {
     struct last *last = context;
-    (void)store;
-    last->progress = last->b->progress;
-    int status = tycho__backfill_link(last->b, batch, &last->progress, TYCHO__BACKFILL_LAST, true);
+    tycho_backfill *b = last->b;
+    last->progress = b->progress;
+    const bool is_beside = b->progress.is_beside != 0;
+    int status = tycho__backfill_gather(b, &last->progress, TYCHO__BACKFILL_LAST, true);
     last->progress.phase = last->phase;
-    return status == TYCHO_OK ? put_row(last->b, &last->progress) : status;
+    if (status == TYCHO_OK && is_beside) status = tycho__mend_complete(b, store, batch);
+    if (status == TYCHO_OK) status = tycho__backfill_write(b, batch, is_beside);
+    return status == TYCHO_OK ? put_row(b, &last->progress) : status;
 }
 
 static int commit_last(tycho_backfill *b) {
@@ -462,28 +463,45 @@ static int commit_last(tycho_backfill *b) {
     if (status != TYCHO_OK) return status;
     b->is_deployed = true;
     b->progress = last.progress;
-    return b->progress.is_beside ? tycho__mend_count(b, LEFT_MAX, &b->left) : TYCHO_OK;
+    return b->progress.is_beside ? tycho__mend_count(b) : TYCHO_OK;
 }
 
 static int commit_chunk(tycho_backfill *b, size_t chunk) {
     struct tycho__progress next = b->progress;
     next.phase = TYCHO_BACKFILL_LINKING;
     int status = tycho__backfill_begin(b);
-    if (status == TYCHO_OK) status = tycho__backfill_link(b, b->batch, &next, chunk, false);
+    if (status == TYCHO_OK) status = tycho__backfill_gather(b, &next, chunk, false);
+    if (status == TYCHO_OK) status = tycho__backfill_write(b, b->batch, next.is_beside != 0);
     return status == TYCHO_OK ? tycho__backfill_commit(b, &next, NULL, NULL) : status;
 }
 
+/* Prepares streams beside before the last batch, all that are to be, while the log grows. END: they
+** are. */
+static int prepare(tycho_backfill *b, size_t most) {
+    int status = b->is_preparing ? TYCHO_OK : tycho__mend_count(b);
+    b->is_preparing = true;
+    if (status == TYCHO_OK) status = tycho__mend_refused(b);
+    if (status == TYCHO_OK) status = tycho__prepare_step(b, most);
+    if (status == TYCHO_END) b->is_preparing = false;
+    return status;
+}
+
 static int link_step(tycho_backfill *b, size_t chunk) {
+    const bool is_beside = b->progress.is_beside != 0;
     int status = check_old(b);
-    if (status == TYCHO_OK && b->progress.is_beside) status = open_others(b);
+    if (status == TYCHO_OK && is_beside) status = open_others(b);
     if (status == TYCHO_OK) status = tycho_head(b->store, &b->head);
     if (status != TYCHO_OK) return status;
     uint64_t left = b->head - (uint64_t)b->progress.position;
-    bool has_begun = b->progress.phase == TYCHO_BACKFILL_LINKING;
-    if (has_begun && left <= TYCHO__BACKFILL_LAST) {
+    bool is_near = b->progress.phase == TYCHO_BACKFILL_LINKING && left <= TYCHO__BACKFILL_LAST;
+    if (is_beside && (is_near || b->is_preparing)) {
+        status = prepare(b, chunk);
+        if (status != TYCHO_END) return status;
+    }
+    if (is_near) {
         status = commit_last(b);
-        bool is_late = status == TYCHO_BUSY;
-        if (!is_late) return status;
+        if (status == TYCHO_BUSY && b->late.name_size > 0) return tycho__mend_refused(b);
+        if (status != TYCHO_BUSY) return status;
     }
     return commit_chunk(b, chunk);
 }
@@ -495,10 +513,9 @@ static int end(tycho_backfill *b, enum tycho_backfill_phase phase) {
     return status == TYCHO_OK ? tycho__backfill_commit(b, &next, NULL, NULL) : status;
 }
 
-static int mend_step(tycho_backfill *b) {
-    int status = tycho__mend_step(b);
-    if (status == TYCHO_END) return end(b, TYCHO_BACKFILL_DONE);
-    return status == TYCHO_OK ? tycho__mend_count(b, LEFT_MAX, &b->left) : status;
+static int mend_step(tycho_backfill *b, size_t most) {
+    int status = tycho__mend_step(b, most);
+    return status == TYCHO_END ? end(b, TYCHO_BACKFILL_DONE) : status;
 }
 
 static int cancel_step(tycho_backfill *b, size_t chunk) {
@@ -520,7 +537,7 @@ static int step(tycho_backfill *b, size_t chunk) {
     case TYCHO_BACKFILL_LINKING:
         return link_step(b, chunk);
     case TYCHO_BACKFILL_MENDING:
-        return mend_step(b);
+        return mend_step(b, chunk);
     case TYCHO_BACKFILL_CANCELLING:
         return cancel_step(b, chunk);
     default:
@@ -567,7 +584,8 @@ int tycho_backfill_cancel(tycho_backfill *b) {
 void tycho_backfill_status_get(tycho_backfill *b, tycho_backfill_status *status) {
     const struct tycho__progress *progress = &b->progress;
     memset(status, 0, sizeof *status);
-    status->phase = (uint32_t)progress->phase;
+    status->phase =
+        b->is_preparing ? (uint32_t)TYCHO_BACKFILL_PREPARING : (uint32_t)progress->phase;
     status->is_beside = progress->is_beside != 0;
     status->is_deployed = b->is_deployed;
     status->name = b->about.name;

@@ -24,6 +24,7 @@ struct target {
     size_t name_size;
     uint32_t count;
     uint32_t filled;
+    bool is_taken;
 };
 
 static int no_memory(void) {
@@ -50,7 +51,7 @@ void tycho__gathered_free(struct tycho__gathered *gathered) {
     tycho__payload_free(&gathered->ids);
 }
 
-static void clear(struct tycho__gathered *gathered) {
+void tycho__gathered_clear(struct tycho__gathered *gathered) {
     tycho__payload_clear(&gathered->text);
     tycho__payload_clear(&gathered->links);
     tycho__payload_clear(&gathered->targets);
@@ -78,28 +79,38 @@ static int grow_slots(struct tycho__gathered *gathered) {
     return TYCHO_OK;
 }
 
+static tycho_bytes target_name(const struct tycho__gathered *gathered,
+                               const struct target *target) {
+    return tycho__text_of(gathered->text.data + target->name, target->name_size);
+}
+
+/* The slot of a name: that of its target, or the one where it belongs. */
+static uint32_t *find_slot(const struct tycho__gathered *gathered, tycho_bytes name,
+                           uint64_t hash) {
+    uint32_t *slots = (uint32_t *)(void *)gathered->slots.data;
+    size_t at = (size_t)hash & (gathered->slot_count - 1);
+    while (slots[at] != 0) {
+        if (tycho__same(target_name(gathered, &targets_of(gathered)[slots[at] - 1]), name)) break;
+        at = (at + 1) & (gathered->slot_count - 1);
+    }
+    return &slots[at];
+}
+
 /* The index of a stream among the targets. */
 static int find_target(struct tycho__gathered *gathered, tycho_bytes name, uint32_t *index) {
     int status = grow_slots(gathered);
     if (status != TYCHO_OK) return status;
-    uint32_t *slots = (uint32_t *)(void *)gathered->slots.data;
-    struct target made = {.hash = XXH3_64bits(name.data, name.size),
-                          .name = gathered->text.size,
-                          .name_size = name.size};
-    size_t at = (size_t)made.hash & (gathered->slot_count - 1);
-    for (; slots[at] != 0; at = (at + 1) & (gathered->slot_count - 1)) {
-        const struct target *known = &targets_of(gathered)[slots[at] - 1];
-        *index = slots[at] - 1;
-        if (tycho__same(tycho__text_of(gathered->text.data + known->name, known->name_size),
-                        name)) {
-            return TYCHO_OK;
-        }
-    }
+    const struct target made = {.hash = XXH3_64bits(name.data, name.size),
+                                .name = gathered->text.size,
+                                .name_size = name.size};
+    uint32_t *slot = find_slot(gathered, name, made.hash);
+    *index = *slot - 1;
+    if (*slot != 0) return TYCHO_OK;
     *index = (uint32_t)target_count(gathered);
     tycho__payload_put(&gathered->text, name.data, name.size);
     tycho__payload_put(&gathered->targets, &made, sizeof made);
     if (gathered->text.failed != 0 || gathered->targets.failed != 0) return no_memory();
-    slots[at] = *index + 1;
+    *slot = *index + 1;
     return TYCHO_OK;
 }
 
@@ -135,6 +146,35 @@ static const tycho_bytes *sort_ids(struct tycho__gathered *gathered) {
     return ids;
 }
 
+size_t tycho__gathered_count(const struct tycho__gathered *gathered) {
+    return target_count(gathered);
+}
+
+void tycho__gathered_take(struct tycho__gathered *gathered, tycho_bytes signed_name,
+                          const tycho_bytes **ids, size_t *count) {
+    *count = 0;
+    if (gathered->slot_count == 0) return;
+    uint64_t hash = XXH3_64bits(signed_name.data, signed_name.size);
+    uint32_t found = *find_slot(gathered, signed_name, hash);
+    if (found == 0) return;
+    struct target *target = &targets_of(gathered)[found - 1];
+    target->is_taken = true;
+    *count = target->count;
+    *ids = (const tycho_bytes *)(const void *)gathered->ids.data + target->filled - target->count;
+}
+
+bool tycho__gathered_next(const struct tycho__gathered *gathered, size_t *at, tycho_bytes *stream) {
+    for (; *at < target_count(gathered); ++*at) {
+        const struct target *target = &targets_of(gathered)[*at];
+        if (target->is_taken) continue;
+        tycho_bytes name = target_name(gathered, target);
+        *stream = tycho__text_of((const char *)name.data + 1, name.size - 1);
+        ++*at;
+        return true;
+    }
+    return false;
+}
+
 /* ---------------------------------------------------------------- events */
 
 /* What is done with the streams that a linker names for one event. */
@@ -146,6 +186,8 @@ struct pass {
     tycho_bytes stream; /* its home, when `has_stream` */
     bool has_stream;
     bool is_undoing;
+    size_t found_size;
+    char found[TYCHO_NAME_MAX]; /* the name of the stream that was looked for, resolved */
 };
 
 /* The home stream, resolved once an event. */
@@ -162,16 +204,16 @@ static int look_for(struct pass *pass, tycho_bytes stream, int *has) {
     int64_t revision;
     tycho_bytes home, resolved;
     *has = 0;
-    int status = tycho_event_revision(pass->b->store, pass->event.id, stream, 0, &revision);
-    if (status == TYCHO_ENTRY_NOT_FOUND) return TYCHO_OK;
-    if (status == TYCHO_OK) status = tycho_route_resolve(pass->b->store, stream, &resolved);
+    int status = tycho_route_resolve(pass->b->store, stream, &resolved);
     if (status != TYCHO_OK) return status;
-    char name[TYCHO_NAME_MAX];
-    size_t size = resolved.size;
-    memcpy(name, resolved.data, size);
-    status = home_of(pass, &home);
-    *has = tycho__same(home, tycho__text_of(name, size)) ? 2 : 1;
-    return status;
+    memcpy(pass->found, resolved.data, resolved.size);
+    pass->found_size = resolved.size;
+    status = tycho_event_revision(pass->b->store, pass->event.id, stream, 0, &revision);
+    if (status == TYCHO_ENTRY_NOT_FOUND) return TYCHO_OK;
+    if (status == TYCHO_OK) status = home_of(pass, &home);
+    if (status != TYCHO_OK) return status;
+    *has = tycho__same(home, tycho__text_of(pass->found, pass->found_size)) ? 2 : 1;
+    return TYCHO_OK;
 }
 
 static bool has_name(const tycho_additions *additions, tycho_bytes name) {
@@ -194,13 +236,13 @@ static int is_given_by_others(struct pass *pass, tycho_bytes stream, bool *is_gi
     return TYCHO_OK;
 }
 
-/* What a stream lacks. */
-static int gather_beside(struct pass *pass, char sign, tycho_bytes stream) {
+/* What the stream that was looked for lacks, or has too much. */
+static int gather_beside(struct pass *pass, char sign) {
     /* The sign stands in front of the name, which is what the streams beside are named after. */
     char name[TYCHO_NAME_MAX + 1];
     name[0] = sign;
-    memcpy(name + 1, stream.data, stream.size);
-    return add_link(&pass->b->gathered, tycho__text_of(name, stream.size + 1), pass->event.id);
+    memcpy(name + 1, pass->found, pass->found_size);
+    return add_link(&pass->b->gathered, tycho__text_of(name, pass->found_size + 1), pass->event.id);
 }
 
 static int gather_new(struct pass *pass, const tycho_additions *additions) {
@@ -214,11 +256,23 @@ static int gather_new(struct pass *pass, const tycho_additions *additions) {
         }
         status = look_for(pass, stream, &has);
         if (status == TYCHO_OK && has == 0) {
-            status = gather_beside(pass, '+', stream);
+            status = gather_beside(pass, '+');
             pass->progress->linked++;
         }
     }
     return status;
+}
+
+/* Whether one of the names leads to the stream that was looked for, over a route. */
+static int leads_there(struct pass *pass, const tycho_additions *additions, bool *is_given) {
+    const tycho_bytes found = tycho__text_of(pass->found, pass->found_size);
+    for (size_t i = 0; additions != NULL && i < additions->link_count && !*is_given; i++) {
+        tycho_bytes resolved;
+        int status = tycho_route_resolve(pass->b->store, additions->links[i], &resolved);
+        if (status != TYCHO_OK) return status;
+        *is_given = tycho__same(resolved, found);
+    }
+    return TYCHO_OK;
 }
 
 /* Links that are to be taken out: not what another script gives, nor home events. `kept` are those
@@ -231,9 +285,10 @@ static int gather_old(struct pass *pass, const tycho_additions *additions,
         int has = 0, status = TYCHO_OK;
         if (!is_given) status = is_given_by_others(pass, stream, &is_given);
         if (status == TYCHO_OK && !is_given) status = look_for(pass, stream, &has);
-        if (status == TYCHO_OK && has == 1) {
+        if (status == TYCHO_OK && has == 1) status = leads_there(pass, kept, &is_given);
+        if (status == TYCHO_OK && has == 1 && !is_given) {
             status = pass->is_undoing ? add_link(&pass->b->gathered, stream, pass->event.id)
-                                      : gather_beside(pass, '-', stream);
+                                      : gather_beside(pass, '-');
             pass->progress->unlinked++;
         }
         if (status != TYCHO_OK) return status;
@@ -331,7 +386,7 @@ static int walk_log(struct pass *pass, uint64_t to, size_t most, uint64_t *last,
                              .from_position = *last,
                              .to_position = to,
                              .query = item.type_count > 0 ? &query : NULL};
-    clear(&pass->b->gathered);
+    tycho__gathered_clear(&pass->b->gathered);
     return walk(pass, &read, most, last, is_over);
 }
 
@@ -351,14 +406,13 @@ static int write_beside(tycho_backfill *b, tycho_batch *batch, tycho_bytes signe
                             ids, count, TYCHO_RAW | TYCHO_SKIP_DUPLICATES);
 }
 
-/* Puts all that was gathered into the batch. */
-static int write_links(tycho_backfill *b, tycho_batch *batch, bool is_beside) {
+int tycho__backfill_write(tycho_backfill *b, tycho_batch *batch, bool is_beside) {
     const struct target *targets = targets_of(&b->gathered);
-    const tycho_bytes *ids = sort_ids(&b->gathered);
-    int status = ids == NULL ? no_memory() : TYCHO_OK;
+    const tycho_bytes *ids = (const tycho_bytes *)(const void *)b->gathered.ids.data;
+    int status = TYCHO_OK;
     for (size_t i = 0; i < target_count(&b->gathered) && status == TYCHO_OK; i++) {
-        const tycho_bytes name =
-            tycho__text_of(b->gathered.text.data + targets[i].name, targets[i].name_size);
+        const tycho_bytes name = target_name(&b->gathered, &targets[i]);
+        if (targets[i].is_taken) continue;
         const tycho_bytes *first = ids + targets[i].filled - targets[i].count;
         status = is_beside ? write_beside(b, batch, name, first, targets[i].count)
                            : tycho_batch_link(batch, name, TYCHO_EXPECT_ANY, first,
@@ -367,8 +421,8 @@ static int write_links(tycho_backfill *b, tycho_batch *batch, bool is_beside) {
     return status;
 }
 
-int tycho__backfill_link(tycho_backfill *b, tycho_batch *batch, struct tycho__progress *progress,
-                         size_t most, bool is_last) {
+int tycho__backfill_gather(tycho_backfill *b, struct tycho__progress *progress, size_t most,
+                           bool is_last) {
     struct pass pass = {.b = b, .progress = progress};
     uint64_t last = (uint64_t)progress->position;
     bool is_over;
@@ -381,7 +435,7 @@ int tycho__backfill_link(tycho_backfill *b, tycho_batch *batch, struct tycho__pr
     }
     progress->position = (int64_t)(is_over ? b->head : last);
     if (!progress->is_beside) progress->linked += (int64_t)link_count(&b->gathered);
-    return write_links(b, batch, progress->is_beside != 0);
+    return sort_ids(&b->gathered) == NULL ? no_memory() : TYCHO_OK;
 }
 
 /* ---------------------------------------------------------------- undoing */
@@ -414,8 +468,7 @@ int tycho__backfill_unlink(tycho_backfill *b, tycho_batch *batch, struct tycho__
     const tycho_bytes *ids = sort_ids(&b->gathered);
     if (ids == NULL) return no_memory();
     for (size_t i = 0; i < target_count(&b->gathered) && status == TYCHO_OK; i++) {
-        const tycho_bytes name =
-            tycho__text_of(b->gathered.text.data + targets[i].name, targets[i].name_size);
+        const tycho_bytes name = target_name(&b->gathered, &targets[i]);
         status = write_unlink(b, batch, name, ids + targets[i].filled - targets[i].count,
                               targets[i].count);
     }

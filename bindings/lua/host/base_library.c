@@ -35,6 +35,7 @@ static int finish_pcall(lua_State *L, int status, lua_KContext context) {
     }
     if (sandbox->fatal != TYCHO__SANDBOX_OK) return tycho__host_raise_fatal(L);
     if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+    tycho__host_charge(L, TYCHO__SANDBOX_ERROR);
     tycho__host_clear_error(sandbox);
     lua_pushboolean(L, 0);
     lua_insert(L, -2);

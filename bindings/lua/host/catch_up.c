@@ -9,10 +9,11 @@
 */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "model.h"
 
-enum { LINKS = 5000, ATTEMPTS = 100, TIMEOUT_MS = 30000 };
+enum { LINKS = 5000, SHORT_LINKS = 1000, REST_MAX = 2000000, ATTEMPTS = 100, TIMEOUT_MS = 30000 };
 
 struct member {
     struct tycho__instance_name name;
@@ -28,6 +29,7 @@ struct group {
     struct tycho__found found;
     size_t links; /* in the batch */
     size_t rows;
+    size_t marks;
     struct tycho__catch_up *result;
 };
 
@@ -60,6 +62,7 @@ static int find_events(struct group *group, const tycho_history_read *where) {
         if (status != TYCHO_OK) break;
         const struct tycho__place place = tycho__place_of(&event, model->definition->about.order);
         status = tycho__found_add(&group->found, &event, &place);
+        if (status == TYCHO_OK) status = tycho__model_check_cancelled(model);
     }
     tycho_cursor_close(cursor);
     return status == TYCHO_END ? TYCHO_OK : status;
@@ -93,10 +96,29 @@ static int find(struct group *group, tycho_bytes key) {
 
 static int begin_batch(struct group *group) {
     tycho_model *model = group->model;
-    group->links = group->rows = 0;
+    group->links = group->rows = group->marks = 0;
     tycho_batch_clear(model->batch);
     return tycho_batch_expect_row(model->batch, tycho__table(TYCHO_SCRIPTS),
                                   model->definition->about.key, model->deployed);
+}
+
+static size_t links_max(const struct group *group) {
+    const struct tycho__pace *pace = &group->model->pace;
+    return pace->is_on && !pace->is_alone ? SHORT_LINKS : LINKS;
+}
+
+/* After a batch: leaves the store to others, when there are any. */
+static void rest(struct tycho__pace *pace, uint64_t sequence) {
+    if (!pace->is_on) return;
+    pace->is_alone = pace->sequence == 0 || sequence == pace->sequence + 1;
+    pace->sequence = sequence;
+    int64_t took = tycho_now() - pace->since;
+    if (took > REST_MAX) took = REST_MAX;
+    if (!pace->is_alone && took > 0) {
+        const struct timespec time = {took / 1000000, took % 1000000 * 1000};
+        nanosleep(&time, NULL);
+    }
+    pace->since = tycho_now();
 }
 
 /* Commits what is in the batch, and begins another. */
@@ -104,13 +126,20 @@ static int flush(struct group *group) {
     const tycho_receipt *receipt;
     uint64_t changed = 0;
     if (group->links + group->rows == 0) return TYCHO_OK;
-    int status = tycho_commit(group->model->store, group->model->batch, &receipt);
+    int status = tycho__model_check_cancelled(group->model);
+    if (status != TYCHO_OK) return status;
+    status = tycho_commit(group->model->store, group->model->batch, &receipt);
     if (status != TYCHO_OK) return status;
     for (size_t i = 0; i < receipt->result_count; i++) changed += receipt->results[i].count;
-    group->result->linked += changed - group->rows;
+    group->result->linked += changed - group->rows - group->marks;
     group->result->done += group->rows;
     if (group->rows > 0) group->result->was_done = true;
+    rest(&group->model->pace, receipt->sequence);
     return begin_batch(group);
+}
+
+static int64_t mark_of(const struct member *member) {
+    return (int64_t)tycho_lock_token(member->lock);
 }
 
 /* Adds links, and commits whenever the batch is full; what is left is not committed. */
@@ -118,8 +147,14 @@ static int add_links(struct group *group, const struct member *member, const tyc
                      size_t count) {
     tycho_model *model = group->model;
     int status = tycho__model_expect_lock(model, &member->name, member->lock);
+    if (status == TYCHO_OK && count > 0) {
+        status = tycho__model_stream_mark(model, &member->name, mark_of(member));
+        group->marks++;
+    }
     for (size_t at = 0; at < count && status == TYCHO_OK;) {
-        size_t room = LINKS - group->links, part = count - at < room ? count - at : room;
+        const size_t most = links_max(group);
+        size_t room = most > group->links ? most - group->links : 0;
+        size_t part = count - at < room ? count - at : room;
         if (part > 0) {
             status = tycho_batch_link(model->batch, tycho__instance_bytes(&member->name),
                                       TYCHO_EXPECT_ANY, ids + at, part,
@@ -144,10 +179,11 @@ static int add_row(struct group *group, const struct member *member,
                                          .version = model->definition->about.version,
                                          .at = tycho_now(),
                                          .position = model->head,
-                                         .linked = count};
+                                         .linked = count,
+                                         .mark = mark_of(member)};
     int status = tycho__model_row_put(model, &member->name, &row);
     if (status == TYCHO_OK) group->rows++;
-    if (status == TYCHO_OK && group->links >= LINKS) status = flush(group);
+    if (status == TYCHO_OK && group->links >= links_max(group)) status = flush(group);
     return status;
 }
 
@@ -156,15 +192,12 @@ static int add_row(struct group *group, const struct member *member,
 static int link_found(struct group *group, const struct member *member,
                       const struct tycho__model_row *row) {
     const tycho_bytes *ids;
-    uint64_t entries;
-    int64_t revision;
+    struct tycho__model_stream stream;
     size_t count;
     int status = tycho__found_sort(&group->found, true, &ids, &count);
-    if (status == TYCHO_OK) {
-        status = tycho__model_stream(group->model, &member->name, &revision, &entries);
-    }
+    if (status == TYCHO_OK) status = tycho__model_stream_get(group->model, &member->name, &stream);
     if (status != TYCHO_OK) return status;
-    bool is_known = count > 0 || entries > 0 || row->row_version > 0;
+    bool is_known = count > 0 || stream.entries > 0 || row->row_version > 0;
     if (!is_known) {
         group->result->is_known = false;
         group->result->done++;
@@ -177,9 +210,11 @@ static int link_found(struct group *group, const struct member *member,
 static int catch_up(struct group *group, const struct member *member) {
     struct tycho__catch_up *result = group->result;
     struct tycho__model_row row;
+    struct tycho__model_stream stream;
     int status = tycho__model_row_get(group->model, TYCHO_MODELS, &member->name, &row);
+    if (status == TYCHO_OK) status = tycho__model_stream_get(group->model, &member->name, &stream);
     if (status != TYCHO_OK) return status;
-    if (row.fingerprint == group->model->fingerprint) {
+    if (tycho__model_is_current(group->model, &row, &stream)) {
         result->done++;
         return TYCHO_OK;
     }
@@ -287,6 +322,11 @@ struct run {
     void *context;
 };
 
+/* Begins a run, which leaves the store to others. */
+static void begin_run(struct run *run) {
+    run->model->pace = (struct tycho__pace){.is_on = true, .is_alone = true, .since = tycho_now()};
+}
+
 static int run_keys(struct run *run, const tycho_bytes *keys, size_t count) {
     struct tycho__catch_up done;
     int status = tycho__model_catch_up(run->model, keys, count, TIMEOUT_MS, &done);
@@ -307,6 +347,7 @@ static int run_keys(struct run *run, const tycho_bytes *keys, size_t count) {
 }
 
 static int end_run(struct run *run, int status) {
+    run->model->pace.is_on = false;
     if (status == TYCHO_OK && run->failure != NULL) status = tycho__failure_raise(run->failure);
     tycho__failure_free(run->failure);
     return status;
@@ -319,6 +360,7 @@ int tycho_model_prepare(tycho_model *model, const tycho_bytes *keys, size_t coun
     struct tycho__instance_name name;
     int status = TYCHO_OK;
     run.now.total = count;
+    begin_run(&run);
     for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
         status = tycho__model_name(model, keys[i], &name);
     }
@@ -381,6 +423,7 @@ int tycho_model_maintain(tycho_model *model,
     if (status != TYCHO_OK) return status;
     struct page *page = calloc(1, sizeof *page);
     if (page == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to maintain");
+    begin_run(&run);
     run.now.total = totals.instances - totals.current;
     do {
         status = read_page(model, page);

@@ -46,6 +46,7 @@ static int resume(lua_State *L, lua_State *thread, int count) {
     }
     if (sandbox->fatal != TYCHO__SANDBOX_OK) tycho__host_raise_fatal(L);
     if (status != LUA_OK && status != LUA_YIELD) {
+        tycho__host_charge(L, TYCHO__SANDBOX_ERROR);
         lua_xmove(thread, L, 1);
         return -1;
     }

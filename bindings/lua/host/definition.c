@@ -330,6 +330,11 @@ static void finish_read_model(lua_State *L, struct tycho__reading *reading) {
     tycho__definition_refuse(L, reading, "name", "the name of a read model has no '$'");
 }
 
+/* The one that is told where several are wrong: Lua has them in another order in each process. */
+static const char *first_of(const char *a, const char *b) {
+    return a == NULL || strcmp(b, a) < 0 ? b : a;
+}
+
 static int index_of_type(const tycho_script_about *about, tycho_bytes type) {
     for (size_t i = 0; i < about->type_count; i++) {
         if (tycho__same(about->types[i], type)) return (int)i;
@@ -347,17 +352,9 @@ static int64_t line_of_function(lua_State *L) {
 
 static void read_handler(lua_State *L, struct tycho__reading *reading) {
     tycho_script_about *about = &reading->definition->about;
-    if (lua_type(L, -2) != LUA_TSTRING || !lua_isfunction(L, -1)) {
-        tycho__definition_refuse(L, reading, "on", "'on' has functions by the names of types");
-    }
     size_t size;
     const char *name = lua_tolstring(L, -2, &size);
     int index = index_of_type(about, tycho__text_of(name, size));
-    if (index < 0 && strcmp(name, "_") != 0) {
-        reading->line = line_of_function(L);
-        tycho__sandbox_bad_result(L, "there is a handler for '%s', which is not among 'types'",
-                                  name);
-    }
     int number = tycho__sandbox_keep(L);
     lua_pushnil(L); /* for the function that was popped */
     if (index < 0) {
@@ -368,11 +365,32 @@ static void read_handler(lua_State *L, struct tycho__reading *reading) {
     }
 }
 
+static void check_handlers(lua_State *L, struct tycho__reading *reading, int at) {
+    const char *unknown = NULL;
+    for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || !lua_isfunction(L, -1)) {
+            tycho__definition_refuse(L, reading, "on", "'on' has functions by the names of types");
+        }
+        const char *name = lua_tostring(L, -2);
+        bool is_known =
+            strcmp(name, "_") == 0 || index_of_type(&reading->definition->about,
+                                                    tycho__text_of(name, lua_rawlen(L, -2))) >= 0;
+        if (!is_known) unknown = first_of(unknown, name);
+    }
+    if (unknown == NULL) return;
+    lua_pushstring(L, unknown);
+    lua_rawget(L, at);
+    reading->line = line_of_function(L);
+    tycho__sandbox_bad_result(L, "there is a handler for '%s', which is not among 'types'",
+                              unknown);
+}
+
 static void read_handlers(lua_State *L, struct tycho__reading *reading, const struct field *field) {
     const tycho_script_about *about = &reading->definition->about;
     struct tycho__runner *runner = reading->runner;
     int at = lua_gettop(L);
     if (!lua_istable(L, at)) refuse_type(L, reading, field->name, "a table of functions");
+    check_handlers(L, reading, at);
     runner->handlers = create_numbers(L, reading, about->type_count + 1);
     for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) read_handler(L, reading);
     for (size_t i = 0; i < about->type_count; i++) {
@@ -422,19 +440,20 @@ static const struct field read_model_fields[] = {{"name", read_own_name, 0, true
 static const struct field *const fields_of[] = {NULL, event_type_fields, linker_fields,
                                                 read_model_fields};
 
+static bool is_field(const struct field *fields, const char *name) {
+    for (; fields->name != NULL; fields++) {
+        if (strcmp(fields->name, name) == 0) return true;
+    }
+    return false;
+}
+
 static void refuse_unknown(lua_State *L, struct tycho__reading *reading, const struct field *fields,
-                           const char *where) {
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+                           const char *name, const char *where) {
     const char *names[FIELDS_MAX];
     size_t count = 0;
-    for (; fields->name != NULL && name != NULL; fields++) {
-        if (strcmp(fields->name, name) == 0) return;
+    for (; fields->name != NULL; fields++) {
         assert(count < FIELDS_MAX);
         names[count++] = fields->name;
-    }
-    if (name == NULL) {
-        tycho__definition_refuse(L, reading, NULL, "there is a field%s whose name is a %s", where,
-                                 luaL_typename(L, -2));
     }
     const char *near = tycho__nearest(name, names, count);
     if (near != NULL) {
@@ -448,9 +467,16 @@ static void refuse_unknown(lua_State *L, struct tycho__reading *reading, const s
 static void read_fields(lua_State *L, struct tycho__reading *reading, const struct field *fields,
                         const char *where) {
     int at = lua_gettop(L);
+    const char *unknown = NULL;
     for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
-        refuse_unknown(L, reading, fields, where);
+        if (lua_type(L, -2) != LUA_TSTRING) {
+            tycho__definition_refuse(L, reading, NULL, "there is a field%s whose name is no string",
+                                     where);
+        }
+        const char *name = lua_tostring(L, -2);
+        if (!is_field(fields, name)) unknown = first_of(unknown, name);
     }
+    if (unknown != NULL) refuse_unknown(L, reading, fields, unknown, where);
     for (const struct field *field = fields; field->name != NULL; field++) {
         lua_pushstring(L, field->name);
         lua_rawget(L, at);

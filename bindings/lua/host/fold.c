@@ -165,6 +165,7 @@ static int store_state(struct fold *fold, uint64_t caught_up) {
     tycho_model *model = fold->model;
     struct tycho__model_row *row = fold->row;
     row->at = tycho_now();
+    row->caught_up = caught_up;
     row->fingerprint = model->fingerprint;
     row->version = model->definition->about.version;
     tycho_batch_clear(model->batch);
@@ -177,22 +178,28 @@ static int store_state(struct fold *fold, uint64_t caught_up) {
     return status == TYCHO_OK ? tycho_commit(model->store, model->batch, NULL) : status;
 }
 
-/* Answers in the snapshot. `caught_up` is the version of the instance's row; 0: it has none. */
-static int answer(tycho_model *model, const struct tycho__instance_name *name, tycho_bytes key,
-                  const tycho_model_options *options, uint64_t caught_up,
-                  tycho_model_result *result) {
+/* What the snapshot has of an instance. */
+struct instance {
+    struct tycho__instance_name name;
+    struct tycho__model_stream stream;
+    uint64_t caught_up; /* the version of its row; 0: it has none */
+};
+
+/* Answers in the snapshot. */
+static int answer(tycho_model *model, const struct instance *instance, tycho_bytes key,
+                  const tycho_model_options *options, tycho_model_result *result) {
+    const struct tycho__instance_name *name = &instance->name;
+    const uint64_t caught_up = instance->caught_up;
     struct tycho__model_row row = {0};
     struct fold fold = {.model = model, .name = name, .key = key, .row = &row};
-    uint64_t entries,
-        after = options->snapshot_after > 0 ? options->snapshot_after : SNAPSHOT_AFTER;
+    const uint64_t after = options->snapshot_after > 0 ? options->snapshot_after : SNAPSHOT_AFTER;
+    const int64_t revision = instance->stream.revision;
     bool is_fresh = (options->flags & TYCHO_MODEL_FRESH) != 0;
-    int64_t revision;
-    int status = tycho__model_stream(model, name, &revision, &entries);
-    if (status == TYCHO_OK && !is_fresh) {
-        status = tycho__model_row_get(model, TYCHO_MODEL_STATES, name, &row);
-    }
+    int status = TYCHO_OK;
+    if (!is_fresh) status = tycho__model_row_get(model, TYCHO_MODEL_STATES, name, &row);
     if (status != TYCHO_OK) return status;
-    bool is_usable = row.fingerprint == model->fingerprint && row.revision <= revision;
+    bool is_usable = row.fingerprint == model->fingerprint && row.caught_up == caught_up &&
+                     row.revision <= revision;
     if (!is_usable) begin_anew(&row);
     if (!is_usable || row.revision != revision) status = fold_instance(&fold);
     if (status != TYCHO_OK) return status;
@@ -200,7 +207,7 @@ static int answer(tycho_model *model, const struct tycho__instance_name *name, t
     result->version = model->definition->about.version;
     result->events = row.events;
     result->folded = fold.folded;
-    result->is_known = entries > 0 || caught_up > 0;
+    result->is_known = instance->stream.entries > 0 || caught_up > 0;
     result->stored = TYCHO_END;
     tycho__model_end(model);
     bool is_due = !is_fresh && caught_up > 0 && fold.folded >= after;
@@ -212,18 +219,23 @@ static int answer(tycho_model *model, const struct tycho__instance_name *name, t
 /* ---------------------------------------------------------------- asking */
 
 /* Opens a snapshot in which the instance is current, or in which there is nothing of it. */
-static int make_current(tycho_model *model, const struct tycho__instance_name *name,
-                        tycho_bytes key, int64_t timeout_ms, uint64_t *caught_up,
-                        tycho_model_result *result) {
+static int make_current(tycho_model *model, struct instance *instance, tycho_bytes key,
+                        int64_t timeout_ms, tycho_model_result *result) {
     uint64_t unknown_under = 0; /* the fingerprint under which nothing was found */
     for (;;) {
         struct tycho__catch_up done;
         struct tycho__model_row row;
         int status = tycho__model_begin(model);
-        if (status == TYCHO_OK) status = tycho__model_row_get(model, TYCHO_MODELS, name, &row);
+        if (status == TYCHO_OK) {
+            status = tycho__model_row_get(model, TYCHO_MODELS, &instance->name, &row);
+        }
+        if (status == TYCHO_OK) {
+            status = tycho__model_stream_get(model, &instance->name, &instance->stream);
+        }
         if (status != TYCHO_OK) return status;
-        *caught_up = row.fingerprint == model->fingerprint ? row.row_version : 0;
-        if (*caught_up > 0 || unknown_under == model->fingerprint) return TYCHO_OK;
+        bool is_current = tycho__model_is_current(model, &row, &instance->stream);
+        instance->caught_up = is_current ? row.row_version : 0;
+        if (is_current || unknown_under == model->fingerprint) return TYCHO_OK;
         tycho__model_end(model);
         status = tycho__model_catch_up(model, &key, 1, timeout_ms, &done);
         if (status != TYCHO_OK) return status;
@@ -236,8 +248,7 @@ static int make_current(tycho_model *model, const struct tycho__instance_name *n
 int tycho_model_get(tycho_model *model, tycho_bytes key, const tycho_model_options *given,
                     tycho_model_result *result) {
     tycho_model_options options = {.size = sizeof options};
-    struct tycho__instance_name name;
-    uint64_t caught_up = 0;
+    struct instance instance = {.caught_up = 0};
     if (result == NULL) return tycho__script_fail(TYCHO_MISUSE, "no place to put the state");
     memset(result, 0, sizeof *result);
     if (given != NULL && given->size != sizeof options) {
@@ -245,12 +256,12 @@ int tycho_model_get(tycho_model *model, tycho_bytes key, const tycho_model_optio
                                   given->size, sizeof options);
     }
     if (given != NULL) options = *given;
+    model->cancelled = options.cancelled;
     int64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : TIMEOUT_MS;
-    int status = tycho__model_name(model, key, &name);
-    if (status == TYCHO_OK) {
-        status = make_current(model, &name, key, timeout_ms, &caught_up, result);
-    }
-    if (status == TYCHO_OK) status = answer(model, &name, key, &options, caught_up, result);
+    int status = tycho__model_name(model, key, &instance.name);
+    if (status == TYCHO_OK) status = make_current(model, &instance, key, timeout_ms, result);
+    if (status == TYCHO_OK) status = answer(model, &instance, key, &options, result);
     tycho__model_end(model);
+    model->cancelled = NULL;
     return status;
 }

@@ -172,10 +172,21 @@ static tycho_bytes name_lock(const struct tycho__instance_name *name,
     return tycho__instance_bytes(room);
 }
 
+int tycho__model_check_cancelled(const tycho_model *model) {
+    bool is_cancelled =
+        model->cancelled != NULL && __atomic_load_n(model->cancelled, __ATOMIC_ACQUIRE) != 0;
+    if (!is_cancelled) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_TIMEOUT, "the call to the read model \"%.*s\" was cancelled",
+                              (int)model->name_size, model->name);
+}
+
 int tycho__model_lock(tycho_model *model, const struct tycho__instance_name *name,
                       int64_t timeout_ms, tycho_lock **lock) {
     struct tycho__instance_name room;
-    return tycho_lock_take(model->store, name_lock(name, &room), timeout_ms, lock, NULL);
+    int status = tycho_lock_take_unless(model->store, name_lock(name, &room), timeout_ms,
+                                        model->cancelled, lock, NULL);
+    int cancelled = status == TYCHO_OK ? TYCHO_OK : tycho__model_check_cancelled(model);
+    return cancelled == TYCHO_OK ? status : cancelled;
 }
 
 int tycho__model_expect_lock(tycho_model *model, const struct tycho__instance_name *name,
@@ -187,22 +198,24 @@ int tycho__model_expect_lock(tycho_model *model, const struct tycho__instance_na
 static int look(tycho_model *model, const struct tycho__instance_name *name,
                 tycho_model_instance *instance) {
     struct tycho__model_row row, state;
-    int64_t revision;
-    int status = tycho__model_stream(model, name, &revision, &instance->entries);
+    struct tycho__model_stream stream;
+    int status = tycho__model_stream_get(model, name, &stream);
+    instance->entries = stream.entries;
     if (status == TYCHO_OK) status = tycho__model_row_get(model, TYCHO_MODELS, name, &row);
     if (status != TYCHO_OK || row.row_version == 0) return status;
     instance->is_caught_up = 1;
-    instance->is_current = row.fingerprint == model->fingerprint;
+    instance->is_current = tycho__model_is_current(model, &row, &stream);
     instance->version = row.version;
     instance->caught_up_at = row.at;
     instance->position = row.position;
     instance->linked = row.linked;
     instance->behind = instance->entries;
     status = tycho__model_row_get(model, TYCHO_MODEL_STATES, name, &state);
-    if (status != TYCHO_OK || state.fingerprint != model->fingerprint) return status;
+    bool is_usable = state.fingerprint == model->fingerprint && state.caught_up == row.row_version;
+    if (status != TYCHO_OK || !is_usable) return status;
     instance->snapshot_events = state.events;
     instance->snapshot_size = state.size;
-    instance->behind = (uint64_t)(revision - state.revision);
+    instance->behind = (uint64_t)(stream.revision - state.revision);
     return TYCHO_OK;
 }
 

@@ -20,13 +20,25 @@
 ** WHY A SNAPSHOT IS EXACT. It has the last revision that was folded, and the place of the last
 ** event in the model's order. All entries behind that revision are folded in; when one belongs
 ** before the last event, all is folded anew, sorted. Revisions are never used twice while a stream
-** lives, and who deletes the stream deletes the snapshot in the same batch. A new snapshot replaces
-** only the one that was read, of an instance whose row is still the same.
+** lives. A stream that somebody deleted, also in the middle of its catch-up, has lost the mark of
+** that, which is then done again, with a new version of its row; a snapshot names the version under
+** which it was made. A new one replaces only the one that was read, of an instance whose row is
+** still the same.
 */
 #ifndef TYCHO_MODEL_H
 #define TYCHO_MODEL_H
 
 #include "rules.h"
+
+/* How a run over many instances leaves the store to others: when somebody committed since its last
+** batch, the next one is short, and a rest follows that is as long as what was done since the last
+** one. */
+struct tycho__pace {
+    bool is_on;
+    bool is_alone;     /* nobody committed between the last two batches */
+    uint64_t sequence; /* of the last batch; 0: there was none */
+    int64_t since;     /* when the last rest ended */
+};
 
 struct tycho_model {
     tycho_store *store;
@@ -38,6 +50,8 @@ struct tycho_model {
     uint64_t deployed;        /* version of its row in TYCHO_SCRIPTS */
     tycho_snapshot *snapshot; /* for the time of a call */
     uint64_t head;            /* of the snapshot */
+    const int *cancelled;     /* of the call; or NULL */
+    struct tycho__pace pace;  /* of the call */
     tycho_batch *batch;
     struct tycho_buffer state; /* that was answered last */
     struct tycho_buffer row;   /* that is written */
@@ -56,6 +70,8 @@ int tycho__model_begin(tycho_model *model);
 void tycho__model_end(tycho_model *model);
 /* MISUSE when there can be no such key. */
 int tycho__model_name(const tycho_model *model, tycho_bytes key, struct tycho__instance_name *name);
+/* TIMEOUT when the call was cancelled. */
+int tycho__model_check_cancelled(const tycho_model *model);
 /* Takes the lock of an instance. */
 int tycho__model_lock(tycho_model *model, const struct tycho__instance_name *name,
                       int64_t timeout_ms, tycho_lock **lock);
@@ -73,6 +89,13 @@ static inline tycho_bytes tycho__table(const char *name) {
 
 /* ---------------------------------------------------------------- rows (model_rows.c) */
 
+/* What an instance's stream is in a snapshot. */
+struct tycho__model_stream {
+    int64_t revision; /* the last one */
+    uint64_t entries;
+    int64_t mark; /* of its metadata, which go with it when it is deleted; 0: none */
+};
+
 /* A row of TYCHO_MODELS, and the fields before `state` of one of TYCHO_MODEL_STATES. */
 struct tycho__model_row {
     uint64_t row_version; /* 0: there is none */
@@ -81,7 +104,9 @@ struct tycho__model_row {
     int64_t at;
     uint64_t position; /* of the catch-up; of the last event that was folded */
     uint64_t linked;
+    int64_t mark; /* of the catch-up: the token of its lock; its first links set it */
     uint64_t events;
+    uint64_t caught_up; /* the version of the instance's row, of a state */
     int64_t revision;
     int64_t time; /* of the last event, where the order is one of times */
     size_t size;  /* of the state */
@@ -98,9 +123,19 @@ int tycho__model_row_put(tycho_model *model, const struct tycho__instance_name *
                          const struct tycho__model_row *row);
 int tycho__model_state_put(tycho_model *model, const struct tycho__instance_name *name,
                            const struct tycho__model_row *row, tycho_bytes state);
-/* The last revision, and the entries, of an instance's stream in the snapshot. */
-int tycho__model_stream(tycho_model *model, const struct tycho__instance_name *name,
-                        int64_t *revision, uint64_t *entries);
+int tycho__model_stream_get(tycho_model *model, const struct tycho__instance_name *name,
+                            struct tycho__model_stream *stream);
+/* Adds the mark of the instance's stream to the model's batch. */
+int tycho__model_stream_mark(tycho_model *model, const struct tycho__instance_name *name,
+                             int64_t mark);
+
+/* Whether the row is of the present scripts, and what was linked then is there. */
+static inline bool tycho__model_is_current(const tycho_model *model,
+                                           const struct tycho__model_row *row,
+                                           const struct tycho__model_stream *stream) {
+    return row->fingerprint == model->fingerprint &&
+           (row->linked == 0 || stream->mark == row->mark);
+}
 
 /* ---------------------------------------------------------------- events by id (found.c) */
 

@@ -1,7 +1,10 @@
 /* model_rows.c - the rows of instances: MessagePack maps.
 **
-**     TYCHO_MODELS        at, fingerprint, linked, position, version
-**     TYCHO_MODEL_STATES  at, events, fingerprint, position, revision, state, time, version
+**     TYCHO_MODELS        at, fingerprint, linked, mark, position, version
+**     TYCHO_MODEL_STATES  at, caught_up, events, fingerprint, position, revision, state, time,
+**                         version
+**
+** The metadata of an instance's stream are { mark, version }.
 **
 ** The state goes in as it is, a value within the map, so that a row can be read by anybody.
 */
@@ -21,10 +24,11 @@ static void *find_field(struct tycho__model_row *row, const struct tycho__msgpac
     const struct {
         const char *name;
         void *place;
-    } fields[] = {
-        {"at", &row->at},         {"events", &row->events},     {"fingerprint", &row->fingerprint},
-        {"linked", &row->linked}, {"position", &row->position}, {"revision", &row->revision},
-        {"time", &row->time},     {"version", &row->version}};
+    } fields[] = {{"caught_up", &row->caught_up}, {"at", &row->at},
+                  {"events", &row->events},       {"fingerprint", &row->fingerprint},
+                  {"linked", &row->linked},       {"mark", &row->mark},
+                  {"position", &row->position},   {"revision", &row->revision},
+                  {"time", &row->time},           {"version", &row->version}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         size_t size = strlen(fields[i].name);
         if (name->size == size && memcmp(name->data, fields[i].name, size) == 0) {
@@ -106,16 +110,28 @@ int tycho__model_row_get(tycho_model *model, const char *table,
     return status;
 }
 
-int tycho__model_stream(tycho_model *model, const struct tycho__instance_name *name,
-                        int64_t *revision, uint64_t *entries) {
+/* What is no metadata of ours has no mark. */
+static void read_mark(tycho_bytes metadata, int64_t *mark) {
+    struct tycho__msgpack_reader reader = {.data = metadata.data, .size = metadata.size};
+    struct tycho__msgpack_token token;
+    struct tycho__model_row row = {.mark = 0};
+    bool is_good = tycho__msgpack_next(&reader, &token) == 0 && token.kind == TYCHO__MSGPACK_MAP;
+    for (uint64_t left = is_good ? token.count : 0; left > 0 && is_good; left--) {
+        is_good = take_field(&reader, &row, NULL);
+    }
+    *mark = row.mark;
+}
+
+int tycho__model_stream_get(tycho_model *model, const struct tycho__instance_name *name,
+                            struct tycho__model_stream *stream) {
     tycho_listing *listing = NULL;
     tycho_item item;
-    *revision = -1;
-    *entries = 0;
+    *stream = (struct tycho__model_stream){.revision = -1};
     int status = find_line(model, TYCHO_LIST_STREAMS, "", name, &listing, &item);
     if (status == TYCHO_OK) {
-        *revision = item.revision;
-        *entries = item.count;
+        stream->revision = item.revision;
+        stream->entries = item.count;
+        read_mark(item.value, &stream->mark);
     }
     tycho_listing_close(listing);
     return status == TYCHO_END ? TYCHO_OK : status;
@@ -145,10 +161,11 @@ int tycho__model_row_put(tycho_model *model, const struct tycho__instance_name *
                          const struct tycho__model_row *row) {
     struct tycho_buffer *to = &model->row;
     tycho__payload_clear(to);
-    tycho__msgpack_put_map(to, 5);
+    tycho__msgpack_put_map(to, 6);
     put(to, "at", row->at);
     put(to, "fingerprint", (int64_t)row->fingerprint);
     put(to, "linked", (int64_t)row->linked);
+    put(to, "mark", row->mark);
     put(to, "position", (int64_t)row->position);
     put(to, "version", row->version);
     return put_row(model, TYCHO_MODELS, name, row->row_version);
@@ -158,8 +175,9 @@ int tycho__model_state_put(tycho_model *model, const struct tycho__instance_name
                            const struct tycho__model_row *row, tycho_bytes state) {
     struct tycho_buffer *to = &model->row;
     tycho__payload_clear(to);
-    tycho__msgpack_put_map(to, 8);
+    tycho__msgpack_put_map(to, 9);
     put(to, "at", row->at);
+    put(to, "caught_up", (int64_t)row->caught_up);
     put(to, "events", (int64_t)row->events);
     put(to, "fingerprint", (int64_t)row->fingerprint);
     put(to, "position", (int64_t)row->position);
@@ -169,4 +187,16 @@ int tycho__model_state_put(tycho_model *model, const struct tycho__instance_name
     put(to, "time", row->time);
     put(to, "version", row->version);
     return put_row(model, TYCHO_MODEL_STATES, name, row->row_version);
+}
+
+int tycho__model_stream_mark(tycho_model *model, const struct tycho__instance_name *name,
+                             int64_t mark) {
+    struct tycho_buffer *to = &model->row;
+    tycho__payload_clear(to);
+    tycho__msgpack_put_map(to, 2);
+    put(to, "mark", mark);
+    put(to, "version", model->definition->about.version);
+    if (to->failed != 0) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a mark");
+    return tycho_batch_set_stream_metadata(model->batch, tycho__instance_bytes(name),
+                                           tycho__text_of(to->data, to->size), TYCHO_RAW);
 }

@@ -302,13 +302,26 @@ static struct tycho__concern *get_concern(struct tycho__rules *rules, tycho_byte
     return &rules->concerns[*slot - 1];
 }
 
-/* Two event types may not both have a name. */
+static void set_names(struct tycho__concern *concern, const tycho_bytes *names, size_t count) {
+    concern->names = names;
+    concern->name_count = count;
+}
+
+/* Two event types may not both have a name. Whoever asks for one of its names asks for all. */
 static int take_former(struct tycho__rules *rules, size_t index) {
     const tycho_script_about *about = &rules->definitions[index]->about;
+    const size_t count = about->former_name_count;
+    if (count == 0) return TYCHO_OK;
+    tycho_bytes *names = keep(rules, (count + 1) * sizeof *names);
+    if (names == NULL) return no_memory();
+    names[0] = about->name;
+    memcpy(names + 1, about->former_names, count * sizeof *names);
+    set_names(get_concern(rules, about->name), names, count + 1);
     for (size_t i = 0; i < about->former_name_count; i++) {
         struct tycho__concern *concern = get_concern(rules, about->former_names[i]);
         if (concern->event_type < 0 && concern->renamed < 0) {
             concern->renamed = (int)index;
+            set_names(concern, names, count + 1);
             continue;
         }
         tycho__script_reject(rules->definitions[index], NULL, "", 0,

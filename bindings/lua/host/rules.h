@@ -11,8 +11,10 @@
 /* What concerns events of one type; indices into `definitions`. */
 struct tycho__concern {
     tycho_bytes type;
-    int event_type;    /* -1: none */
-    int renamed;       /* the event type that has this as a former name; -1: none */
+    int event_type;           /* -1: none */
+    int renamed;              /* the event type that has this as a former name; -1: none */
+    const tycho_bytes *names; /* all names of that event type, when it has former ones */
+    size_t name_count;
     uint16_t *linkers; /* and read models */
     size_t linker_count;
 };

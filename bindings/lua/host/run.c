@@ -144,12 +144,12 @@ const char *tycho__name_fault(const void *data, size_t size) {
     const unsigned char *text = data;
     if (size == 0) return "is empty";
     if (size > TYCHO_NAME_MAX) return "has over 255 bytes";
-    bool is_ascii = true;
-    for (size_t i = 0; i < size; i++) {
+    bool is_odd = false; /* nearly no name is */
+    for (size_t i = 0; i < size; i++) is_odd |= (unsigned char)(text[i] - 0x20) > 0x7e - 0x20;
+    for (size_t i = 0; i < size && is_odd; i++) {
         if (text[i] < 0x20 || text[i] == 0x7f) return "has a control character";
-        is_ascii = is_ascii && text[i] < 0x80;
     }
-    return is_ascii || tycho__utf8_check(data, size) ? NULL : "is not UTF-8";
+    return !is_odd || tycho__utf8_check(data, size) ? NULL : "is not UTF-8";
 }
 
 void tycho__names_clear(struct tycho__names *names) {
@@ -194,7 +194,7 @@ static void add_name(lua_State *L, struct tycho__names *names, tycho_bytes prefi
         tycho__sandbox_bad_result(L, "the name \"%s\" that was returned %s", text, fault);
     }
     tycho_bytes name = {(const void *)names->text.size, prefix.size + size};
-    tycho__payload_put(&names->text, prefix.data, prefix.size);
+    if (prefix.size > 0) tycho__payload_put(&names->text, prefix.data, prefix.size);
     tycho__payload_put(&names->text, text, size);
     tycho__payload_put(&names->list, &name, sizeof name);
     names->count++;
@@ -211,11 +211,16 @@ void tycho__names_take(lua_State *L, int first, struct tycho__names *names, tych
             lua_pop(L, 1);
             continue;
         }
-        lua_Integer size = (lua_Integer)lua_rawlen(L, i);
+        lua_Integer size = (lua_Integer)lua_rawlen(L, i), found = 0;
         for (lua_Integer k = 1; k <= size; k++) {
             lua_rawgeti(L, i, k);
             add_name(L, names, prefix, takes_integers);
             lua_pop(L, 1);
+        }
+        for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) found++;
+        if (found > size) {
+            tycho__sandbox_bad_result(L, "a table with other keys than 1, 2, 3 ... was returned, "
+                                         "where names are expected");
         }
     }
 }
@@ -340,6 +345,11 @@ int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *sh
     if (status == TYCHO_OK) status = tycho__names_finish(&runner->names);
     if (status != TYCHO_OK) tycho__names_clear(&runner->names);
     return status;
+}
+
+bool tycho__run_read_type_alone(const struct tycho__runner *runner) {
+    uint32_t reads = tycho__sandbox_view_reads(runner->sandbox, &tycho__event_view);
+    return (reads & ~(1u << FIELD_TYPE)) == 0;
 }
 
 int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from) {

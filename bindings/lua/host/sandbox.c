@@ -142,6 +142,7 @@ static void compile(lua_State *L, const struct source *source) {
     if (tycho__host_check_source(L, source->name, source->text, source->size)) lua_error(L);
     snprintf(chunk, sizeof chunk, "=%s", source->name);
     if (luaL_loadbufferx(L, source->text, source->size, chunk, "t") != LUA_OK) lua_error(L);
+    if (tycho__host_check_code(L, source->name)) lua_error(L);
 }
 
 static int compile_only(lua_State *L) {

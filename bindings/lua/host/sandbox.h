@@ -25,7 +25,8 @@
 **   - pcall() and coroutines pass on what is fatal. There is no xpcall and no coroutine.close.
 **
 ** BUDGET. A call may execute so many VM instructions, counted on every coroutine in steps of
-** TYCHO__SANDBOX_SLICE; a coroutine costs TYCHO__SANDBOX_RESUME for each resume. Library functions
+** TYCHO__SANDBOX_SLICE; a coroutine costs TYCHO__SANDBOX_RESUME for each resume, and an error that
+** is caught TYCHO__SANDBOX_ERROR, since Lua looks through its function for names. Library functions
 ** are charged for what they touch, strings of over 256 bytes for their size, and once a string has
 ** 8 KiB or more, each instruction counts once more for every 8 KiB of the largest string, since
 ** one instruction may compare all of it. So the verdict is the same on every machine that has the
@@ -53,10 +54,9 @@
 ** THREADS. A sandbox is used by one thread at a time, and may move between threads. The thread
 ** needs TYCHO__SANDBOX_STACK_MIN bytes of stack. Sandboxes share nothing.
 **
-** KNOWN BUGS of Debian's Lua 5.4.4 that are not closed here, since nothing else than the compiler
-** could: more than 255 constants in one function and an integer constant in a bitwise operation may
-** give a wrong result (c764ca71), and `t[1<2]`, a comparison of constants as an index, too
-** (782ef85b). Both are wrong in the same way every time, and corrupt nothing.
+** WRONG CODE. What Debian's Lua 5.4.4 is known to compile wrongly is refused (bytecode.c):
+** `t[a < b]` where t is an upvalue, and the operators & | ~ in a function with more than 255
+** constants. So is a.x.y... of over 1,000 fields, whose errors would overflow the stack.
 */
 #ifndef TYCHO_SANDBOX_H
 #define TYCHO_SANDBOX_H
@@ -72,6 +72,7 @@ enum {
     TYCHO__SANDBOX_SOURCE_MAX = 256 << 10, /* bytes of a script */
     TYCHO__SANDBOX_SLICE = 1000,           /* instructions between two looks at the budget */
     TYCHO__SANDBOX_RESUME = 100,           /* what one resume costs; the slice of a coroutine */
+    TYCHO__SANDBOX_ERROR = 500,
     TYCHO__SANDBOX_EMERGENCIES = 16,
     TYCHO__SANDBOX_STACK_MIN = 1 << 20,
     TYCHO__SANDBOX_NAME_MAX = 255 /* bytes of a script's name */
@@ -206,7 +207,11 @@ struct tycho__sandbox_view_type {
 void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_type *type,
                               const void *object);
 
-/* Pushes the map that `data` holds as MessagePack, as a table whose fields are decoded when they are
+/* Fields that the script read in the last call that got a view of this type; bit 0 is the first. */
+uint32_t tycho__sandbox_view_reads(const struct tycho__sandbox *sandbox,
+                                   const struct tycho__sandbox_view_type *type);
+
+/* Pushes the map that `data` holds as MessagePack: a table whose fields are decoded when they are
 ** read; a script cannot tell it from one that was decoded. For data of which the host keeps nothing
 ** when the call is over: it stays until then, and reading it later is an error. 0, with nothing
 ** pushed: the data is to be decoded as a whole. One in each call. */

@@ -292,12 +292,7 @@ static int expand(tycho_script *script, const struct tycho__shown *shown,
 
 int tycho_script_expand(tycho_script *script, const tycho_appended *appended,
                         tycho_additions *additions) {
-    struct tycho__shown shown = {.event = &appended->event,
-                                 .is_for_names = true,
-                                 .data = appended->event.data,
-                                 .stream = appended->stream,
-                                 .tags = appended->tags,
-                                 .tag_count = appended->event.tag_count};
+    struct tycho__shown shown = tycho__shown_of(appended);
     return expand(script, &shown, additions);
 }
 

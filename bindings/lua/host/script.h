@@ -122,6 +122,16 @@ struct tycho__shown {
     size_t more_tag_count;
 };
 
+/* An event that is appended, to what gives names. */
+static inline struct tycho__shown tycho__shown_of(const tycho_appended *appended) {
+    return (struct tycho__shown){.event = &appended->event,
+                                 .is_for_names = true,
+                                 .data = appended->event.data,
+                                 .stream = appended->stream,
+                                 .tags = appended->tags,
+                                 .tag_count = appended->event.tag_count};
+}
+
 /* ---------------------------------------------------------------- failures (failure.c) */
 
 /* A failure that is no script's: sets the sentence and returns the status. */
@@ -200,6 +210,9 @@ extern const struct tycho__sandbox_view_type tycho__event_view;
 int tycho__run_event_type(struct tycho__runner *runner, const struct tycho__shown *shown);
 /* Gathers the names of streams in runner->names: of `to`, or the instances of `keys`. */
 int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *shown);
+/* Whether the last tycho__run_names() read nothing of the event but its type: a pure function gives
+** the same for every event of that type. */
+bool tycho__run_read_type_alone(const struct tycho__runner *runner);
 /* Brings `shown->data`, written under version `from`, to the version of the definition: a view into
 ** runner->data. */
 int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from);

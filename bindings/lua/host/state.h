@@ -33,7 +33,9 @@ enum {
 struct tycho__host_view {
     const struct tycho__sandbox_view_type *type;
     const void *object; /* NULL when the call is over */
+    int slot;           /* in the registry */
     uint32_t kept;      /* fields whose values are in the user values */
+    uint32_t reads;     /* fields that this call read, or the last one */
     int count;
     const char *names[TYCHO__SANDBOX_VIEW_FIELDS]; /* as this Lua has them, each once */
 };
@@ -43,6 +45,7 @@ struct tycho__host_fields {
     const void *data; /* NULL when the call is over */
     size_t size;
     const void *table; /* of Lua; NULL: there is none, or it was filled */
+    int slot;          /* of the same in the registry */
     int reads;
     int count;
     struct {
@@ -166,6 +169,8 @@ const char *tycho__host_tostring(lua_State *L, int index, size_t *size);
 uint64_t tycho__host_fingerprint(lua_State *L);
 /* What is wrong with the source that the compiler would take, pushed as a message: 1; else 0. */
 int tycho__host_check_source(lua_State *L, const char *name, const char *source, size_t size);
+/* The same of the function on top of the stack, which stays. */
+int tycho__host_check_code(lua_State *L, const char *name);
 void tycho__host_open_metatables(lua_State *L);
 /* Pushes the metatable of the table at `index` that script or host have given it: 1; or nothing: 0.
 ** What only serves as an __index has none, but for a mark. */

@@ -26,6 +26,7 @@ static int view_index(lua_State *L) {
     int field = view->count;
     while (field > 0 && view->names[field - 1] != name) field--;
     if (field == 0) return luaL_error(L, "%s has no field '%s'", view->type->name, name);
+    view->reads |= 1u << (field - 1);
     if (view->object == NULL) {
         return luaL_error(L, "this %s was that of a call that is over", view->type->name);
     }
@@ -73,7 +74,7 @@ static struct tycho__host_view *create(lua_State *L, const struct tycho__sandbox
     lua_setmetatable(L, -2);
     lua_remove(L, -2);
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, type);
+    view->slot = luaL_ref(L, LUA_REGISTRYINDEX);
     sandbox->views[sandbox->view_count++] = view;
     return view;
 }
@@ -82,11 +83,15 @@ void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_typ
                               const void *object) {
     assert(object != NULL);
     luaL_checkstack(L, 6, "no room for a view");
-    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
-    struct tycho__host_view *view = lua_touserdata(L, -1);
+    const struct tycho__sandbox *sandbox = tycho__host(L);
+    struct tycho__host_view *view = NULL;
+    for (int i = 0; i < sandbox->view_count && view == NULL; i++) {
+        if (sandbox->views[i]->type == type) view = sandbox->views[i];
+    }
     if (view == NULL) {
-        lua_pop(L, 1);
         view = create(L, type);
+    } else {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, view->slot);
     }
     for (int field = 1; view->kept != 0; field++) {
         if (!(view->kept & 1u << field)) continue;
@@ -95,6 +100,15 @@ void tycho__sandbox_push_view(lua_State *L, const struct tycho__sandbox_view_typ
         view->kept &= ~(1u << field);
     }
     view->object = object;
+    view->reads = 0;
+}
+
+uint32_t tycho__sandbox_view_reads(const struct tycho__sandbox *sandbox,
+                                   const struct tycho__sandbox_view_type *type) {
+    for (int i = 0; i < sandbox->view_count; i++) {
+        if (sandbox->views[i]->type == type) return sandbox->views[i]->reads;
+    }
+    return 0;
 }
 
 void tycho__host_end_views(struct tycho__sandbox *sandbox) {

@@ -7,7 +7,7 @@ local output = require "tycho.command.output"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
 
-local chunk_max = require("tycho.backfill").chunk_max
+local chunk_max = require("tycho.pace").chunk_max
 
 local backfill = { name = "backfill", keeps_interrupt = true }
 
@@ -53,7 +53,7 @@ local function describe(status)
 end
 
 local function fraction_of(status)
-  if status.phase == "mending" then return nil end
+  if status.phase == "mending" or status.phase == "preparing" then return nil end
   return status.total > 0 and status.position / status.total or nil
 end
 

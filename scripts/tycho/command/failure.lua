@@ -58,6 +58,7 @@ local advice = {
 }
 
 local closed_advice = "write to that stream, or open the name: tycho route set"
+local stored_advice = "deploy a version that takes the event: tycho export shows what is stored"
 
 --- Raises a failure. `exit` is one of the codes above.
 ---@param exit integer
@@ -93,7 +94,7 @@ function failure.from(value)
       exit = exits[code] or 1,
       what = failure.text(value.what or value),
       advice = value.advice or (code == "denied" and value.stream and closed_advice)
-        or advice[code],
+        or (code == "rejected" and value.position and stored_advice) or advice[code],
     }, Failure)
   end
   local text = failure.text(value)

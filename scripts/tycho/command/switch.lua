@@ -9,7 +9,7 @@ local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
 local tycho = require "tycho"
 
-local chunk_max = 10000
+local chunk_max = require("tycho.pace").chunk_max
 
 local function seconds(name)
   return function(text)

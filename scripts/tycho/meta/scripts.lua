@@ -66,7 +66,7 @@ function Store:deploy(options) end
 ---@field name string
 ---@field version integer
 ---@field old_version? integer    that is replaced
----@field phase "planned"|"new"|"linking"|"mending"|"cancelling"|"done"|"cancelled"
+---@field phase "planned"|"new"|"linking"|"preparing"|"mending"|"cancelling"|"done"|"cancelled"
 ---@field is_beside boolean       its streams are in use
 ---@field is_deployed boolean
 ---@field position integer        up to which events were looked at

@@ -30,17 +30,17 @@
 local check = require "tycho.check"
 local core = require "tycho.core"
 local names = require "tycho.stream_switch.names"
+local pace = require "tycho.pace"
 
 core.own()
 
-local machine = { table = "tycho.switches", chunk_max = 10000 }
+local machine = { table = "tycho.switches" }
 
-local CHUNK, SHORT_CHUNK = 5000, 1000
 local LAST_MAX = 2000 -- entries of the last batch: about a millisecond of everybody's time
 local TRIES_MAX = 100 -- last batches that came too late
-local OUTRUN_MAX = 1000 -- chunks of the largest size that did not bring it nearer to the end
-local REST = 200 -- times the time of a step: who writes finds the store taken 1 time in 200
-local REST_MAX = 5 -- seconds
+-- Others wait for a chunk, and then have to take notice of what is in it. Who writes finds the
+-- store taken 1 time in 200.
+local LIMITS = { short = 1000, rest = 200, rest_max = 5, outrun_max = 1000 }
 local LOCK_TIMEOUT = 10
 local FENCES = 2 -- conditions of every batch: the lock and the row; those of expect() follow
 local NAME_MAX = 255
@@ -53,9 +53,8 @@ local ROUTES_MAX = 9900 -- that the last batch can re-point
 ---@field private lock tycho.Lock?
 ---@field private row table
 ---@field private version integer   of the row that is stored
----@field private chunk integer     grows while publishers are faster
+---@field private pace tycho.Pace
 ---@field private sequence integer? of its last batch
----@field private is_alone boolean  whether nobody committed between its last two batches
 local Switch = { __name = "tycho.Switch" }
 Switch.__index = Switch
 
@@ -75,8 +74,8 @@ end
 --- Takes the lock and reads the row; nothing is written, and nothing is checked yet.
 local function open(store, plan, options)
   local self = setmetatable({
-    store = store, plan = plan, options = options, chunk = options.chunk or CHUNK, tries = 0,
-    outrun = 0, started = core.now(), is_planned = options.dry_run or false,
+    store = store, plan = plan, options = options, pace = pace.new(options, LIMITS), tries = 0,
+    is_planned = options.dry_run or false,
   }, Switch)
   if not self.is_planned then
     self.lock = store:lock(lock_name(plan.key), { timeout = options.lock_timeout or LOCK_TIMEOUT })
@@ -134,7 +133,7 @@ local function commit(self, row, fill)
     batch:delete_row(machine.table, self.plan.key)
   end
   local receipt = batch:commit()
-  self.is_alone = self.sequence == receipt.sequence - 1
+  self.pace.is_alone = self.sequence == receipt.sequence - 1
   self.sequence = receipt.sequence
   self.row, self.version = row, row and receipt.sequence or 0
   return receipt
@@ -158,35 +157,20 @@ end
 
 -- ---------------------------------------------------------------- steps
 
---- Publishers that are faster than the links are answered with larger chunks, without pauses.
 local function adapt(self, left)
-  self.is_outrun = self.left_before ~= nil and left >= self.left_before
+  local is_lost = self.pace:note(self.left_before ~= nil and left >= self.left_before)
   self.left_before = left
-  if not self.is_outrun then
-    self.outrun = 0
-  elseif self.chunk < machine.chunk_max then
-    self.chunk = math.min(self.chunk * 2, machine.chunk_max)
-  else
-    self.outrun = self.outrun + 1
-  end
-  if self.outrun > OUTRUN_MAX or self.tries > TRIES_MAX then
+  if is_lost or self.tries > TRIES_MAX then
     check.refuse("busy", ("publishers write faster than the %s links: %d entries are left"):format(
       self.plan.kind, left), "call again when they write less; it goes on from here")
   end
-end
-
---- Entries of the next batch. Others wait for it, and then have to take notice of what is in it, so
---- it is short when there are any, unless they are too fast or the caller has decided.
-local function next_chunk(self, most)
-  local is_short = not (self.is_alone or self.is_outrun or self.options.chunk)
-  return math.min(most, is_short and SHORT_CHUNK or self.chunk)
 end
 
 local function link(self, most)
   local row = copy(self.row)
   local ok, err = pcall(commit, self, row, function(batch)
     self.plan:expect(batch)
-    self.plan:link(batch, row, next_chunk(self, most))
+    self.plan:link(batch, row, math.min(most, self.pace:next_chunk()))
   end)
   if ok then return end
   check_refused(self, err)
@@ -269,20 +253,12 @@ function Switch:step()
   local left, _, most = self.plan:measure(self.row)
   adapt(self, left)
   most = math.min(left, most or left)
-  if left > math.min(self.chunk, LAST_MAX) or left > most then
+  if left > math.min(self.pace.chunk, LAST_MAX) or left > most then
     link(self, most)
   else
     switch(self)
   end
   return self:status()
-end
-
---- Leaves the store to others when there are any, unless the caller says how long.
-local function rest(self, microseconds)
-  if self.is_outrun or self:is_done() then return end
-  local seconds = self.is_alone and 0 or math.min(microseconds / 1e6 * REST, REST_MAX)
-  seconds = self.options.pause or seconds
-  if seconds > 0 then core.sleep(math.ceil(seconds * 1000)) end
 end
 
 --- All steps that are left.
@@ -295,9 +271,9 @@ function Switch:run()
   while not self:is_done() do
     local started = core.now()
     status = self:step()
-    local seconds = core.now() - started
+    local microseconds = core.now() - started
     progress(status)
-    rest(self, seconds)
+    if not self:is_done() then self.pace:rest(microseconds) end
   end
   return status
 end
@@ -324,12 +300,7 @@ function Switch:status()
   status.left, status.total = plan:measure(row)
   status.linked = plan:linked(row)
   if self.is_planned then status.phase = "planned" end
-  local seconds = (core.now() - self.started) / 1e6
-  local done = status.linked - (self.linked_before or 0)
-  if done > 0 and seconds > 0 then
-    status.rate = done / seconds
-    status.eta = status.left / status.rate
-  end
+  self.pace:estimate(status, status.linked - (self.linked_before or 0))
   return status
 end
 
