@@ -121,15 +121,20 @@ static void add_switch(struct client *c) {
     pick(c, route, 'r', ROUTES);
     pick(c, stream, 's', STREAMS);
     pick(c, source, 's', STREAMS);
+    bool is_closed = chance(c, 15), keeps = chance(c, 20);
     if (chance(c, 50) && strcmp(stream, source) != 0) {
+        uint32_t flags = TYCHO_SKIP_DUPLICATES | (keeps ? TYCHO_KEEP_REVISIONS : 0u);
         must(tycho_batch_link_range(c->batch, text(source), 0, -1, text(stream), TYCHO_EXPECT_ANY,
-                                    TYCHO_SKIP_DUPLICATES),
+                                    flags),
              "link_range");
-        say(&c->operations, "{\"link_range\",\"%s\",0,-1,\"%s\",{on_duplicate=\"skip\"}},", source,
-            stream);
+        say(&c->operations,
+            "{\"link_range\",\"%s\",0,-1,\"%s\",{on_duplicate=\"skip\",keep_revisions=%s}},",
+            source, stream, keeps ? "true" : "false");
     }
-    must(tycho_batch_set_route(c->batch, text(route), text(stream), 0), "set_route");
-    say(&c->operations, "{\"set_route\",\"%s\",\"%s\"},", route, stream);
+    must(tycho_batch_set_route(c->batch, text(route), text(stream), is_closed ? TYCHO_CLOSED : 0),
+         "set_route");
+    say(&c->operations, "{\"set_route\",\"%s\",\"%s\",{closed=%s}},", route, stream,
+        is_closed ? "true" : "false");
 }
 
 /* Where a row is, and its version; 0 when it is not there. */
