@@ -93,7 +93,8 @@ HOST_OBJ := $(call object,$(HOST_SRC)) $(call object,$(sort $(wildcard bindings/
 RPC_OBJ := $(call object,$(RPC_SRC))
 RPC_MODULE_OBJ := $(call object,$(RPC_MODULE_SRC))
 SPEC_HELP_OBJ := $(call object,$(SPEC_HELP_SRC))
-SPEC_PROGRAMS := $(patsubst %.c,$(BUILD)/spec/%,$(notdir $(SPEC_SRC)))
+CLIENT_SRC := spec/fault/history_client.c
+SPEC_PROGRAMS := $(patsubst %.c,$(BUILD)/spec/%,$(notdir $(SPEC_SRC) $(CLIENT_SRC)))
 BENCH_OBJ := $(call object,$(BENCH_SRC))
 POWER_OBJ := $(call object,$(filter-out spec/power/recorder.c,$(POWER_SRC)))
 FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/fuzz/%,$(notdir $(FUZZ_SRC)))
@@ -111,7 +112,7 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
-  bench-full bench-program asan tsan fuzz property rename-rounds power-loss damage lint deps \
+  bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss damage lint deps \
   install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
@@ -164,7 +165,7 @@ $(BUILD)/obj/%.o: %.c | $(DEPS_BUILD)
 	$(call compile,)
 
 ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(HOST_SRC) $(RPC_SRC) \
-  $(RPC_MODULE_SRC) $(SPEC_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(POWER_SRC)
+  $(RPC_MODULE_SRC) $(SPEC_SRC) $(CLIENT_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(POWER_SRC)
 -include $(patsubst %.o,%.d,$(call object,$(ALL_SRC)))
 
 # ---------------------------------------------------------------- libraries and Lua modules
@@ -350,8 +351,13 @@ demo: all ## import this machine's dpkg log and this repository's history; FILE=
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;;' LUA_CPATH='build/lua/?.so;;' \
 	  $(LUA) examples/demo/demo.lua $(DEMO) $(FILE)
 
-property: all ## random histories against the model: STEPS=100000 SEED=...
-	@$(if $(STEPS),STEPS=$(STEPS)) $(if $(SEED),SEED=$(SEED)) $(LUA) /usr/bin/busted --ignore-lua spec/property
+property: all ## random histories against the model: STEPS=10000000 SEED=... PROFILE=...
+	@$(foreach name,STEPS SEED PROFILE,$(if $($(name)),$(name)=$($(name)))) \
+	  $(LUA) /usr/bin/busted --ignore-lua spec/property
+
+crash: all $(BUILD)/spec/history_client ## kill -9 under load, all that was seen judged: ROUNDS=1000 SEED=...
+	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
+	  $(LUA) spec/fault/history_rounds.lua $(or $(ROUNDS),1000) $(SEED)
 
 rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 SEED=...
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \

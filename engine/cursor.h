@@ -51,6 +51,7 @@ struct tycho_cursor {
     bool is_sorted;     /* AS_AT or AS_OF */
     bool by_valid_time; /* AS_OF */
     bool is_done;
+    bool is_empty; /* the stream has no entries */
     bool is_cut_off; /* the source is damaged where it ended */
     bool is_counting; /* records are neither copied nor, without a filter, read */
     bool has_hooks;   /* that see what is read */
@@ -129,5 +130,7 @@ typedef struct tycho__place {
 /* What tells one resolved name of a stream from another. */
 uint64_t tycho__place_name(const tycho__name *stream);
 tycho_bytes tycho__place_encode(const tycho__place *place, uint8_t to[TYCHO_CURSOR_KEY_MAX]);
+/* False, and nothing else, when the bytes are not a key of a follower. */
+bool tycho__place_decode(tycho_bytes key, tycho__place *place);
 
 #endif

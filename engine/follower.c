@@ -119,9 +119,11 @@ static int copy_read(tycho_follower *f, const tycho_read *read) {
     return TYCHO_OK;
 }
 
-/* The place where a cursor that was just opened stands. */
-static void take_place(tycho_follower *f) {
+/* The place where a cursor that was just opened stands. A stream that has nothing is none: there the
+** one that the cursor goes on from, if any, is kept. */
+static void take_place(tycho_follower *f, tycho_bytes key) {
     const tycho_cursor *c = f->cursor;
+    if (c->is_empty && tycho__place_decode(key, &f->place)) return;
     f->place.left = c->left;
     f->place.next = c->low;
     f->place.floor = c->position_low > 0 ? c->position_low - 1 : 0;
@@ -160,7 +162,7 @@ int tycho_follower_open(tycho_store *store, const tycho_read *read, tycho_follow
     atomic_fetch_add(&store->children, 1);
     f->store = store;
     f->cursor = cursor;
-    take_place(f);
+    take_place(f, read->resume);
     status = copy_read(f, read);
     if (status == TYCHO_OK) status = find_passed(f);
     if (status != TYCHO_OK) {
@@ -214,8 +216,7 @@ static int read_on(tycho_follower *f) {
     read.resume = tycho__place_encode(&f->place, f->key);
     int status = tycho_cursor_open(f->store, &read, &f->cursor);
     if (status != TYCHO_OK) return status;
-    /* A stream that was deleted since there was news of it is no place. */
-    if (f->cursor->stream != 0 || f->place.name == 0) take_place(f);
+    take_place(f, read.resume);
     return TYCHO_OK;
 }
 
@@ -230,10 +231,13 @@ static void pass(tycho_follower *f) {
 
 /* Notes that the cursor has served all that there was when it was opened. */
 static void spend(tycho_follower *f) {
-    bool is_at_place = f->cursor->stream == f->place.stream;
-    if (is_at_place && f->cursor->end > f->place.next) f->place.next = f->cursor->end;
-    f->place.floor = 0;
     f->is_spent = true;
+    if (f->cursor->stream != f->place.stream ||
+        tycho__place_name(&f->cursor->stream_name) != f->place.name) {
+        return;
+    }
+    if (f->cursor->end > f->place.next) f->place.next = f->cursor->end;
+    f->place.floor = 0;
 }
 
 /* The next event without waiting. TYCHO_TIMEOUT, without a sentence: there is none. */

@@ -268,7 +268,8 @@ static int choose_source(tycho_cursor *c, tycho__txn *txn, const tycho_read *rea
     c->low = stream->first;
     c->high = stream->next - (stream->next > 0 ? 1 : 0);
     c->end = stream->next;
-    c->is_done = stream->number == 0 || stream->count == 0;
+    c->is_empty = stream->number == 0 || stream->count == 0;
+    c->is_done = c->is_empty;
     c->walk = malloc(sizeof *c->walk);
     return c->walk != NULL ? TYCHO_OK : tycho__fail(TYCHO_NO_MEMORY, "no memory for a cursor");
 }
@@ -337,8 +338,17 @@ tycho_bytes tycho__place_encode(const tycho__place *place, uint8_t to[TYCHO_CURS
     return tycho__bytes(to, TYCHO__PLACE_SIZE);
 }
 
-static bool is_place(tycho_bytes key) {
-    return key.size == TYCHO__PLACE_SIZE && *(const uint8_t *)key.data == TYCHO__PLACE_KEY;
+bool tycho__place_decode(tycho_bytes key, tycho__place *place) {
+    const uint8_t *from = key.data;
+    if (key.size != TYCHO__PLACE_SIZE || from == NULL) return false;
+    if (from[0] != TYCHO__PLACE_KEY || from[1] != TYCHO_BY_POSITION) return false;
+    *place = (tycho__place){.left = tycho__load64(from + 2),
+                            .next = tycho__load64(from + 10),
+                            .passed = tycho__load64(from + 18),
+                            .floor = tycho__load64(from + 26),
+                            .name = tycho__load64(from + 34),
+                            .stream = tycho__load32(from + 42)};
+    return true;
 }
 
 /* Whether a stream looks like an image of the one that was passed through: what it has in front of
@@ -383,23 +393,16 @@ static int move_over(tycho_cursor *c, tycho__txn *txn, const tycho__list *stream
 
 /* Goes on at the place of a follower; see cursor.h. */
 static int take_place(tycho_cursor *c, tycho__txn *txn, const tycho__list *stream,
-                      tycho_bytes key) {
-    const uint8_t *from = key.data;
-    tycho__place place = {.left = tycho__load64(from + 2),
-                          .next = tycho__load64(from + 10),
-                          .passed = tycho__load64(from + 18),
-                          .floor = tycho__load64(from + 26),
-                          .name = tycho__load64(from + 34),
-                          .stream = tycho__load32(from + 42)};
+                      const tycho__place *place) {
     uint64_t name = tycho__place_name(&c->stream_name);
-    bool is_of_log = place.name == 0;
-    if (from[1] != c->order || !c->forward || is_of_log != (name == 0)) return fail_key();
-    c->left = place.left;
-    c->passed = place.passed;
-    if (place.name != name) return move_over(c, txn, stream, &place);
-    if (place.stream != 0 && place.stream != stream->number) return TYCHO_OK;
-    if (place.next > c->low) c->low = place.next;
-    if (place.floor > 0) c->position_low = place.floor + 1;
+    bool is_of_log = place->name == 0, is_in_order = c->order == TYCHO_BY_POSITION && c->forward;
+    if (!is_in_order || is_of_log != (name == 0)) return fail_key();
+    c->left = place->left;
+    c->passed = place->passed;
+    if (place->name != name) return move_over(c, txn, stream, place);
+    if (place->stream != 0 && place->stream != stream->number) return TYCHO_OK;
+    if (place->next > c->low) c->low = place->next;
+    if (place->floor > 0) c->position_low = place->floor + 1;
     return TYCHO_OK;
 }
 
@@ -408,8 +411,9 @@ static int take_place(tycho_cursor *c, tycho__txn *txn, const tycho__list *strea
 static int take_start(tycho_cursor *c, tycho__txn *txn, const tycho__list *stream,
                       const tycho_read *read, edges *bounds) {
     tycho_bytes key = read->resume;
+    tycho__place place;
     if (key.size > 0 && key.data == NULL) return fail_key();
-    if (is_place(key)) return take_place(c, txn, stream, key);
+    if (tycho__place_decode(key, &place)) return take_place(c, txn, stream, &place);
     int status = take_id_bounds(c, txn, stream, read, bounds);
     if (status == TYCHO_OK && key.size > 0) status = take_key(c, key, bounds);
     if ((read->flags & TYCHO_READ_FROM_REVISION) != 0) {

@@ -350,6 +350,28 @@ static void where_the_target_lacks_the_last_event_higher_positions_follow(void *
     assert_serves(f->follower, "a "); /* now a link like others */
 }
 
+static void a_key_keeps_its_place_where_the_target_has_nothing(void **state) {
+    fixture *f = *state;
+    tycho_read read = reading("old");
+    write_three(f, "old");
+    f->follower = follow(f->store, &read);
+    assert_serves(f->follower, "a b c ");
+    ASSERT_STATUS(change(f->store, ROUTE, "old", "new"), TYCHO_OK);
+    resume(f, "old"); /* there is no such stream */
+    assert_serves(f->follower, "");
+    ASSERT_STATUS(change(f->store, LINK, "new", "c"), TYCHO_OK);
+    assert_serves(f->follower, "");
+    ASSERT_STATUS(change(f->store, ROUTE, "old", "newer"), TYCHO_OK);
+    ASSERT_STATUS(change(f->store, LINK, "newer", "b"), TYCHO_OK);
+    ASSERT_STATUS(change(f->store, UNLINK, "newer", "b"), TYCHO_OK);
+    resume(f, "old"); /* there it is, without entries */
+    assert_serves(f->follower, "");
+    ASSERT_STATUS(change(f->store, LINK, "newer", "c"), TYCHO_OK);
+    assert_serves(f->follower, "");
+    ASSERT_STATUS(append(f->store, "old", "d", "t", NULL), TYCHO_OK);
+    assert_serves(f->follower, "d ");
+}
+
 static void what_was_passed_over_at_the_start_is_not_served_by_a_target(void **state) {
     fixture *f = *state;
     tycho_read read = reading("old");
@@ -508,6 +530,7 @@ int main(void) {
         TEST(it_knows_when_it_has_caught_up),
         TEST(a_renamed_stream_is_followed_behind_the_last_event),
         TEST(where_the_target_lacks_the_last_event_higher_positions_follow),
+        TEST(a_key_keeps_its_place_where_the_target_has_nothing),
         TEST(what_was_passed_over_at_the_start_is_not_served_by_a_target),
         TEST(a_stream_that_is_written_again_is_served_from_its_beginning),
         TEST(a_key_is_good_before_the_first_event),

@@ -9,10 +9,17 @@ local boxes = {}
 
 local function keep() end
 
+local function box_of(box)
+  box.tokens, box.locks, box.followers, box.ran = {}, {}, {}, nil
+  return box
+end
+
 --- A model; `break_it(store)` may plant a mistake in it.
 function boxes.model(break_it)
   return function()
-    local box = { store = model.temporary(), reopen = keep, close = keep }
+    local box = box_of { store = model.temporary(), close = keep, is_model = true }
+    function box.reopen() box.store:close() end
+    box.store.state.sequence = 1
     if break_it then break_it(box.store) end
     return box
   end
@@ -50,8 +57,9 @@ end
 --- A store of the engine in a directory of its own, removed when the box is closed.
 function boxes.engine()
   local path, directory = scratch.path()
-  local box = setmetatable({ path = path, directory = directory }, Engine)
+  local box = box_of(setmetatable({ path = path, directory = directory }, Engine))
   box:open()
+  box.store:lock("any"):release() -- the first one reserves tokens, by a batch
   return box
 end
 

@@ -1,12 +1,13 @@
 --- Runs a history of steps (see property/steps.lua) against two stores and says where they differ;
 --- makes a failing history small; prints a history as Lua code.
 ---
---- A `box` holds a store: { store =, reopen = function(box), close = function(box) }. Steps keep
---- their snapshot and the key of their last page in it.
+--- A `box` holds a store: { store =, reopen = function(box), close = function(box), is_model = }.
+--- Steps keep their snapshot, the key of their last page, locks, tokens and followers in it.
 
 local literal = require "support.literal"
 local plain = require "support.plain"
 local refusal = require "support.refusal"
+local verbs = require "property.verbs"
 
 local history = {}
 
@@ -25,7 +26,7 @@ end
 
 -- One outcome a kind of step: plain values that must be equal ----------------------------------
 
-local run = {}
+local run = setmetatable({}, { __index = verbs.run })
 
 --- The methods that add operations; true where the count of the result means something.
 local COUNTED = {
@@ -113,6 +114,7 @@ function run.ask(box, step)
   local answers = table.pack(invoke(box.store, step.call))
   local result = {}
   for index = 1, answers.n do result[index] = plain_answer(answers[index]) end
+  if step.call[1] == "streams_of" then result = { plain.places(answers[1]) } end
   return result
 end
 
@@ -127,16 +129,31 @@ local function close_snapshot(box)
   box.snapshot = nil
 end
 
+--- Followers go on by their keys, and say what is new. Locks end with the store.
 function run.reopen(box)
+  local keys, news = {}, {}
   close_snapshot(box)
+  for name, kept in pairs(box.followers) do
+    keys[name] = kept.follower:key()
+    kept.follower:close()
+  end
   box:reopen()
-  return box.store:head()
+  box.locks = {}
+  for name in pairs(box.followers) do
+    verbs.follow_on(box, name, keys[name])
+    news[name] = verbs.run.drain(box, { name = name })
+  end
+  return { box.store:head(), news }
 end
 
---- What a step gives in a box: { value = ... }, or { error = code, facts = ... }. Facts belong to
---- the refusals of batches.
-function history.outcome(box, step)
-  if step.elsewhere and box.elsewhere then return box:elsewhere(step) end
+local function copy_with(step, field, value)
+  local result = {}
+  for key, member in pairs(step) do result[key] = member end
+  result[field] = value
+  return result
+end
+
+local function local_outcome(box, step)
   local ok, value = pcall(run[step.kind], box, step)
   if ok then return { value = value } end
   local err, facts = refusal.parse(value), {}
@@ -145,6 +162,22 @@ function history.outcome(box, step)
     for _, name in ipairs(FACTS) do facts[name] = err[name] end
   end
   return { error = err.code, facts = facts }
+end
+
+--- What a step gives in a box: { value = ... }, or { error = code, facts = ... }. Facts belong to
+--- the refusals of batches; tokens are numbers of grants in them.
+function history.outcome(box, step)
+  local given = step
+  if step.kind == "batch" and box.tokens then
+    given = copy_with(step, "calls", verbs.with_tokens(box, step.calls))
+  end
+  local is_elsewhere = step.elsewhere and box.elsewhere
+  local outcome = is_elsewhere and box:elsewhere(given) or local_outcome(box, given)
+  local facts = outcome.facts or {}
+  if verbs.is_about_lock(step.calls or {}, facts.condition) then
+    facts.actual = verbs.grant(box, facts.actual)
+  end
+  return outcome
 end
 
 -- Comparing -----------------------------------------------------------------------------------
@@ -187,7 +220,18 @@ end
 
 --- Runs one step in both boxes: nil, or how they differ.
 function history.step(model_box, box, step)
-  return compare(history.outcome(model_box, step), history.outcome(box, step))
+  local actual
+  model_box.ran, model_box.was_cancelled = nil, nil
+  if step.during or step.broken then -- what came in time is for the engine to say
+    actual = history.outcome(box, step)
+    model_box.ran, model_box.was_cancelled = box.ran, box.was_cancelled
+  end
+  local expected = history.outcome(model_box, step)
+  actual = actual or history.outcome(box, step)
+  if verbs.adopts[step.kind] then
+    model_box.store.state.sequence = box.store:stats().sequence
+  end
+  return compare(expected, actual)
 end
 
 --- Runs steps in new boxes: nil, or how they differ and at which step.
@@ -232,13 +276,6 @@ local function minimize(list, still_fails)
     chunk = chunk // 2
   end
   return list
-end
-
-local function copy_with(step, field, value)
-  local result = {}
-  for key, member in pairs(step) do result[key] = member end
-  result[field] = value
-  return result
 end
 
 --- Makes the lists inside of steps (`field` of each) small too.
@@ -286,7 +323,8 @@ end
 --- Leaves out of steps what only makes them special.
 local function drop_fields(list, still_fails)
   for index = 1, #list do
-    for _, field in ipairs { "elsewhere", "at", "idempotent" } do
+    for _, field in ipairs { "elsewhere", "at", "idempotent", "by_key", "broken", "cancel",
+      "during" } do
       if list[index][field] then
         local copy = table.move(list, 1, #list, 1, {})
         copy[index] = copy_with(list[index], field, nil)
@@ -299,7 +337,7 @@ end
 
 --- The smallest history found that still fails, and how it fails. At most `tries` runs.
 function history.shrink(open_model, open, steps, tries)
-  local left, found = tries or 600, nil
+  local left, found = tries or 2000, nil
   local function fails(candidate)
     if left <= 0 then return false end
     left = left - 1
@@ -310,6 +348,8 @@ function history.shrink(open_model, open, steps, tries)
   local small = minimize(steps, fails)
   small = minimize_inside(small, "calls", fails)
   small = minimize_inside(small, "chain", fails)
+  small = minimize_inside(small, "during", fails)
+  small = minimize_inside(small, "recipes", fails)
   small = drop_fields(minimize_arguments(small, fails), fails)
   small = minimize(small, fails)
   return small, history.run(open_model, open, small) or found
@@ -362,7 +402,8 @@ function text.reopen() return "store = reopen(store)" end
 function history.print(steps)
   local lines = {}
   for index, step in ipairs(steps) do
-    local body = text[step.kind](step):gsub("\n", "\n  ")
+    local write = text[step.kind] or function() return "step " .. literal(step) end
+    local body = write(step):gsub("\n", "\n  ")
     local is_statement = step.kind == "reopen" or step.kind == "snapshot"
     lines[index] = ("try(function()\n  %s\nend)"):format(
       is_statement and body or "return " .. body)

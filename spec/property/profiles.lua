@@ -7,6 +7,7 @@
 ---   calls_max         conditions and operations of one batch
 ---   sizes             bytes of text in an event's data, one is chosen
 ---   times             how many different times; few make many ties
+---   scripts           true where scripts are deployed
 
 return {
   collisions = {
@@ -20,6 +21,10 @@ return {
   many_streams = {
     streams = 300, routes = 20, types = 40, tags = 100, tags_max = 3, events_max = 12,
     calls_max = 6, sizes = { 0, 10 }, times = 1000,
+  },
+  scripts = {
+    streams = 4, routes = 2, types = 3, tags = 3, tags_max = 2, events_max = 4, calls_max = 4,
+    sizes = { 0, 3 }, times = 20, scripts = true,
   },
   many_tags = {
     streams = 5, routes = 2, types = 2, tags = 24, tags_max = 20, events_max = 5, calls_max = 3,

@@ -1,6 +1,6 @@
 --- Random histories: the engine must do what the model does, step by step.
 ---
----   STEPS=100000   how many steps in all (default 3,000)
+---   STEPS=100000   how many steps in all (default 20,000; 3,000 with sanitizers)
 ---   SEED=123       begin with this seed (default: from the clock); a failure prints the seed
 ---   PROFILE=name   only this profile of property/profiles.lua
 
@@ -11,7 +11,7 @@ local random = require "support.random"
 local steps = require "property.steps"
 
 local HISTORY = 150
-local STEPS = tonumber(os.getenv("STEPS")) or 3000
+local STEPS = tonumber(os.getenv("STEPS")) or (os.getenv("TYCHO_BUILD") and 3000 or 20000)
 local SEED = math.tointeger(tonumber(os.getenv("SEED") or os.time()))
 
 --- Runs one history; gives its steps and the difference when there is one.

@@ -20,9 +20,9 @@ local function find(open, profile, seeds)
 end
 
 --- The planted mistake must be found, and shown by at most `most` steps.
-local function finds(break_it, most)
+local function finds(break_it, most, profile)
   local open = boxes.model(break_it)
-  local taken = find(open, "collisions", 50)
+  local taken = find(open, profile or "collisions", 50)
   assert.is_table(taken)
   local small, difference = history.shrink(boxes.model(), open, taken)
   assert.is_string(difference)
@@ -76,6 +76,68 @@ describe("A random history", function()
       local version = store.stream_version
       function store:stream_version(name) return math.min(version(self, name), 2) end
     end, 5)
+  end)
+
+  it("finds a rename that loses what was published meanwhile", function()
+    finds(function(store)
+      local rename = store.rename
+      function store:rename(options)
+        rename(self, options)
+        local target = self.state.streams[options.target]
+        if options.undo or options.dry_run or #target.entries < 3 then return end
+        table.remove(target.entries)
+      end
+    end, 6)
+  end)
+
+  it("finds a lock that is given twice", function()
+    finds(function(store)
+      local lock = store.lock
+      function store:lock(name)
+        self.state.locks[name] = nil
+        return lock(self, name)
+      end
+    end, 3)
+  end)
+
+  it("finds a follower that passes an event over", function()
+    finds(function(store)
+      local follow = store.follow
+      function store:follow(options)
+        local follower = follow(self, options)
+        local next_event, count = follower.next, 0
+        follower.next = function()
+          count = count + 1
+          if count == 3 then next_event(follower) end
+          return next_event(follower)
+        end
+        return follower
+      end
+    end, 8)
+  end)
+
+  it("finds a linker that is deployed without its old events", function()
+    finds(function(store)
+      function store:backfill_recipe(recipe) self:deploy_recipes({ recipe }, {}) end
+    end, 5, "scripts")
+  end)
+
+  it("finds a read model that folds an event twice", function()
+    finds(function(store)
+      local model_state = store.model_state
+      function store:model_state(name, key)
+        local folded = model_state(self, name, key)
+        folded.list[#folded.list + 1] = folded.list[2]
+        return folded
+      end
+    end, 6, "scripts")
+  end)
+
+  it("finds data that is not brought up to date", function()
+    finds(function(store)
+      local read = store.read
+      function store:read() return read(self):stored() end
+    end, 6, "scripts")
   end)
 
   it("prints what it found as Lua code", function()

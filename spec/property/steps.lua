@@ -9,10 +9,12 @@
 ---   { kind = "snapshot" }    taken, and kept until the next one or until the store is closed
 ---   { kind = "ask" or "list", call = call }
 ---   { kind = "dump" }, { kind = "verify" }, { kind = "reopen" }
+---   and those of property/verbs.lua
 ---
 --- A call is { method, argument ..., n = how many }. A step is chosen with a look at the model, so
 --- that most of what is written is accepted and most of what is asked for exists.
 
+local makers = require "property.verb_steps"
 local state = require "support.model_state"
 
 local steps = {}
@@ -22,10 +24,22 @@ local function call(method, ...) return table.pack(method, ...) end
 local Maker = {}
 Maker.__index = Maker
 
+local WEIGHTS = { batch = 50, resubmission = 3, read = 25, page = 6, ask = 8, list = 6,
+  snapshot = 2, first_page = 2, next_page = 4 }
+
+local function weights_of(profile)
+  local weights = {}
+  local of_scripts = profile.scripts and makers.script_weights or {}
+  for _, list in ipairs { WEIGHTS, makers.weights, of_scripts } do
+    for kind, weight in pairs(list) do weights[kind] = weight end
+  end
+  return weights
+end
+
 --- A maker of steps for a profile; `model` is the store that it looks at.
 function steps.maker(random, profile, model)
-  return setmetatable({ random = random, profile = profile, model = model, ids = 0, past = {} },
-    Maker)
+  return setmetatable({ random = random, profile = profile, model = model, ids = 0, past = {},
+    weights = weights_of(profile) }, Maker)
 end
 
 -- Words ---------------------------------------------------------------------------------------
@@ -38,6 +52,13 @@ function Maker:stream()
 end
 
 function Maker:type() return self:number("type", self.profile.types) end
+
+--- Under scripts some events have a former name of their type.
+function Maker:type_to_write()
+  local name = self:type()
+  return self.profile.scripts and self.random:chance(8) and name:gsub("type", "old") or name
+end
+
 function Maker:table() return self:number("table", 2) end
 function Maker:key() return self:number("k", 4) end
 function Maker:checkpoint_name() return self:number("c", 3) end
@@ -54,7 +75,8 @@ function Maker:id(stream)
   if self.random:chance(4) or #events == 0 then return "unknown" end
   local entries = stream and state.entries(self.model.state, self:leads_to(stream)) or {}
   local entry = self.random:chance(70) and self.random:one(entries)
-  return events[entry and entry.position or self.random:between(1, #events)].id
+  local event = events[entry and entry.position or self.random:between(1, #events)]
+  return event.stream == "$scripts" and "unknown" or event.id
 end
 
 function Maker:ids_of(most, stream)
@@ -92,11 +114,16 @@ end
 
 function Maker:event()
   local random = self.random
-  local event = { id = self:new_id(), type = self:type(), time = self:time(),
+  local event = { id = self:new_id(), type = self:type_to_write(), time = self:time(),
     data = { n = self.ids } }
   if random:chance(4) then event.id = self:id() end
   if random:chance(40) then event.valid_time = self:time() end
   if random:chance(60) then event.tags = self:tags(self.profile.tags_max) end
+  if self.profile.scripts and random:chance(20) then
+    event.type, event.data.k = "M", random:between(1, 3)
+    event.tags = { "k:" .. event.data.k }
+    return event
+  end
   if random:chance(20) then event.metadata = { by = "m" .. self.ids } end
   if random:chance(20) then event.correlation_id = self:id() end
   if random:chance(20) then event.causation_id = self:id() end
@@ -215,12 +242,23 @@ function writes.set_checkpoint(self)
   return call("set_checkpoint", self:checkpoint_name(), self.random:between(0, 20))
 end
 
+--- What linkers and read models took from an event stays as it was.
+function Maker:keep_what_scripts_read(event)
+  local s = self.model.state
+  local stored = s.events[s.position_of[event.id]]
+  if not stored then return end
+  if stored.type == "M" then event.id = "nobody" end
+  event.type = stored.type
+  event.data.n = type(stored.data) == "table" and stored.data.n or nil
+end
+
 function writes.overwrite(self)
   local list = {}
   for index, id in ipairs(self:ids_of(2)) do
     list[index] = { id = id, type = self:type(), data = { changed = self.random:between(1, 99) } }
     if self.random:chance(50) then list[index].valid_time = self:time() end
     if self.random:chance(20) then list[index].metadata = { by = "overwrite" } end
+    if self.profile.scripts then self:keep_what_scripts_read(list[index]) end
   end
   return call("overwrite", list)
 end
@@ -256,12 +294,16 @@ function writes.expect_checkpoint(self)
     right and self.model:checkpoint(name) or self.random:between(0, 20))
 end
 
+function writes.expect_lock(self)
+  return call("expect_lock", self:number("lock", 2), self.random:between(1, (self.grants or 0) + 1))
+end
+
 local WRITES = {
   append = 40, link = 18, link_range = 6, link_merged = 4, unlink = 8, delete_stream = 4,
   truncate = 4,
   set_stream_metadata = 3, set_route = 4, put_row = 5, delete_row = 2, set_checkpoint = 3,
   overwrite = 4, expect = 5, expect_none = 4, expect_route = 2, expect_row = 2,
-  expect_checkpoint = 2,
+  expect_checkpoint = 2, expect_lock = 2,
 }
 
 local function make_batch(self)
@@ -301,6 +343,7 @@ local CHAIN = {
   { 5, function(m) return call("between", m:time(), m:time()) end },
   { 15, function() return call("as_at") end },
   { 15, function() return call("as_of") end },
+  { 10, function() return call("stored") end },
 }
 
 local STREAM_CHAIN = {
@@ -339,8 +382,10 @@ local function make_read(self)
   if has_limit(chain) and terminal:find("event") then terminal = "all" end
   local argument = terminal == "event" and self:id() or nil
   if terminal == "events" then argument = self:ids_of(4) end
-  return { kind = "read", chain = chain, terminal = call(terminal, argument),
-    at = self.random:chance(15) or nil }
+  local at = self.random:chance(15) or nil
+  -- In a snapshot events may be read as scripts say that were deployed since.
+  if at and self.profile.scripts then chain[#chain + 1] = call("stored") end
+  return { kind = "read", chain = chain, terminal = call(terminal, argument), at = at }
 end
 
 local function make_snapshot() return { kind = "snapshot" } end
@@ -379,6 +424,7 @@ local function make_list(self)
     "rows" }, self.random
   local prefix = kind:sub(1, 1)
   local options = {}
+  if self.profile.scripts and kind == "streams" then options.prefix = "s" end
   if random:chance(30) then options.prefix = prefix .. random:one { "", "1", "2", "able1" } end
   if random:chance(30) then options.after = prefix .. random:between(1, 9) end
   if random:chance(30) then options.limit = random:between(1, 5) end
@@ -391,14 +437,13 @@ local MAKERS = {
   ask = make_ask, list = make_list, snapshot = make_snapshot, first_page = make_first_page,
   next_page = make_next_page,
 }
-
 --- The next step. Now and then everything is compared, verified, closed and opened again.
 function Maker:next(index)
   if index % 40 == 0 then return { kind = "dump" } end
   if index % 65 == 0 then return { kind = "verify" } end
   if index % 75 == 0 then return { kind = "reopen" } end
-  return MAKERS[self.random:weighted { batch = 50, resubmission = 3, read = 25, page = 6, ask = 8,
-    list = 6, snapshot = 2, first_page = 2, next_page = 4 }](self)
+  local kind = self.random:weighted(self.weights)
+  return (MAKERS[kind] or makers[kind])(self) or make_batch(self)
 end
 
 return steps

@@ -3,11 +3,15 @@
 --- of the two.
 ---
 --- Not modelled, because they are not about what a store holds: subscribers, with_metadata, wait,
---- files, durability, the encoding of batches.
+--- files, durability, the encoding of batches. Followers and locks are in model_follow.lua, stream
+--- switches in model_switch.lua, deployed scripts in model_scripts.lua.
 
+local follow = require "support.model_follow"
 local read = require "support.model_read"
 local rules = require "support.model_rules"
+local scripts = require "support.model_scripts"
 local state = require "support.model_state"
+local switch = require "support.model_switch"
 
 local model = {}
 
@@ -130,6 +134,12 @@ end
 function Batch:expect_checkpoint(name, position)
   add(self.conditions, "expect_checkpoint", { name = rules.check_name(name, "checkpoint"),
     position = rules.check_integer(position, "position", 0) })
+  return self
+end
+
+function Batch:expect_lock(name, token)
+  add(self.conditions, "expect_lock", { name = rules.check_name(name, "lock"),
+    token = rules.check_integer(token, "token", 1) })
   return self
 end
 
@@ -286,6 +296,15 @@ local function receipt_of(s, batch, results)
   return receipt
 end
 
+--- Those about locks, which no batch changes, are looked at first.
+local function check_conditions(batch, are_of_locks)
+  for index, condition in ipairs(batch.conditions) do
+    if (condition.kind == "expect_lock") == are_of_locks then
+      at("condition", index, state.conditions[condition.kind], batch.store.state, condition)
+    end
+  end
+end
+
 function Batch:commit()
   local store = self.store
   if #self.conditions + #self.operations == 0 then rules.misuse("the batch is empty") end
@@ -293,9 +312,9 @@ function Batch:commit()
     local replay = store:replay_of(self)
     if replay then return replay end
   end
-  for index, condition in ipairs(self.conditions) do
-    at("condition", index, state.conditions[condition.kind], store.state, condition)
-  end
+  local steps = scripts.expand(store.state, self.operations)
+  check_conditions(self, true)
+  check_conditions(self, false)
   for index, operation in ipairs(self.operations) do
     if operation.expected and operation.stream then
       at("operation", index, state.conditions.expect, store.state, operation)
@@ -303,7 +322,7 @@ function Batch:commit()
   end
   local changed, results = state.copy(store.state), {}
   changed.sequence = changed.sequence + 1
-  for index, operation in ipairs(self.operations) do
+  for index, operation in ipairs(steps) do
     results[index] = at("operation", index, state.operations[operation.kind], changed, operation)
   end
   store.state = changed
@@ -342,8 +361,9 @@ local function is_same(s, stored, event, name)
   local is_there = stored.stream == name
     or name and stored.stream and state.resolve(s, stored.stream) == name
     or name and state.find_entry(s, name, stored.position) ~= nil
-  return is_there and deep_equal({ stored.data, stored.metadata, stored.tags },
-    { event.data, event.metadata, event.tags })
+  local are_tags_same = next(s.scripts) ~= nil or deep_equal(stored.tags, event.tags)
+  return is_there and are_tags_same
+    and deep_equal({ stored.data, stored.metadata }, { event.data, event.metadata })
 end
 
 --- The original receipt, when all events of the batch are there with this content and stream; nil
@@ -425,7 +445,7 @@ function Store:has_event(id) return self:position(id) ~= nil end
 
 function Store:event(id)
   local position = self:position(id)
-  return position and read.view(self.state, position)
+  return position and read.present(self.state, read.view(self.state, position))
 end
 
 function Store:revision(id, stream)
@@ -553,6 +573,8 @@ end
 
 function Store:verify() return { findings = {}, events = #self.state.events } end
 
-function Store.close() end
+follow.attach(Store)
+switch.attach(Store)
+scripts.attach(Store)
 
 return model

@@ -6,6 +6,7 @@
 --- "valid_time"), query, ids, resume, which ("first" or "last").
 
 local rules = require "support.model_rules"
+local scripts = require "support.model_scripts"
 local state = require "support.model_state"
 
 local read = {}
@@ -18,6 +19,9 @@ function read.view(s, position, entry)
   if entry then event.revision = entry.revision end
   return event
 end
+
+--- The same as the deployed scripts read it.
+read.present = scripts.present
 
 local function candidates(s, plan)
   local list = {}
@@ -63,7 +67,7 @@ local function is_behind(plan, item, key)
   return within(plan, item.place, key.place)
 end
 
-local function matches(plan, event)
+local function matches(plan, query, event)
   local time = event[plan.order or "time"]
   if not within(plan, event.position, plan.from_position, plan.to_position) then return false end
   if plan.stream and not within(plan, event.revision, plan.from_revision, plan.to_revision) then
@@ -72,7 +76,7 @@ local function matches(plan, event)
   if plan.from_time and time < plan.from_time then return false end
   if plan.until_time and time >= plan.until_time then return false end
   if plan.ids and not plan.ids[event.id] then return false end
-  return not plan.query or rules.query_matches(plan.query, event)
+  return not query or rules.query_matches(query, event)
 end
 
 --- The items of a read, in order: { event =, place =, time = }.
@@ -80,10 +84,15 @@ function read.select(s, plan)
   local list = candidates(s, plan)
   local from, to = index_of(list, plan.from_id), index_of(list, plan.to_id)
   local result = {}
+  local query = plan.query and (plan.stored and plan.query or scripts.widen(s, plan.query))
   for index, item in ipairs(list) do
     local wanted = (not from or index > from) and (not to or index < to)
-      and (not plan.resume or is_behind(plan, item, plan.resume)) and matches(plan, item.event)
-    if wanted and (not plan.limit or #result < plan.limit) then result[#result + 1] = item end
+      and (not plan.resume or is_behind(plan, item, plan.resume))
+      and matches(plan, query, item.event)
+    if wanted and (not plan.limit or #result < plan.limit) then
+      if not plan.stored then scripts.present(s, item.event) end
+      result[#result + 1] = item
+    end
   end
   return result
 end
@@ -132,6 +141,7 @@ function Specification:stream(name)
   return with(self, { stream = rules.check_name(name, "stream") })
 end
 function Specification:raw() return with(self, { raw = true }) end
+function Specification:stored() return with(self, { stored = true }) end
 function Specification:forward() return with(self, { backward = false }) end
 function Specification:backward() return with(self, { backward = true }) end
 function Specification:limit(count)

@@ -4,13 +4,16 @@
 ---   events        position -> event; an event is never changed, only replaced (overwrite). Its
 ---                 stream and revision say where it was written, whatever became of that entry
 ---   position_of   id -> position
----   streams       name -> { next = revision to give next, metadata = any, entries = list }
+---   streams       name -> { next = revision to give next, metadata = any, entries = list, born =
+---                 what tells it from others that had its name }
 ---                 an entry is { revision =, position =, is_link =, serial = }, oldest first
 ---   serials       entries ever made: the link order of `streams_of`
 ---   routes        name -> stream or route
 ---   closed        name -> true, of routes that refuse writers
 ---   tables        name -> key -> { value =, version = }
 ---   checkpoints   name -> position
+---   locks         name -> token, of those that are held: not copied, as no batch changes them
+---   scripts, deployed, script_count   see model_scripts.lua
 ---
 --- Conditions and operations are applied to a copy that replaces the state when all went well, so
 --- a refused batch has changed nothing by construction.
@@ -22,7 +25,8 @@ local state = {}
 function state.empty()
   return {
     sequence = 0, serials = 0, events = {}, position_of = {}, streams = {}, routes = {},
-    closed = {}, tables = {}, checkpoints = {},
+    closed = {}, tables = {}, checkpoints = {}, locks = {}, scripts = {}, deployed = {},
+    script_count = 0, births = 0,
   }
 end
 
@@ -34,7 +38,8 @@ end
 
 function state.copy(s)
   local result = shallow(s)
-  for _, name in ipairs { "events", "position_of", "routes", "closed", "checkpoints" } do
+  for _, name in ipairs { "events", "position_of", "routes", "closed", "checkpoints", "scripts",
+    "deployed" } do
     result[name] = shallow(s[name])
   end
   result.streams, result.tables = {}, {}
@@ -96,7 +101,10 @@ function state.streams_of(s, position)
 end
 
 local function open_stream(s, name)
-  if not s.streams[name] then s.streams[name] = { next = 0, entries = {} } end
+  if not s.streams[name] then
+    s.births = s.births + 1
+    s.streams[name] = { next = 0, entries = {}, born = s.births }
+  end
   return s.streams[name]
 end
 
@@ -170,10 +178,28 @@ function conditions.expect_checkpoint(s, c)
   end
 end
 
+function conditions.expect_lock(s, c)
+  local actual = s.locks[c.name] or 0
+  if actual ~= c.token then
+    rules.refuse("condition_failed", "the lock has another token", { actual = actual })
+  end
+end
+
 -- Operations: change the state and give a result. ---------------------------------------------
 
 local operations = {}
 state.operations = operations
+
+local function link_event(s, name, position, skip, result)
+  if not state.find_entry(s, name, position) then
+    local revision = add_entry(s, name, position, true)
+    result.first_revision = result.first_revision or revision
+    result.count = result.count + 1
+  elseif not skip then
+    rules.refuse("event_duplicated_in_stream", name .. " has the event already",
+      { event_id = s.events[position].id, stream = name })
+  end
+end
 
 function operations.append(s, o)
   local name = o.stream and resolve_open(s, o.stream, o.raw)
@@ -193,19 +219,11 @@ function operations.append(s, o)
       stored.revision = add_entry(s, name, position, false)
       result.first_revision = result.first_revision or stored.revision
     end
+    for _, target in ipairs(event.links or {}) do
+      link_event(s, target, position, true, { count = 0 })
+    end
   end
   return result
-end
-
-local function link_event(s, name, position, skip, result)
-  if not state.find_entry(s, name, position) then
-    local revision = add_entry(s, name, position, true)
-    result.first_revision = result.first_revision or revision
-    result.count = result.count + 1
-  elseif not skip then
-    rules.refuse("event_duplicated_in_stream", name .. " has the event already",
-      { event_id = s.events[position].id, stream = name })
-  end
 end
 
 --- Uses up the revisions of a stream below `revision`.
