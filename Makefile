@@ -82,6 +82,7 @@ SPEC_HELP_SRC := $(sort $(filter-out $(SPEC_SRC),$(wildcard spec/c/*.c)))
 BENCH_SRC := $(sort $(wildcard spec/bench/*.c))
 FUZZ_SRC := $(sort $(wildcard spec/fuzz/*_fuzz.c))
 POWER_SRC := $(sort $(wildcard spec/power/*.c))
+SOAK_SRC := $(sort $(wildcard spec/soak/*.c))
 LUA_FILES := $(sort $(wildcard scripts/tycho/*.lua scripts/tycho/*/*.lua))
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -112,8 +113,8 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
-  bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss damage lint deps \
-  install uninstall dist clean help always
+  bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss damage soak \
+  soak-programs lint deps install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -165,7 +166,8 @@ $(BUILD)/obj/%.o: %.c | $(DEPS_BUILD)
 	$(call compile,)
 
 ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(HOST_SRC) $(RPC_SRC) \
-  $(RPC_MODULE_SRC) $(SPEC_SRC) $(CLIENT_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(POWER_SRC)
+  $(RPC_MODULE_SRC) $(SPEC_SRC) $(CLIENT_SRC) $(SPEC_HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
+  $(POWER_SRC) $(SOAK_SRC)
 -include $(patsubst %.o,%.d,$(call object,$(ALL_SRC)))
 
 # ---------------------------------------------------------------- libraries and Lua modules
@@ -267,6 +269,7 @@ spec-programs: $(SPEC_PROGRAMS)
 thread-programs: $(filter %_threads_test,$(SPEC_PROGRAMS))
 fuzz-programs: $(FUZZ_PROGRAMS)
 power-programs: $(BUILD)/power/recorder.so $(BUILD)/power/replay
+soak-programs: $(BUILD)/soak/clock.so
 
 STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 
@@ -318,6 +321,10 @@ $(BUILD)/power/replay: $(POWER_OBJ) $(STATIC)
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/spec/fuzz/%.o $(STATIC)
 	$(link) -fsanitize=fuzzer $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) -lm $(LDLIBS)
+
+# The clock that jumps: spec/soak/.
+$(BUILD)/soak/clock.so: $(BUILD)/obj/spec/soak/clock.o
+	$(link) -shared $< $(LDLIBS)
 
 .SECONDARY:
 
@@ -371,6 +378,10 @@ power-loss: all power-programs ## power cuts: BATCHES=200 SEED=... SUBSETS=8 SYN
 damage: $(BUILD)/spec/damage_test $(BUILD)/spec/salvage_test ## pages damaged and salvaged: ROUNDS=10000 SEED=...
 	@for test in damage salvage; do \
 	  TYCHO_ROUNDS=$(ROUNDS) $(if $(SEED),TYCHO_SEED=$(SEED)) $(BUILD)/spec/$${test}_test || exit 1; done
+
+soak: all soak-programs ## everything at once, with faults: HOURS=n or MINUTES=n, SEED=...
+	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
+	  $(LUA) spec/soak/soak.lua $(foreach name,HOURS MINUTES SECONDS SEED,$(if $($(name)),$(name)=$($(name))))
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \

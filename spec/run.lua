@@ -69,8 +69,8 @@ local FUZZ_BUILD = "BUILD=build/fuzz CC=clang SANITIZE=fuzzer-no-link,address,un
 
 local function builds()
   return {
-    suite("build with gcc", make("all spec-programs power-programs build/tycho-bench"), "exit",
-      300),
+    suite("build with gcc",
+      make("all spec-programs power-programs soak-programs build/tycho-bench"), "exit", 300),
     suite(LINT, make("lint"), "exit", 300),
     suite("build with ASan and UBSan", make("asan"), "exit", 400),
     suite("build with TSan", make("tsan"), "exit", 400),

@@ -22,6 +22,14 @@ static int module_now(lua_State *L) {
     return 1;
 }
 
+/* monotonic(): microseconds of a clock that nobody sets, for durations and deadlines. */
+static int module_monotonic(lua_State *L) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    lua_pushinteger(L, (lua_Integer)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    return 1;
+}
+
 /* sleep(milliseconds): a signal ends it early. */
 static int module_sleep(lua_State *L) {
     const lua_Integer milliseconds = luaL_checkinteger(L, 1);
@@ -39,6 +47,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
         {"hash", tycho__lua_hash},
         {"content_id", tycho__lua_content_id},
         {"now", module_now},
+        {"monotonic", module_monotonic},
         {"sleep", module_sleep},
         {"parse_time", tycho__lua_time_parse},
         {"format_time", tycho__lua_time_format},

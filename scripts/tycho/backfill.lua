@@ -131,9 +131,9 @@ function Backfill:run()
   local status = self:status()
   progress(status)
   while not self.options.dry_run and not is_over(status) do
-    local started = core.now()
+    local started = core.monotonic()
     self:step()
-    local microseconds = core.now() - started
+    local microseconds = core.monotonic() - started
     status = self:status()
     progress(status)
     if not is_over(status) then self.pace:rest(microseconds) end

@@ -35,12 +35,12 @@ end
 
 --- Waits in slices.
 local function rest(task, store, seconds)
-  local until_time = core.now() + seconds * 1e6
+  local until_time = core.monotonic() + seconds * 1e6
   local left = seconds
   while left > 0 do
     if task.is_cancelled() then error(CANCELLED, 0) end
     store:wait(math.maxinteger, math.min(left, SLICE))
-    left = (until_time - core.now()) / 1e6
+    left = (until_time - core.monotonic()) / 1e6
   end
 end
 
@@ -48,17 +48,17 @@ end
 --- took, unless the request says how long, or nobody else writes. Publishers that are faster are
 --- left no rest.
 local function progress_of(task, store, pause)
-  local started, left_before, sequence = core.now(), nil, 0
+  local started, left_before, sequence = core.monotonic(), nil, 0
   return function(status)
     task.progress(to_json(status))
-    local seconds = pause or math.min((core.now() - started) / 1e6, REST_MAX)
+    local seconds = pause or math.min((core.monotonic() - started) / 1e6, REST_MAX)
     local is_outrun = left_before and status.left >= left_before
     local is_alone = status.sequence and (sequence == 0 or status.sequence == sequence + 1)
     left_before, sequence = status.left, status.sequence or 0
     if task.is_cancelled() then error(CANCELLED, 0) end
     local is_due = pause or not (is_outrun or is_alone)
     if RESTS[status.phase] and is_due then rest(task, store, seconds) end
-    started = core.now()
+    started = core.monotonic()
   end
 end
 
@@ -74,13 +74,13 @@ end
 
 --- Calls the method; whoever has the lock of the switch is waited for in slices.
 local function run_switch(task, store, options, lock_timeout)
-  local deadline = core.now() + lock_timeout * 1e6
+  local deadline = core.monotonic() + lock_timeout * 1e6
   while true do
-    options.lock_timeout = math.max(0, math.min(SLICE, (deadline - core.now()) / 1e6))
+    options.lock_timeout = math.max(0, math.min(SLICE, (deadline - core.monotonic()) / 1e6))
     local ok, result = pcall(store[task.op], store, options)
     if ok then return result end
     local is_waiting = type(result) == "table" and result.code == "timeout"
-    if not is_waiting or core.now() >= deadline then error(result, 0) end
+    if not is_waiting or core.monotonic() >= deadline then error(result, 0) end
     if task.is_cancelled() then error(CANCELLED, 0) end
   end
 end

@@ -40,7 +40,7 @@ end
 function pace.new(options, limits)
   return setmetatable({
     limits = limits, pause = options.pause, is_fixed = options.chunk ~= nil, outrun = 0,
-    chunk = math.tointeger(options.chunk or CHUNK), is_outrun = false, started = core.now(),
+    chunk = math.tointeger(options.chunk or CHUNK), is_outrun = false, started = core.monotonic(),
   }, Pace)
 end
 
@@ -75,7 +75,7 @@ end
 
 --- Adds rate and eta to a status with `left`, when something was done since the beginning.
 function Pace:estimate(status, done)
-  local seconds = (core.now() - self.started) / 1e6
+  local seconds = (core.monotonic() - self.started) / 1e6
   if done <= 0 or seconds <= 0 then return end
   status.rate = done / seconds
   status.eta = status.left / status.rate

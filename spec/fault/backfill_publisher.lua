@@ -1,10 +1,11 @@
---- Publishes numbered events, resting now and then, until it is ended:
---- backfill_publisher.lua STORE NAME LARGEST-BATCH
+--- Publishes numbered events, resting now and then (for REST seconds), until it is ended:
+--- backfill_publisher.lua STORE NAME LARGEST-BATCH [REST]
 local backfilling = require "support.backfilling"
 local tycho = require "tycho"
 
 local path, name, largest = arg[1], arg[2], math.tointeger(tonumber(arg[3]))
 local store <close> = tycho.open(path, { sync = "none" })
+local rest = tonumber(arg[4] or 0.002)
 local stream, number = "orders-" .. name, 0
 io.stdout:write("publishing\n")
 io.stdout:flush()
@@ -16,5 +17,5 @@ while true do
   end
   store:append(stream, events)
   number = number + #events
-  if number % 3 == 0 then store:wait(math.maxinteger, 0.002) end
+  if number % 3 == 0 then store:wait(math.maxinteger, rest) end
 end

@@ -3,7 +3,8 @@
 ---   lua5.4 model_worker.lua STORE prepare KEYS   catches up the keys 1 to KEYS, and ends
 ---   lua5.4 model_worker.lua STORE race KEYS      asks for each key once, and says how many it
 ---                                                caught up itself
----   lua5.4 model_worker.lua STORE publish KEYS   publishes until the checkpoint "stop" is set
+---   lua5.4 model_worker.lua STORE publish KEYS [REST]   publishes until the checkpoint "stop" is
+---                                                set, resting for REST seconds at most
 ---   lua5.4 model_worker.lua STORE ask KEYS       asks until then; each answer must have as many
 ---                                                events as the log has up to its position
 ---   lua5.4 model_worker.lua STORE publish_late KEYS, ask_late KEYS
@@ -23,7 +24,7 @@ if role == "publish" then
   while not is_stopped() do
     local key = math.random(keys)
     store:append("n", { type = "N", data = { key = key }, tags = { "of:" .. key } })
-    store:wait(math.maxinteger, math.random() / 500)
+    store:wait(math.maxinteger, math.random() * tonumber(arg[4] or 0.002))
   end
   return
 end

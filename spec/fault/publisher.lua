@@ -1,15 +1,15 @@
 --- A process that publishes until it is killed, and says in a file what was acknowledged: lines of
 --- 16 bytes, each one write(2).
 ---
----   lua5.4 publisher.lua STORE WORK NAME STREAM          to a stream or route of the store
----   lua5.4 publisher.lua STORE WORK NAME switcher        through the switcher of switcher.lua
+---   lua5.4 publisher.lua STORE WORK NAME STREAM [REST]     to a stream or route of the store
+---   lua5.4 publisher.lua STORE WORK NAME switcher [REST]   through the switcher of switcher.lua
 ---
 --- Event ids are NAME-1, NAME-2 ... Every third event is written at the version that was read
---- before.
+--- before. It rests for REST seconds behind each.
 
 local tycho = require "tycho"
 
-local path, work, name, stream = table.unpack(arg)
+local path, work, name, stream, rest = table.unpack(arg)
 local store <close> = tycho.open(path, { sync = "none" })
 local switch = stream == "switcher" and dofile("spec/fault/switcher.lua").new(store, work)
 local acknowledged = assert(io.open(work .. "/" .. name .. ".ack", "a"))
@@ -31,4 +31,5 @@ for number = 1, math.maxinteger do
     if not ok and err.code ~= "wrong_expected_version" then error(err, 0) end
   until ok
   acknowledged:write(("%15d\n"):format(number))
+  if rest then store:wait(math.maxinteger, tonumber(rest)) end
 end

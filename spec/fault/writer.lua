@@ -2,15 +2,16 @@
 --- acknowledged: lines "round events" in WORK/NAME.ack, each one write(2) of 16 bytes, because the
 --- kernel may cut a killed process's write off where a page ends.
 ---
----   lua5.4 writer.lua STORE WORK NAME ROUNDS SYNC
+---   lua5.4 writer.lua STORE WORK NAME ROUNDS SYNC [REST]
 ---
 --- One round is one batch: 1 to 4 events in the writer's own stream, the first of them linked into
 --- "links", one event in "shared" at the version that was read before, and a row that counts the
---- rounds. So a round that is there in part would show. Ids are NAME-ROUND-INDEX.
+--- rounds. So a round that is there in part would show. Ids are NAME-ROUND-INDEX. It rests for REST
+--- seconds behind each round.
 
 local tycho = require "tycho"
 
-local path, work, name, rounds, sync = table.unpack(arg)
+local path, work, name, rounds, sync, rest = table.unpack(arg)
 local store <close> = tycho.open(path, { sync = sync })
 local acknowledged = assert(io.open(work .. "/" .. name .. ".ack", "a"))
 acknowledged:setvbuf("no")
@@ -46,4 +47,5 @@ for round = first, first + math.tointeger(tonumber(rounds)) - 1 do
     if not ok and err.code ~= "wrong_expected_version" then error(err, 0) end
   until ok
   acknowledged:write(("%11d %3d\n"):format(round, #events))
+  if rest then store:wait(math.maxinteger, tonumber(rest)) end
 end

@@ -25,12 +25,12 @@ return linker {
   end,
 }]]
 
-local TYPES = { "OrderPlaced", "OrderPaid", "OrderSent" }
+backfilling.TYPES = { "OrderPlaced", "OrderPaid", "OrderSent" }
 
 --- The event with a number: its type and customer are made of it.
 function backfilling.event(number, id)
   return {
-    id = id or ("e%d"):format(number), type = TYPES[number * 7919 % 5 % 3 + 1],
+    id = id or ("e%d"):format(number), type = backfilling.TYPES[number * 7919 % 5 % 3 + 1],
     data = { customer = number * 104729 % 11, number = number },
   }
 end

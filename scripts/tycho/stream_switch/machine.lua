@@ -269,9 +269,9 @@ function Switch:run()
   local status = self:status()
   progress(status)
   while not self:is_done() do
-    local started = core.now()
+    local started = core.monotonic()
     status = self:step()
-    local microseconds = core.now() - started
+    local microseconds = core.monotonic() - started
     progress(status)
     if not self:is_done() then self.pace:rest(microseconds) end
   end
