@@ -12,7 +12,7 @@
 ** one that did has a value. Data of which any part is wrong has none, and neither has large data
 ** (fields.c). When a call reads more than the key says, the key becomes longer and nothing is known.
 **
-** A place is in the set of two that the hash of the key chooses; the one that was not used last is
+** A place is in the set of four that the hash of the key chooses; one that was not used lately is
 ** taken again.
 */
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 
 enum {
     PLACES = 2048, /* a power of two: 256 KiB */
+    SET = 4,
     NAMES_MAX = 4,
     TEXT_MAX = 112,
     PRICE_MAX = 100000 /* of a call: far from the budget, whatever else the data has */
@@ -34,7 +35,7 @@ struct tycho__known_place {
     uint64_t hash;
     uint8_t key_size; /* 0: nothing is here */
     uint8_t count;    /* of the names */
-    bool is_recent;   /* of the two in its set */
+    bool is_recent;
     uint8_t sizes[NAMES_MAX];
     char text[TEXT_MAX]; /* the key, then the names */
 };
@@ -69,20 +70,27 @@ static struct key key_of(const struct tycho__runner *runner, const struct tycho_
 }
 
 static struct tycho__known_place *set_of(const struct tycho__known *known, const struct key *key) {
-    return &known->places[key->hash % PLACES & ~(uint64_t)1];
+    return &known->places[key->hash % (PLACES / SET) * SET];
 }
 
 static struct tycho__known_place *find(const struct tycho__known *known, const struct key *key) {
     struct tycho__known_place *set = set_of(known, key);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < SET; i++) {
         if (set[i].hash == key->hash && set[i].key_size == key->size &&
             memcmp(set[i].text, key->text, key->size) == 0) {
             set[i].is_recent = true;
-            set[1 - i].is_recent = false;
             return &set[i];
         }
     }
     return NULL;
+}
+
+/* The place of a set that is taken for another key. */
+static struct tycho__known_place *replace(struct tycho__known_place *set) {
+    int i = 0;
+    while (i < SET && set[i].is_recent) i++;
+    for (int k = 0; i == SET && k < SET; k++) set[k].is_recent = false;
+    return &set[i % SET];
 }
 
 bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *shown) {
@@ -135,13 +143,11 @@ void tycho__known_keep(struct tycho__runner *runner, const struct tycho__shown *
     const struct key key = key_of(runner, shown);
     if (key.size == 0 || names->count > NAMES_MAX) return;
     if (key.size + names->text.size > TEXT_MAX) return;
-    struct tycho__known_place *set = set_of(known, &key);
-    struct tycho__known_place *place = set[0].is_recent ? &set[1] : &set[0];
+    struct tycho__known_place *place = replace(set_of(known, &key));
     place->hash = key.hash;
     place->key_size = (uint8_t)key.size;
     place->count = (uint8_t)names->count;
     place->is_recent = true;
-    set[place == set].is_recent = false;
     memcpy(place->text, key.text, key.size);
     if (names->text.size > 0) memcpy(place->text + key.size, names->text.data, names->text.size);
     for (size_t i = 0; i < names->count; i++) {
