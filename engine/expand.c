@@ -12,12 +12,12 @@
 #include "arena.h"
 #include "batch.h"
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, FIRST_LINKS = 256 };
 
 /* An event that is linked, by its ordinal, and the next one of the same target. */
 typedef struct new_link {
-    struct new_link *next;
     uint32_t ordinal;
+    uint32_t next; /* its index; 0: it is the last one */
 } new_link;
 
 /* A stream that events are linked into; its name follows. */
@@ -26,7 +26,7 @@ typedef struct link_target {
     uint32_t name_size;
     uint8_t flags;
     uint32_t count;
-    new_link *first, *last;
+    uint32_t first, last; /* indices of links */
 } link_target;
 
 typedef struct expansion {
@@ -40,8 +40,9 @@ typedef struct expansion {
     const uint8_t *step_source; /* of the same, in the batch */
     uint32_t operation;
     uint32_t ordinal; /* of the event that is visited */
-    uint32_t links;
-    tycho__arena arena;    /* of targets and links */
+    new_link *links;  /* in the order in which they were made */
+    uint32_t link_count, link_room;
+    tycho__arena arena;    /* of targets */
     link_target **targets; /* in the order in which they were named */
     size_t target_count;
     uint32_t *slots; /* open addressing: index in `targets` + 1 */
@@ -102,22 +103,30 @@ static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_targe
     return TYCHO_OK;
 }
 
+static int grow_links(expansion *x) {
+    if (x->link_count < x->link_room) return TYCHO_OK;
+    uint32_t room = x->link_room == 0 ? FIRST_LINKS : x->link_room * 2;
+    new_link *links = realloc(x->links, room * sizeof *links);
+    if (links == NULL) return no_memory();
+    x->links = links;
+    x->link_room = room;
+    return TYCHO_OK;
+}
+
 static int add_link(expansion *x, tycho_bytes name, uint8_t flags) {
     link_target *target = NULL;
-    if (x->links == TYCHO_BATCH_LINKS_MAX) {
+    if (x->link_count == TYCHO_BATCH_LINKS_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch over %d times",
                            TYCHO_BATCH_LINKS_MAX);
     }
     int status = find_target(x, name, flags, &target);
+    if (status == TYCHO_OK) status = grow_links(x);
     if (status != TYCHO_OK) return status;
-    if (target->count > 0 && target->last->ordinal == x->ordinal) return TYCHO_OK;
-    new_link *link = tycho__arena_take(&x->arena, sizeof *link);
-    if (link == NULL) return no_memory();
-    link->ordinal = x->ordinal;
-    *(target->count == 0 ? &target->first : &target->last->next) = link;
-    target->last = link;
+    if (target->count > 0 && x->links[target->last].ordinal == x->ordinal) return TYCHO_OK;
+    x->links[x->link_count] = (new_link){.ordinal = x->ordinal};
+    *(target->count == 0 ? &target->first : &x->links[target->last].next) = x->link_count;
+    target->last = x->link_count++;
     target->count++;
-    x->links++;
     return TYCHO_OK;
 }
 
@@ -132,8 +141,9 @@ static int write_links(expansion *x, tycho__buffer *to) {
         int status = tycho__step_begin(to, &step, false);
         if (status == TYCHO_OK) status = tycho__buffer_reserve(to, 4 * (size_t)target->count);
         if (status != TYCHO_OK) return status;
-        for (const new_link *link = target->first; link != NULL; link = link->next) {
-            tycho__write32(to, link->ordinal);
+        for (uint32_t k = 0, link = target->first; k < target->count; k++) {
+            tycho__write32(to, x->links[link].ordinal);
+            link = x->links[link].next;
         }
         tycho__step_end(to, begin);
     }
@@ -303,7 +313,7 @@ static int finish(expansion *x) {
         return status;
     }
     batch->operation_count += (uint32_t)x->target_count;
-    batch->link_count += x->links;
+    batch->link_count += x->link_count;
     if (x->is_rewriting) tycho__batch_exchange(batch);
     return TYCHO_OK;
 }
@@ -321,6 +331,7 @@ int tycho_batch_expand(tycho_batch *batch,
     int status = visit_all(&x);
     if (status == TYCHO_OK) status = finish(&x);
     tycho__arena_free(&x.arena);
+    free(x.links);
     free(x.targets);
     free(x.slots);
     return status;

@@ -322,6 +322,7 @@ static const struct {
     {"return 5", "a number was returned, where names are expected"},
     {"return { {} }", "a table was returned, where names are expected"},
     {"return { stream = 's' }", "a table with other keys than 1, 2, 3 ... was returned"},
+    {"return event.data", "a table with other keys than 1, 2, 3 ... was returned"},
     {"return { 's', x = 's' }", "a table with other keys than 1, 2, 3 ... was returned"},
     {"return 'a\\nb'", "has a control character"},
     {"return ('x'):rep(256)", "has over 255 bytes"},

@@ -114,22 +114,10 @@ static int get_rules(struct host *host, tycho_store *store, uint64_t version,
 
 /* ---------------------------------------------------------------- appended events */
 
-enum { KNOWN_MAX = 16 };
-
-/* The streams that a function gave for a type, having read nothing else of the event. */
-struct known {
-    struct known *next;
-    const struct tycho__concern *concern;
-    size_t count;
-    tycho_bytes links[];
-};
-
 /* What a script needs for the time of one batch. */
 struct part {
     struct tycho__runner *runner; /* borrowed, or NULL */
-    struct known *known;
-    int known_count;
-    char link[TYCHO_NAME_MAX]; /* of a ready-made linker */
+    char link[TYCHO_NAME_MAX];    /* of a ready-made linker */
 };
 
 struct expansion {
@@ -156,60 +144,12 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
     return TYCHO_OK;
 }
 
-/* What is known of the present type; NULL: nothing. */
-static const struct known *find_known(const struct part *part,
-                                      const struct tycho__concern *concern) {
-    const struct known *known = part->known;
-    while (known != NULL && known->concern != concern) known = known->next;
-    return known;
-}
-
-/* Remembers what the function gave. That is for speed only: without memory it is called again. */
-static void know(struct part *part, const struct tycho__concern *concern) {
-    const struct tycho__names *names = &part->runner->names;
-    const tycho_bytes *links = tycho__names_list(names);
-    size_t list_size = names->count * sizeof *links, text_size = names->text.size;
-    struct known *known = malloc(sizeof *known + list_size + text_size);
-    if (known == NULL) return;
-    char *text = (char *)&known->links[names->count];
-    for (size_t i = 0; i < names->count; i++) {
-        memcpy(text, links[i].data, links[i].size);
-        known->links[i] = tycho__text_of(text, links[i].size);
-        text += links[i].size;
-    }
-    known->concern = concern;
-    known->count = names->count;
-    known->next = part->known;
-    part->known = known;
-    part->known_count++;
-}
-
-static void forget(struct part *part) {
-    while (part->known != NULL) {
-        struct known *known = part->known;
-        part->known = known->next;
-        free(known);
-    }
-}
-
-/* A function, or what it gave for the type before: handlers are pure, which returning the runner
-** checks. */
 static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index) {
-    struct part *part = &x->parts[index];
-    const struct known *known = find_known(part, x->concern);
-    if (known != NULL) {
-        tycho__payload_put(&x->links, known->links, known->count * sizeof(tycho_bytes));
-        return TYCHO_OK;
-    }
     int status = borrow(x, index);
-    if (status == TYCHO_OK) status = tycho__run_names(part->runner, shown);
+    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
     if (status != TYCHO_OK) return status;
-    const struct tycho__names *names = &part->runner->names;
+    const struct tycho__names *names = &x->parts[index].runner->names;
     tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
-    bool is_one_type = x->concern->type.size > 0; /* not all that no script names */
-    if (is_one_type && part->known_count < KNOWN_MAX && tycho__run_read_type_alone(part->runner)) {
-        know(part, x->concern);
-    }
     return TYCHO_OK;
 }
 
@@ -307,7 +247,6 @@ static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
     if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
     int status = tycho_batch_expand(batch, wants, visit, &x);
     for (size_t i = 0; i < rules->count; i++) {
-        forget(&x.parts[i]);
         if (x.parts[i].runner == NULL) continue;
         if (status == TYCHO_OK) {
             status = tycho__runner_return(x.parts[i].runner);

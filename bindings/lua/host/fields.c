@@ -118,6 +118,7 @@ void tycho__host_fill(lua_State *L, int index) {
     struct tycho__host_fields *fields = &sandbox->fields;
     if (fields->table == NULL || lua_topointer(L, index) != fields->table) return;
     int was_host = sandbox->is_host, top = lua_gettop(L);
+    fields->only = TYCHO__SANDBOX_FIELDS_MANY;
     index = lua_absindex(L, index);
     luaL_checkstack(L, 8, "no room for data");
     sandbox->is_host = 1;
@@ -169,6 +170,8 @@ static int index_field(lua_State *L) {
     data_of(L, fields);
     const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &size) : NULL;
     int i = name == NULL ? -1 : find(fields, name, size);
+    bool is_one = i >= 0 && (fields->only == -1 || fields->only == i);
+    fields->only = is_one ? i : TYCHO__SANDBOX_FIELDS_MANY;
     if (i < 0) {
         lua_pushnil(L);
         return 1;
@@ -211,7 +214,9 @@ static void push_metatable(lua_State *L) {
 int tycho__sandbox_push_fields(lua_State *L, const void *data, size_t size) {
     struct tycho__host_fields *fields = &tycho__host(L)->fields;
     fields->data = NULL;
+    fields->only = TYCHO__SANDBOX_FIELDS_MANY;
     if (!find_fields(fields, data, size)) return 0;
+    fields->only = -1;
     fields->data = data;
     fields->size = size;
     fields->reads = 0;
@@ -227,4 +232,28 @@ int tycho__sandbox_push_fields(lua_State *L, const void *data, size_t size) {
     fields->slot = luaL_ref(L, LUA_REGISTRYINDEX);
     fields->table = lua_topointer(L, -1);
     return 1;
+}
+
+/* ---------------------------------------------------------------- what a call read */
+
+const void *tycho__sandbox_field_read(const struct tycho__sandbox *sandbox, size_t *size) {
+    const struct tycho__host_fields *fields = &sandbox->fields;
+    *size = 0;
+    if (fields->only < 0) return NULL;
+    *size = fields->all[fields->only].size;
+    return fields->all[fields->only].name;
+}
+
+const void *tycho__sandbox_find_field(struct tycho__sandbox *sandbox, const void *data, size_t size,
+                                      const char *name, size_t name_size, size_t *value_size) {
+    struct tycho__host_fields *fields = &sandbox->fields;
+    *value_size = 0;
+    fields->only = TYCHO__SANDBOX_FIELDS_MANY;
+    if (!find_fields(fields, data, size)) return NULL;
+    int i = find(fields, name, name_size);
+    if (i < 0) return NULL;
+    struct tycho__msgpack_reader reader = {data, size, fields->all[i].value};
+    if (tycho__msgpack_skip(&reader) != TYCHO__MSGPACK_OK) return NULL;
+    *value_size = reader.offset - fields->all[i].value;
+    return (const uint8_t *)data + fields->all[i].value;
 }

@@ -100,6 +100,7 @@ void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget) {
     sandbox->churn = 0;
     sandbox->emergencies = 0;
     sandbox->running = sandbox->L;
+    sandbox->fields.only = TYCHO__SANDBOX_FIELDS_MANY;
     lua_sethook(sandbox->L, tycho__host_count, LUA_MASKCOUNT, sandbox->slice);
 }
 

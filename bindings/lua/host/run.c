@@ -339,17 +339,26 @@ int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *sh
                         .shown = shown,
                         .prefix = is_model ? about->prefix : tycho__text_of("", 0),
                         .takes_integers = is_model};
+    if (tycho__known_find(runner, shown)) return TYCHO_OK;
     tycho__names_clear(&runner->names);
     int function = runner->functions[is_model ? TYCHO__KEYS : TYCHO__TO];
     int status = run(&call, function, push_event, take_names);
     if (status == TYCHO_OK) status = tycho__names_finish(&runner->names);
-    if (status != TYCHO_OK) tycho__names_clear(&runner->names);
+    if (status == TYCHO_OK) {
+        tycho__known_keep(runner, shown);
+    } else {
+        tycho__names_clear(&runner->names);
+    }
     return status;
 }
 
-bool tycho__run_read_type_alone(const struct tycho__runner *runner) {
-    uint32_t reads = tycho__sandbox_view_reads(runner->sandbox, &tycho__event_view);
-    return (reads & ~(1u << FIELD_TYPE)) == 0;
+enum tycho__run_reads tycho__run_reads(const struct tycho__runner *runner) {
+    const uint32_t type = 1u << FIELD_TYPE, data = 1u << FIELD_DATA;
+    uint32_t fields = tycho__sandbox_view_reads(runner->sandbox, &tycho__event_view);
+    unsigned reads = (fields & ~(type | data)) != 0 ? TYCHO__READ_MORE : 0;
+    if (fields & type) reads |= TYCHO__READ_TYPE;
+    if (fields & data) reads |= TYCHO__READ_DATA;
+    return (enum tycho__run_reads)reads;
 }
 
 int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from) {

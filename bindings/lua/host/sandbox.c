@@ -199,6 +199,7 @@ static int run_call(lua_State *L) {
     }
     if (call->read == NULL) return 0;
     luaL_checkstack(L, LUA_MINSTACK, "no room for results");
+    for (int i = first; i <= lua_gettop(L); i++) tycho__host_fill(L, i);
     sandbox->is_host = 1;
     call->read(L, first, call->context);
     return 0;

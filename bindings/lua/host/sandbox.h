@@ -217,4 +217,14 @@ uint32_t tycho__sandbox_view_reads(const struct tycho__sandbox *sandbox,
 ** pushed: the data is to be decoded as a whole. One in each call. */
 int tycho__sandbox_push_fields(lua_State *L, const void *data, size_t size);
 
+/* The name of the field that the last call read, when that is all that it did with the table that
+** tycho__sandbox_push_fields() gave it, once or more often, and it is no table; else NULL. A view
+** into that data. */
+const void *tycho__sandbox_field_read(const struct tycho__sandbox *sandbox, size_t *size);
+
+/* The MessagePack of the field that a call would find in such a table; NULL when there is none. A
+** view into the data. */
+const void *tycho__sandbox_find_field(struct tycho__sandbox *sandbox, const void *data, size_t size,
+                                      const char *name, size_t name_size, size_t *value_size);
+
 #endif

@@ -29,6 +29,7 @@ static void destroy_runner(struct tycho__runner *runner) {
     tycho__sandbox_destroy(runner->sandbox);
     tycho__payload_free(&runner->names.text);
     tycho__payload_free(&runner->names.list);
+    tycho__known_free(&runner->known);
     tycho__payload_free(&runner->data);
     tycho__payload_free(&runner->instance.names.text);
     tycho__payload_free(&runner->instance.names.list);

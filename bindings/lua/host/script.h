@@ -90,6 +90,15 @@ struct tycho__instance {
     struct tycho__names names; /* of a read: stream, types, tags */
 };
 
+/* Names that the function of a runner gave before (known.c). */
+struct tycho__known_place;
+struct tycho__known {
+    struct tycho__known_place *places; /* NULL: nothing was kept yet */
+    bool has_type;                     /* the key has the type */
+    size_t field_size;                 /* of the field that the key has; 0: none */
+    char field[64];
+};
+
 struct tycho__runner {
     struct tycho__definition *definition; /* no user by itself: the borrower is one */
     struct tycho__sandbox *sandbox;
@@ -98,6 +107,7 @@ struct tycho__runner {
     int *upcasts;  /* from version i + 1 */
     int *handlers; /* by the index of the type */
     struct tycho__names names;
+    struct tycho__known known;
     struct tycho_buffer data; /* MessagePack of a result */
     struct tycho__instance instance;
 };
@@ -208,11 +218,12 @@ extern const struct tycho__sandbox_view_type tycho__event_view;
 
 /* Checks the event and gathers tags in runner->names. */
 int tycho__run_event_type(struct tycho__runner *runner, const struct tycho__shown *shown);
-/* Gathers the names of streams in runner->names: of `to`, or the instances of `keys`. */
+/* Gathers the names of streams in runner->names: of `to`, or the instances of `keys`. Good until
+** the next run. */
 int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *shown);
-/* Whether the last tycho__run_names() read nothing of the event but its type: a pure function gives
-** the same for every event of that type. */
-bool tycho__run_read_type_alone(const struct tycho__runner *runner);
+/* What the last call read of the event. */
+enum tycho__run_reads { TYCHO__READ_TYPE = 1, TYCHO__READ_DATA = 2, TYCHO__READ_MORE = 4 };
+enum tycho__run_reads tycho__run_reads(const struct tycho__runner *runner);
 /* Brings `shown->data`, written under version `from`, to the version of the definition: a view into
 ** runner->data. */
 int tycho__run_upcast(struct tycho__runner *runner, struct tycho__shown *shown, int64_t from);
@@ -226,6 +237,14 @@ void tycho__names_take(lua_State *L, int first, struct tycho__names *names, tych
                        bool takes_integers);
 /* What is wrong with a name of a stream or tag; NULL: nothing. */
 const char *tycho__name_fault(const void *data, size_t size);
+
+/* ---------------------------------------------------------------- known names (known.c) */
+
+/* Puts the names that the function is known to give for the event into runner->names. False: it is
+** to be called, and tycho__known_keep() then, when the call was good. */
+bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *shown);
+void tycho__known_keep(struct tycho__runner *runner, const struct tycho__shown *shown);
+void tycho__known_free(struct tycho__known *known);
 
 /* ---------------------------------------------------------------- instances (instance.c) */
 

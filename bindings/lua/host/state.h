@@ -27,7 +27,8 @@ enum {
     TYCHO__SANDBOX_STEPS = 4,          /* steps of the matcher for the price of one instruction */
     TYCHO__SANDBOX_HEAVY = 8 << 10,    /* strings from this size on make instructions dearer */
     TYCHO__SANDBOX_VIEWS_MAX = 4,
-    TYCHO__SANDBOX_FIELDS_MAX = 32
+    TYCHO__SANDBOX_FIELDS_MAX = 32,
+    TYCHO__SANDBOX_FIELDS_MANY = -2
 };
 
 struct tycho__host_view {
@@ -47,6 +48,7 @@ struct tycho__host_fields {
     const void *table; /* of Lua; NULL: there is none, or it was filled */
     int slot;          /* of the same in the registry */
     int reads;
+    int only; /* the index of the one field that the call read; -1: none; MANY: others, or all */
     int count;
     struct {
         const uint8_t *name;
