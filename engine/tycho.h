@@ -777,6 +777,11 @@ TYCHO_API void *tycho_store_hook_context(const tycho_store *store,
 /* Memory for what `read` gives, until the cursor moves; NULL when there is none. */
 TYCHO_API void *tycho_cursor_room(tycho_cursor *cursor, size_t size);
 
+/* What `former` gives for a type under the rules of the event on which the cursor stands; good
+** until it moves. 0: nothing, nor for a cursor that is NULL. */
+TYCHO_API size_t tycho_cursor_former(const tycho_cursor *cursor, tycho_bytes type,
+                                     const tycho_bytes **names);
+
 /* An event that a batch appends, as a view; id and times are as they will be stored. */
 typedef struct tycho_appended {
     tycho_event event; /* position 0, revision -1 */

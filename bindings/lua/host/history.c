@@ -199,7 +199,7 @@ static int finish(struct call *call) {
     read->tags = read->types + read->type_count;
     for (size_t i = 0; i < read->type_count; i++) {
         char message[TYCHO_NAME_MAX + 60];
-        if (tycho__runner_handler(call->runner, read->types[i]) != 0) continue;
+        if (tycho__runner_handler(call->runner, NULL, read->types[i]) != 0) continue;
         snprintf(message, sizeof message,
                  "history reads the type '%.*s', which is not among 'types'",
                  (int)read->types[i].size, (const char *)read->types[i].data);

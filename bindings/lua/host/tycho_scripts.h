@@ -30,7 +30,8 @@
 ** WHICH EVENTS. All that are appended but those of the stream "$scripts", to which only deployments
 ** append (MISUSE otherwise). An event type sees the events of its type; tags that it computes are
 ** seen by linkers and read models. An event whose type is a former name of another is refused: it
-** is published under the new name.
+** is published under the new name. A script may name a type by any of its names, deployed before
+** the renaming or after it, and sees all its events, old ones too, under the present one.
 */
 #ifndef TYCHO_SCRIPTS_H
 #define TYCHO_SCRIPTS_H
