@@ -156,6 +156,8 @@ typedef struct tycho_event {
     tycho_bytes data;
     uint32_t tag_count;
     uint32_t is_link; /* 1 when the stream that is read has it as a link */
+    uint64_t written; /* its position, or, when it was overwritten in a store with scripts, the one
+                      ** that an event appended then would have got */
 } tycho_event;
 
 enum { TYCHO_UUID_SIZE = 36 };
@@ -374,7 +376,8 @@ TYCHO_API int tycho_batch_set_checkpoint(tycho_batch *batch, tycho_bytes name, u
 
 /* Replaces type, valid_time (only with TYCHO_HAS_VALID_TIME), content type, metadata and data of
 ** stored events, found by id; position, streams, time, tags, correlation and causation stay. `id`
-** and `type` are required. At commit: EVENT_NOT_FOUND. */
+** and `type` are required. Hooks see them as events that are appended. At commit:
+** EVENT_NOT_FOUND. */
 TYCHO_API int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *events,
                                     size_t count);
 
@@ -782,12 +785,14 @@ TYCHO_API void *tycho_cursor_room(tycho_cursor *cursor, size_t size);
 TYCHO_API size_t tycho_cursor_former(const tycho_cursor *cursor, tycho_bytes type,
                                      const tycho_bytes **names);
 
-/* An event that a batch appends, as a view; id and times are as they will be stored. */
+/* An event that a batch appends, as a view; id and times are as they will be stored. Or one that it
+** overwrites: then what stays as it is stored (stream, tags, time) is not told. */
 typedef struct tycho_appended {
     tycho_event event; /* position 0, revision -1 */
     tycho_bytes stream; /* as the batch names it; empty: the log alone */
     const tycho_bytes *tags;
     uint32_t operation; /* index in the batch */
+    uint32_t is_overwrite;
 } tycho_appended;
 
 /* What a hook adds to an event: tags, and streams that it is linked into as it is appended, where
@@ -799,9 +804,9 @@ typedef struct tycho_additions {
     size_t link_count, raw_count; /* the last raw_count of them are names of streams, not routes */
 } tycho_additions;
 
-/* Calls visit() for each event that the batch appends, in order, with additions that are nothing;
-** it must not change the batch. Events for which wants() (may be NULL) gives 0 are passed over, at
-** a fraction of the cost. The status of visit(), if not TYCHO_OK, ends the walk and is returned,
+/* Calls visit() for each event that the batch appends or overwrites, in order, with additions that
+** are nothing, and stay so for those overwritten; it must not change the batch. Events to be
+** appended for which wants() (may be NULL) gives 0 are passed over, at a fraction of the cost. The status of visit(), if not TYCHO_OK, ends the walk and is returned,
 ** and the batch stays as it was. Errors: those of visit(), MISUSE (names), TOO_LARGE (over
 ** TYCHO_TAGS_MAX tags of an event, over TYCHO_BATCH_LINKS_MAX links), NO_MEMORY. */
 TYCHO_API int tycho_batch_expand(tycho_batch *batch,

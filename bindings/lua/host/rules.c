@@ -254,11 +254,11 @@ static int take_history(struct loading *loading) {
 }
 
 int64_t tycho__rules_version_at(const struct tycho__rules *rules, tycho_bytes type,
-                                uint64_t position) {
+                                uint64_t written) {
     int64_t version = 1;
     for (size_t i = 0; i < rules->boundary_count; i++) {
         const struct tycho__boundary *boundary = &rules->boundaries[i];
-        if (boundary->position >= position) break;
+        if (boundary->position >= written) break;
         if (tycho__same(boundary->name, type)) version = boundary->version;
     }
     return version;
