@@ -105,7 +105,9 @@ describe("Scripts that read an event type", function()
       :format(name, type, type)
   end
 
-  local function place(id, type) store:append("o", { id = id, type = type, data = { key = "k" } }) end
+  local function place(id, type)
+    store:append("o", { id = id, type = type, data = { key = "k" } })
+  end
 
   local function ids(stream)
     return store:read():stream(stream):map(function(event) return event.id end)

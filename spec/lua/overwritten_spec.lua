@@ -1,5 +1,5 @@
---- Events that are overwritten in a store with scripts: checked as if they were appended, and of the
---- present version from then on.
+--- Events that are overwritten in a store with scripts: checked as if they were appended, and of
+--- the present version from then on.
 local plain = require "support.plain"
 local unchanged = require "support.unchanged"
 
@@ -46,7 +46,8 @@ describe("An event that is overwritten", function()
     change("b", { note = "mine" })
     assert.same({ cents = 200, by = "?", note = "mine" }, store:event("b").data)
     assert.equal("Payment", store:event("b").type)
-    assert.same({ events = 2, refused = 0, failures = {} }, store:check_history(store:script("event_type", "Payment")))
+    local payment <close> = store:script("event_type", "Payment")
+    assert.same({ events = 2, refused = 0, failures = {} }, store:check_history(payment))
   end)
 
   it("is checked against the schema", function()

@@ -136,8 +136,8 @@ TYCHO_API void tycho_script_about_get(const tycho_script *script, tycho_script_a
 **     (WRONG_EXPECTED_VERSION of "$scripts": plan anew). That stream is the history. Positions of
 **     these events in the log, which keeps them whatever is done to the stream, tell under which
 **     version an event was written: under the one that was deployed last before its position, or,
-**     when it was overwritten, before what `written` says, for the type that it has, which may be a former name; before the first deployment, under
-**     version 1. */
+**     when it was overwritten, before what `written` says, for the type that it has, which may be
+**     a former name; before the first deployment, under version 1. */
 
 enum tycho_change_kind {
     TYCHO_CHANGE_NEW = 1,
