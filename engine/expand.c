@@ -1,11 +1,12 @@
 /* expand.c - what hooks add to the events of a batch: tags, and links that are made as the events
 ** are appended.
 **
-** One walk over the appends (and over what is overwritten, which gets nothing). As long as no event gets tags, the operations stay where they are;
-** from the first one on, they are written anew in the same order, and the two runs are exchanged at
-** the end (and back by tycho__batch_mark_restore). Links are gathered by stream and become one
-** operation for each, behind all others: its list names the events by their ordinals, so that
-** applying it looks up no ids.
+** One walk over the appends, and over what is overwritten, which gets nothing. As long as no event
+** gets tags, the operations stay where they are; from the first one on, they are written anew in
+** the same order, and the two runs are exchanged at the end (and back by
+** tycho__batch_mark_restore). Links are gathered by stream and become one operation for each,
+** behind all others: its list names the events by their ordinals, so that applying it looks up no
+** ids.
 */
 #include <stdlib.h>
 

@@ -284,6 +284,24 @@ describe("the command, with scripts", function()
       tycho:must("verify", copy)
     end)
 
+    it("has what was overwritten as it is read, to be overwritten again", function()
+      filled()
+      local store = require("tycho").open(tycho.store)
+      local first = store:read():of_type("OrderPlaced"):first()
+      store:overwrite { id = first.id, type = first.type, data = { customer = "me", cents = 1 } }
+      store:close()
+      local file, copy = tycho:file("lines", must("export")), { store = tycho:path("copy") }
+      assert.is_true(tycho:objects("export")[1].overwritten)
+      for _ = 1, 2 do
+        tycho:must("import " .. file, copy)
+        assert.equal(must("read"), tycho:must("read", copy))
+        assert.equal(must("export"), tycho:must("export", copy))
+      end
+      local event = tycho:objects("read o-0", copy)[1]
+      assert.same({ customer = "me", cents = 1 }, event.data)
+      tycho:must("verify", copy)
+    end)
+
     it("that was imported in part gets its scripts when the rest comes", function()
       filled()
       local copy = { store = tycho:path("copy") }

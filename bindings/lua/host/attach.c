@@ -253,8 +253,8 @@ static int run_linker(struct expansion *x, const struct tycho__shown *shown, siz
     return check_links(definition, shown, links, count);
 }
 
-/* Checks what is to be overwritten as if it were appended, beside what stays of the stored event. One
-** of the batch itself is not stored yet: what stays of it is not known. */
+/* Checks what is to be overwritten as if it were appended, beside what stays of the stored event.
+** One of the batch itself is not stored yet: what stays of it is not known. */
 static int check_overwritten(struct expansion *x, const tycho_event *event, tycho_cursor *cursor) {
     const struct tycho__concern *concern = tycho__rules_find(x->rules, event->type);
     const struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
