@@ -207,6 +207,7 @@ describe("the command, with scripts", function()
         must("scripts rollback linker/by_customer --to 2"))
       fails("scripts rollback linker/by_customer --to 9", 4, "never had a version 9")
       fails("scripts rollback event_type/OrderPlaced", 4, "has no version before")
+      fails("scripts rollback linker/nobody", 4, "linker/nobody was never deployed")
       local versions = {}
       for index, entry in ipairs(tycho:objects("scripts history linker/by_customer")) do
         versions[index] = entry.version
