@@ -287,6 +287,7 @@ static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *ev
     const uint8_t *names = c->block.data + slot->type_offset;
     memset(event, 0, sizeof *event);
     event->position = view->position;
+    event->written = view->written;
     event->revision = c->stream != 0 ? (int64_t)slot->item.entry.ordinal : view->revision;
     event->time = view->time;
     event->valid_time = view->valid_time;

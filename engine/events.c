@@ -126,6 +126,7 @@ int tycho__append_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *
 static void keep_fields(tycho__event_view *event, const tycho__event_view *old, uint32_t *tags) {
     const uint16_t replaced = TYCHO__VALID_TIME | TYCHO__CONTENT_TYPE;
     event->position = old->position;
+    event->written = old->written;
     event->revision = old->revision;
     event->stream = old->stream;
     event->time = old->time;
@@ -135,6 +136,14 @@ static void keep_fields(tycho__event_view *event, const tycho__event_view *old, 
     if (!has_valid_time) event->flags |= old->flags & TYCHO__VALID_TIME;
     event->tag_count = old->tag_count;
     for (uint32_t i = 0; i < old->tag_count; i++) tags[i] = tycho__record_tag(old, i);
+}
+
+/* Scripts must know under which of their versions the data was written: those of an event that is
+** appended now. A store without scripts has one version of everything. */
+static void note_written(const tycho__txn *txn, tycho__event_view *event) {
+    if (txn->state.rules == 0) return;
+    event->flags |= TYCHO__WRITTEN;
+    event->written = txn->state.head + 1;
 }
 
 /* The body of the new record: ids of the old one, metadata and data of the new event. */
@@ -181,6 +190,7 @@ static int overwrite_event(tycho__txn *txn, tycho_batch *batch, tycho__event_vie
     if (status == TYCHO_OK) status = tycho__event_load(txn, position, &old);
     if (status != TYCHO_OK) return status;
     keep_fields(event, &old, tags);
+    note_written(txn, event);
     uint32_t old_type = old.type_number;
     status = join_body(event, &old, body); /* the last use of the old record */
     if (status == TYCHO_OK) status = change_type(txn, event, old_type);

@@ -1,11 +1,12 @@
 /* expand.c - what hooks add to the events of a batch: tags, and links that are made as the events
 ** are appended.
 **
-** One walk over the appends. As long as no event gets tags, the operations stay where they are;
-** from the first one on, they are written anew in the same order, and the two runs are exchanged at
-** the end (and back by tycho__batch_mark_restore). Links are gathered by stream and become one
-** operation for each, behind all others: its list names the events by their ordinals, so that
-** applying it looks up no ids.
+** One walk over the appends, and over what is overwritten, which gets nothing. As long as no event
+** gets tags, the operations stay where they are; from the first one on, they are written anew in
+** the same order, and the two runs are exchanged at the end (and back by
+** tycho__batch_mark_restore). Links are gathered by stream and become one operation for each,
+** behind all others: its list names the events by their ordinals, so that applying it looks up no
+** ids.
 */
 #include <stdlib.h>
 
@@ -276,6 +277,25 @@ static int visit_append(expansion *x, const tycho__step *step) {
     return status;
 }
 
+/* What is overwritten keeps its tags and links, so that nothing can be added. */
+static int visit_overwrite(expansion *x, const tycho__step *step) {
+    tycho__reader events = tycho__reader_of(step->list);
+    int status = TYCHO_OK;
+    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
+        tycho__event_view view;
+        id_texts texts;
+        tycho_bytes tags[TYCHO_TAGS_MAX];
+        tycho_appended appended = {.operation = x->operation, .is_overwrite = 1};
+        tycho_additions additions = {.tag_count = 0};
+        status = tycho__event_decode(&events, &view);
+        if (status != TYCHO_OK) break;
+        fill(&appended, &view, &texts, tags);
+        appended.event.tag_count = 0;
+        status = x->visit(x->context, &appended, &additions);
+    }
+    return status;
+}
+
 static int visit_all(expansion *x) {
     tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&x->batch->operations));
     for (x->operation = 0; x->operation < x->batch->operation_count; x->operation++) {
@@ -284,7 +304,11 @@ static int visit_all(expansion *x) {
         int status = tycho__step_read(&steps, &step, false);
         if (status == TYCHO_OK && step.kind == TYCHO__APPEND) {
             status = visit_append(x, &step);
-        } else if (status == TYCHO_OK && x->is_rewriting) {
+        } else if (status == TYCHO_OK && step.kind == TYCHO__OVERWRITE) {
+            status = visit_overwrite(x, &step);
+        }
+        bool is_copied = x->is_rewriting && step.kind != TYCHO__APPEND;
+        if (status == TYCHO_OK && is_copied) {
             status =
                 tycho__buffer_append(x->to, x->step_source, (size_t)(steps.at - x->step_source));
         }

@@ -220,7 +220,8 @@ int tycho__event_check(const tycho__event_view *view) {
 
 static size_t optional_size(const tycho__event_view *view) {
     return ((view->flags & TYCHO__VALID_TIME) != 0 ? 8u : 0u) +
-           ((view->flags & TYCHO__CONTENT_TYPE) != 0 ? 4u : 0u) + 4u * view->tag_count;
+           ((view->flags & TYCHO__CONTENT_TYPE) != 0 ? 4u : 0u) +
+           ((view->flags & TYCHO__WRITTEN) != 0 ? 8u : 0u) + 4u * view->tag_count;
 }
 
 size_t tycho__record_size(const tycho__event_view *view) {
@@ -247,6 +248,10 @@ void tycho__record_write(uint8_t *to, const tycho__event_view *view, const uint3
     if ((view->flags & TYCHO__CONTENT_TYPE) != 0) {
         tycho__store32(at, view->content_type_number);
         at += 4;
+    }
+    if ((view->flags & TYCHO__WRITTEN) != 0) {
+        tycho__store64(at, view->written);
+        at += 8;
     }
     for (uint8_t i = 0; i < view->tag_count; i++, at += 4) tycho__store32(at, tags[i]);
     tycho__copy(at, view->body);
@@ -276,7 +281,7 @@ static bool has_good_sizes(const tycho__event_view *view, const uint8_t sizes[3]
     static const uint16_t uuid_flags[3] = {TYCHO__UUID_ID, TYCHO__UUID_CORRELATION,
                                            TYCHO__UUID_CAUSATION};
     bool is_good = sizes[0] > 0 && view->tag_count <= TYCHO_TAGS_MAX &&
-                   (view->flags & ~TYCHO__EVENT_FLAGS) == 0;
+                   (view->flags & ~TYCHO__RECORD_FLAGS) == 0;
     for (int i = 0; i < 3; i++) {
         bool is_uuid = (view->flags & uuid_flags[i]) != 0;
         is_good = is_good && (is_uuid ? sizes[i] == TYCHO__UUID_BYTES : sizes[i] <= TYCHO_ID_MAX);
@@ -287,7 +292,7 @@ static bool has_good_sizes(const tycho__event_view *view, const uint8_t sizes[3]
 int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     const uint8_t *from = record.data;
     assert(record.size >= TYCHO__RECORD_FIXED);
-    view->position = tycho__load64(from + 8);
+    view->position = view->written = tycho__load64(from + 8);
     view->time = (int64_t)tycho__load64(from + 16);
     view->revision = (int64_t)tycho__load64(from + 24);
     view->stream = tycho__load32(from + 32);
@@ -311,6 +316,10 @@ int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     if ((view->flags & TYCHO__CONTENT_TYPE) != 0) {
         view->content_type_number = tycho__load32(at);
         at += 4;
+    }
+    if ((view->flags & TYCHO__WRITTEN) != 0) {
+        view->written = tycho__load64(at);
+        at += 8;
     }
     view->tags = tycho__bytes(at, 4u * (size_t)view->tag_count);
     cut_body(view, from + fixed, from + 46, metadata_size, record.size - fixed);

@@ -14,6 +14,7 @@
 **     49  u8   count of tags
 **     50  i64  valid_time            only with TYCHO__VALID_TIME
 **      .  u32  number of content type  only with TYCHO__CONTENT_TYPE
+**      .  u64  position of writing     only with TYCHO__WRITTEN: it was overwritten under scripts
 **      .  u32  number of each tag, in byte order of the tags
 **      .       id, correlation id, causation id, metadata, data
 **
@@ -43,7 +44,9 @@ enum tycho__event_flags {
     TYCHO__UUID_ID = 4,
     TYCHO__UUID_CORRELATION = 8,
     TYCHO__UUID_CAUSATION = 16,
-    TYCHO__EVENT_FLAGS = 31
+    TYCHO__EVENT_FLAGS = 31,
+    TYCHO__WRITTEN = 32, /* record only */
+    TYCHO__RECORD_FLAGS = 63
 };
 
 /* Views into either form. */
@@ -62,6 +65,7 @@ typedef struct tycho__event_view {
     tycho_bytes content_type; /* batch only */
     tycho_bytes tags;         /* the run of tags: names in a batch, numbers in a record */
     uint64_t position;        /* record only, as all below */
+    uint64_t written;         /* the position, unless it was overwritten under scripts */
     int64_t revision;
     uint32_t stream;
     uint32_t type_number;

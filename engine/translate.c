@@ -179,3 +179,8 @@ void *tycho_cursor_room(tycho_cursor *c, size_t size) {
     c->room.size = 0;
     return tycho__buffer_reserve(&c->room, size + 1) == TYCHO_OK ? c->room.data : NULL;
 }
+
+size_t tycho_cursor_former(const tycho_cursor *c, tycho_bytes type, const tycho_bytes **names) {
+    *names = NULL;
+    return c == NULL || c->held == NULL ? 0 : c->store->hooks.former(c->held, type, names);
+}

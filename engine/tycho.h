@@ -156,6 +156,7 @@ typedef struct tycho_event {
     tycho_bytes data;
     uint32_t tag_count;
     uint32_t is_link; /* 1 when the stream that is read has it as a link */
+    uint64_t written; /* its position; overwritten under scripts: that of the next event then */
 } tycho_event;
 
 enum { TYCHO_UUID_SIZE = 36 };
@@ -223,11 +224,10 @@ TYCHO_API int tycho_store_sync(tycho_store *store);
 
 /* ---------------------------------------------------------------- 5. the batch: conditions */
 
-/* A batch is the only way to change a store: conditions and operations that are committed
-** together or not at all. It is built in memory, in a canonical encoding, and checked as it is
-** built; a failing call leaves it as it was. All conditions are checked against the state before
-** the batch, whatever the order of the calls. Names of streams are resolved through routes inside
-** the commit. */
+/* A batch is the only way to change a store: conditions and operations that are committed together
+** or not at all. It is built in memory, in a canonical encoding, and checked as it is built; a
+** failing call leaves it as it was. All conditions are checked against the state before the batch,
+** whatever the order of the calls. Names of streams are resolved through routes in the commit. */
 typedef struct tycho_batch tycho_batch;
 
 /* Expected versions: a revision (>= 0: the stream's last), or one of these. */
@@ -266,9 +266,8 @@ TYCHO_API void tycho_batch_clear(tycho_batch *batch);
 
 /* A batch whose events are all in the store already, with the same content and streams, gets the
 ** original positions and revisions again, without its conditions being checked (the answer to "was
-** my request carried out?" after a lost connection); the receipt says is_replay, and has sequence
-** 0. Times are not compared, because they are put in where they are left out; nor are tags in a
-** store that has scripts. */
+** my request carried out?" after a lost connection); the receipt says is_replay, with sequence 0.
+** Times are not compared, since they are put in when left out, nor tags where there are scripts. */
 TYCHO_API void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent);
 
 /* The stream (or route) is at `expected`. Broken: WRONG_EXPECTED_VERSION, with `actual`. Errors of
@@ -374,7 +373,7 @@ TYCHO_API int tycho_batch_set_checkpoint(tycho_batch *batch, tycho_bytes name, u
 
 /* Replaces type, valid_time (only with TYCHO_HAS_VALID_TIME), content type, metadata and data of
 ** stored events, found by id; position, streams, time, tags, correlation and causation stay. `id`
-** and `type` are required. At commit: EVENT_NOT_FOUND. */
+** and `type` are required. Hooks see them, too. At commit: EVENT_NOT_FOUND. */
 TYCHO_API int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *events,
                                     size_t count);
 
@@ -382,8 +381,7 @@ TYCHO_API int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *e
 ** batch changes. Same calls, ids and times: same bytes. */
 TYCHO_API int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes);
 
-/* Replaces the batch by one that was encoded. Survives any bytes: CORRUPT, NEWER_FORMAT,
-** TOO_LARGE. */
+/* Replaces the batch by one that was encoded. Any bytes: CORRUPT, NEWER_FORMAT, TOO_LARGE. */
 TYCHO_API int tycho_batch_decode(tycho_batch *batch, tycho_bytes bytes);
 
 /* ---------------------------------------------------------------- 7. commit and receipt */
@@ -626,8 +624,7 @@ TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 ** the last one. IO, NO_MEMORY. Good until the follower is closed. */
 TYCHO_API int tycho_follower_descriptor(tycho_follower *follower, int *descriptor);
 
-/* Ends a wait of another thread, and all later ones, with TYCHO_END. Any thread; not behind
-** tycho_follower_close(). */
+/* Ends a wait of another thread, and all later ones, with TYCHO_END. Not of a closed one. */
 TYCHO_API void tycho_follower_cancel(tycho_follower *follower);
 TYCHO_API void tycho_follower_close(tycho_follower *follower);
 
@@ -643,8 +640,7 @@ TYCHO_API void tycho_follower_close(tycho_follower *follower);
 **
 ** A lock belongs to its handle, not to a thread: any thread may release it. It cannot be taken
 ** twice: the thread that took it is answered BUSY at once when it asks again, any other waits. Two
-** that wait for each other both wait until the first time-out, whose sentence says what the owner
-** waits for. */
+** that wait for each other wait until the first time-out, which says what the owner waits for. */
 typedef struct tycho_lock tycho_lock;
 
 typedef struct tycho_lock_info {
@@ -776,8 +772,7 @@ TYCHO_API int64_t tycho_batch_first_deploy(const tycho_batch *batch);
 ** status other than TYCHO_OK (REJECTED, mostly) refuses the batch with it; the hook sets the
 ** sentence with tycho_set_error(). What it added is taken out again after the commit. The batch is
 ** committed on the condition that the rules still have the version `rules`; when they have not, or
-** had not when it was refused, it is expanded again. Set hooks right after opening, before the
-** handle is shared.
+** had not when it was refused, it is expanded again. Set hooks before the handle is shared.
 **
 ** The others take part in reads while the store has scripts, unless those have TYCHO_READ_STORED,
 ** and are set together or not at all; hold, former and release also in queries of conditions.
@@ -809,13 +804,16 @@ TYCHO_API void *tycho_store_hook_context(const tycho_store *store,
 
 /* Memory for what `read` gives, until the cursor moves; NULL when there is none. */
 TYCHO_API void *tycho_cursor_room(tycho_cursor *cursor, size_t size);
+/* What `former` gives for a type where the cursor (may be NULL) stands; good until it moves. */
+TYCHO_API size_t tycho_cursor_former(const tycho_cursor *cursor, tycho_bytes type,
+                                     const tycho_bytes **names);
 
 /* An event that a batch appends, as a view; id and times are as they will be stored. */
 typedef struct tycho_appended {
     tycho_event event; /* position 0, revision -1 */
     tycho_bytes stream; /* as the batch names it; empty: the log alone */
     const tycho_bytes *tags;
-    uint32_t operation; /* index in the batch */
+    uint32_t operation, is_overwrite; /* index in the batch; 1: stream, tags, time are not told */
 } tycho_appended;
 
 /* What a hook adds to an event: tags, and streams that it is linked into as it is appended, where
@@ -827,11 +825,11 @@ typedef struct tycho_additions {
     size_t link_count, raw_count; /* the last raw_count of them are names of streams, not routes */
 } tycho_additions;
 
-/* Calls visit() for each event that the batch appends, in order, with additions that are nothing;
-** it must not change the batch. Events for which wants() (may be NULL) gives 0 are passed over, at
-** a fraction of the cost. The status of visit(), if not TYCHO_OK, ends the walk and is returned,
-** and the batch stays as it was. Errors: those of visit(), MISUSE (names), TOO_LARGE (over
-** TYCHO_TAGS_MAX tags of an event, over TYCHO_BATCH_LINKS_MAX links), NO_MEMORY. */
+/* Calls visit() for each event that the batch appends or overwrites, in order, with additions that
+** are nothing, and stay so for the latter; it must not change the batch. Appends for which wants()
+** (may be NULL) gives 0 are passed over, at a fraction of the cost. The status of visit(), if not
+** TYCHO_OK, ends the walk and is returned, and the batch stays as it was. Errors: those of visit(),
+** MISUSE (names), TOO_LARGE (TYCHO_TAGS_MAX of an event, TYCHO_BATCH_LINKS_MAX), NO_MEMORY. */
 TYCHO_API int tycho_batch_expand(tycho_batch *batch,
                                  int (*wants)(void *context, tycho_bytes stream, tycho_bytes type),
                                  int (*visit)(void *context, const tycho_appended *appended,

@@ -19,7 +19,7 @@
 enum part { ID, TYPE, STREAM, CORRELATION, CAUSATION, CONTENT_TYPE, TAGS, METADATA, DATA, PARTS };
 
 typedef struct event {
-    uint64_t position, step;
+    uint64_t position, written, step;
     int64_t revision, time, valid_time;
     uint32_t end[PARTS], tag_count;
     bool is_link, is_lazy;
@@ -30,12 +30,12 @@ typedef struct event {
 enum field {
     FIELD_ID = 1, FIELD_TYPE, FIELD_STREAM, FIELD_POSITION, FIELD_REVISION, FIELD_IS_LINK,
     FIELD_TIME, FIELD_VALID_TIME, FIELD_DATA, FIELD_METADATA, FIELD_TAGS, FIELD_CORRELATION_ID,
-    FIELD_CAUSATION_ID, FIELD_CONTENT_TYPE, FIELDS_END
+    FIELD_CAUSATION_ID, FIELD_CONTENT_TYPE, FIELD_WRITTEN, FIELDS_END
 };
 static const char *const field_names[FIELDS_END] = {
     NULL, "id", "type", "stream", "position", "revision", "is_link",
     "time", "valid_time", "data", "metadata", "tags", "correlation_id",
-    "causation_id", "content_type",
+    "causation_id", "content_type", "written",
 };
 
 /* What a cursor knows of the event it stands on, copied: a view may not survive the next. */
@@ -67,6 +67,7 @@ static void fill(event *to, const tycho_event *from, const tycho_bytes *parts) {
     uint32_t at = 0;
 
     to->position = from->position;
+    to->written = from->written;
     to->revision = from->revision;
     to->time = from->time;
     to->valid_time = from->valid_time;
@@ -249,6 +250,12 @@ static void push_field(lua_State *L, const event *self, enum field field) {
         break;
     case FIELD_POSITION:
         lua_pushinteger(L, (lua_Integer)self->position);
+        break;
+    case FIELD_WRITTEN:
+        if (self->written == self->position)
+            lua_pushnil(L);
+        else
+            lua_pushinteger(L, (lua_Integer)self->written);
         break;
     case FIELD_TIME:
         lua_pushinteger(L, self->time);

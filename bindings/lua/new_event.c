@@ -20,11 +20,12 @@ enum { KEEP_MAX = 1 << 20, PLACE_MAX = 80 };
 enum field {
     FIELD_TYPE = 1, FIELD_DATA, FIELD_METADATA, FIELD_ID, FIELD_TIME, FIELD_VALID_TIME, FIELD_TAGS,
     FIELD_CORRELATION_ID, FIELD_CAUSATION_ID, FIELD_CONTENT_TYPE, FIELD_NAMES,
-    FIELD_POSITION = FIELD_NAMES, FIELD_REVISION, FIELD_STREAM, FIELD_IS_LINK, FIELDS_END
+    FIELD_POSITION = FIELD_NAMES, FIELD_REVISION, FIELD_STREAM, FIELD_IS_LINK, FIELD_WRITTEN,
+    FIELDS_END
 };
 static const char *const field_names[FIELDS_END] = {
     "", "type", "data", "metadata", "id", "time", "valid_time", "tags", "correlation_id",
-    "causation_id", "content_type", "position", "revision", "stream", "is_link",
+    "causation_id", "content_type", "position", "revision", "stream", "is_link", "written",
 };
 
 /* Where things are while a list of events is laid out. */
@@ -194,6 +195,7 @@ static void take_field(lua_State *L, layout *to, tycho_new_event *event, enum fi
     case FIELD_REVISION:
     case FIELD_STREAM:
     case FIELD_IS_LINK:
+    case FIELD_WRITTEN:
         if (to->ids != 0)
             tycho__lua_misuse(L, "%s cannot be given: the store sets it", where(to, name));
         break;

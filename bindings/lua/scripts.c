@@ -196,7 +196,7 @@ static int64_t version_of(lua_State *L, int index, const tycho_event *event) {
     int64_t version = 1;
 
     for (lua_Integer i = 1; lua_rawgeti(L, index, i) == LUA_TNUMBER; i += 3) {
-        if ((uint64_t)lua_tointeger(L, -1) >= event->position) break;
+        if ((uint64_t)lua_tointeger(L, -1) >= event->written) break;
         lua_rawgeti(L, index, i + 1);
         lua_rawgeti(L, index, i + 2);
         if (is_text_at(L, -1, event->type)) version = lua_tointeger(L, -2);

@@ -151,8 +151,8 @@ local function find_version(store, kind, name, to)
   end
   if found then return found end
   check.refuse("not_found", to and ("%s/%s never had a version %d"):format(kind, name, to)
-    or ("%s/%s has no version before %s"):format(kind, name,
-      present and "version " .. present.version or "this one"),
+    or present and ("%s/%s has no version before version %d"):format(kind, name, present.version)
+    or ("%s/%s was never deployed"):format(kind, name),
     "see what it had with: tycho scripts history")
 end
 

@@ -172,6 +172,7 @@ tycho.msgpack = {}
 ---@field correlation_id? string
 ---@field causation_id? string
 ---@field content_type? string
+---@field written? integer        overwritten in a store with scripts: where the log ended then, + 1
 local Event = {}
 --- One value of the data without decoding the rest: event:field("customer", "name"), or nil.
 ---@param ... string|integer   keys and 1-based array indices
@@ -244,8 +245,9 @@ function Store:delete_stream(stream, options) end
 ---@return tycho.Receipt
 function Store:truncate(stream, before, options) end
 --- Replaces type, data, metadata, content type and (if given) valid_time of stored events. What
---- event:to_table() gives may be changed and passed back, of an event with upcasters what
---- store:read():stored() gives; no script looks at it. All other fields stay as they are.
+--- event:to_table() gives may be changed and passed back. Event types check it as if it were
+--- appended, and it is of their present version. All other fields stay as they are, as do tags that
+--- were computed, and links.
 ---@param events tycho.NewEvent|tycho.NewEvent[]   with id and type
 ---@return tycho.Receipt
 function Store:overwrite(events) end

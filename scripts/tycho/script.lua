@@ -11,7 +11,9 @@ local Script = { __name = "tycho.Script" }
 Script.__index = Script
 
 -- What only a stored event has.
-local NOT_NEW = { position = true, stream = true, revision = true, is_link = true }
+local NOT_NEW = {
+  position = true, stream = true, revision = true, is_link = true, written = true,
+}
 local TRY_SIZE = 1000
 local CHECK_OPTIONS = { "since", "limit", "failures_max", "progress" }
 

@@ -304,6 +304,8 @@ static tycho_bytes record_of(const tycho_new_event *event) {
     view.stream = 5;
     view.type_number = 6;
     view.content_type_number = view.content_type.size > 0 ? 8 : 0;
+    view.written = POSITION + 3;
+    if (view.tag_count > 0) view.flags |= TYCHO__WRITTEN;
     size_t size = tycho__record_size(&view);
     uint8_t *record = malloc(size);
     assert_non_null(record);
@@ -326,6 +328,7 @@ static void an_event_comes_back_from_a_record(void **state) {
         ASSERT_STATUS(tycho__record_read(record, POSITION, &view), TYCHO_OK);
         check_common(&view, &event);
         assert_int_equal(view.position, POSITION);
+        assert_int_equal(view.written, view.tag_count > 0 ? POSITION + 3 : POSITION);
         assert_int_equal(view.revision, 41);
         assert_int_equal(view.stream, 5);
         assert_int_equal(view.type_number, 6);

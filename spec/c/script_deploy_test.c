@@ -152,16 +152,26 @@ static void two_deployments_at_once_are_planned_anew(void **state) {
     tycho_deployment_close(deployment);
 }
 
+static int add_append(tycho_batch *batch, const tycho_new_event *event) {
+    return tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, event, 1, 0);
+}
+
+static int add_overwrite(tycho_batch *batch, const tycho_new_event *event) {
+    return tycho_batch_overwrite(batch, event, 1);
+}
+
 /* Commits a batch that deploys a source, with an event before or behind that. */
-static int deploy_and_append(tycho_store *store, const char *source, bool is_behind) {
+static int deploy_and_write(tycho_store *store, const char *source, bool is_behind,
+                            int (*write)(tycho_batch *batch, const tycho_new_event *event)) {
     tycho_deployment *deployment;
     tycho_batch *batch;
-    const tycho_new_event event = {.type = text("A"), .data = packed("{ n = 'text' }")};
+    const tycho_new_event event = {
+        .id = text("a"), .type = text("A"), .data = packed("{ n = 'text' }")};
     ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
     ASSERT_STATUS(tycho_deployment_open(store, &deployment), TYCHO_OK);
     ASSERT_STATUS(tycho_deployment_put(deployment, text("a.lua"), text(source), 0), TYCHO_OK);
     if (is_behind) ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
-    ASSERT_STATUS(tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0), TYCHO_OK);
+    ASSERT_STATUS(write(batch, &event), TYCHO_OK);
     if (!is_behind) ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);
     int status = tycho_commit(store, batch, NULL);
     if (is_behind) { /* the batch is a batch as before */
@@ -181,13 +191,16 @@ static void events_behind_a_deployment_in_its_batch_are_refused(void **state) {
     const char *second = "return event_type { name = 'A', version = 2, data = { n = 'integer' }, "
                          "upcast = { function() return { n = 1 } end } }";
     uint64_t head;
-    ASSERT_STATUS(deploy_and_append(f->store, first, true), TYCHO_MISUSE);
+    ASSERT_STATUS(deploy_and_write(f->store, first, true, add_append), TYCHO_MISUSE);
     assert_non_null(strstr(tycho_error(), "behind a deployment of its batch"));
     ASSERT_STATUS(tycho_head(f->store, &head), TYCHO_OK);
     assert_int_equal(head, 0);
-    ASSERT_STATUS(deploy_and_append(f->store, first, false), TYCHO_OK);
-    ASSERT_STATUS(deploy_and_append(f->store, second, true), TYCHO_MISUSE);
-    assert_refused(deploy_and_append(f->store, second, false), "data.n is a string");
+    ASSERT_STATUS(deploy_and_write(f->store, first, false, add_append), TYCHO_OK);
+    ASSERT_STATUS(deploy_and_write(f->store, second, true, add_append), TYCHO_MISUSE);
+    ASSERT_STATUS(deploy_and_write(f->store, second, true, add_overwrite), TYCHO_MISUSE);
+    assert_non_null(strstr(tycho_error(), "behind a deployment of its batch"));
+    assert_refused(deploy_and_write(f->store, second, false, add_overwrite), "data.n is a string");
+    assert_refused(deploy_and_write(f->store, second, false, add_append), "data.n is a string");
     deploy(f->store, second);
 }
 

@@ -312,6 +312,22 @@ static void a_read_model_links_into_the_streams_of_its_instances(void **state) {
     assert_int_equal(count_of(f->store, "Seats$b", ""), 1);
 }
 
+static void a_list_with_holes_of_a_read_model_is_refused(void **state) {
+    static const char *const lists[] = {"{ [2] = 'a' }", "{ [3] = 'a', [5] = 'b' }",
+                                        "{ 'a', nil, 'b' }", "{ key = 'a' }"};
+    fixture *f = *state;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        char source[300];
+        snprintf(source, sizeof source,
+                 "return read_model { name = 'Holes', version = %zu, types = { 'Sold' },\n"
+                 "  keys = function(event) return %s end,\n"
+                 "  init = function() return {} end, on = { _ = function() end } }",
+                 i + 1, lists[i]);
+        deploy(f->store, source);
+        assert_refused(try_append(f->store, "s", "Sold", "{}"), "where names are expected");
+    }
+}
+
 /* ---------------------------------------------------------------- scripts that misbehave */
 
 static const struct {
@@ -495,6 +511,7 @@ int main(void) {
         TEST(linkers_link_each_event_of_a_batch_by_itself),
         TEST(ready_made_linkers_link_by_what_events_have),
         TEST(a_read_model_links_into_the_streams_of_its_instances),
+        TEST(a_list_with_holes_of_a_read_model_is_refused),
         TEST(a_script_that_fails_refuses_its_batch_only),
         TEST(rules_of_another_process_hold_for_the_next_batch),
         TEST(a_refusal_under_rules_that_are_gone_is_no_answer),

@@ -162,6 +162,12 @@ static void a_history_is_a_list_of_reads_and_functions(void **state) {
         "a|AB|;bknil|AB|;c|AB|;d|AB|;");
     assert_history("return 5", "history gave a number");
     assert_history("return { { stream = 'a', limit = 5 } }", "has a field 'limit'");
+    assert_history("return { { stream = 'a', z = 1, limit = 5, w = 2, [7] = 1 } }",
+                   "has a field '?'");
+    assert_history("return { { z = 1, limit = 5, w = 2 } }", "has a field 'limit'");
+    assert_history("return { [2] = { stream = 'a' } }", "other keys than 1, 2, 3");
+    assert_history("return { { stream = 'a' }, x = { stream = 'b' } }", "other keys than 1, 2, 3");
+    assert_history("return { { types = { [2] = 'A' } } }", "other keys than 1, 2, 3");
     assert_history("return { {} }", "needs a stream, types or tags");
     assert_history("return { { types = 'C' } }", "'C', which is not among 'types'");
     assert_history("return { { stream = { 'a', 'b' } } }", "has one stream");

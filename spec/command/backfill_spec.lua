@@ -87,7 +87,8 @@ describe("tycho backfill", function()
   end)
 
   it("refuses what it cannot do", function()
-    fails("backfill nobody", 4, 'no back-fill of "nobody" was begun, and no linker')
+    fails("backfill nobody", 4, 'no back-fill of "nobody" was begun, and no linker',
+      "see what is deployed with: tycho scripts")
     fails("backfill missing.lua", 4, "cannot be read")
     fails("backfill --cancel " .. file, 4, 'no back-fill of "by_city" was begun')
     fails("backfill --cancel --dry-run x", 2, "--cancel and --dry-run exclude each other")

@@ -207,6 +207,7 @@ describe("the command, with scripts", function()
         must("scripts rollback linker/by_customer --to 2"))
       fails("scripts rollback linker/by_customer --to 9", 4, "never had a version 9")
       fails("scripts rollback event_type/OrderPlaced", 4, "has no version before")
+      fails("scripts rollback linker/nobody", 4, "linker/nobody was never deployed")
       local versions = {}
       for index, entry in ipairs(tycho:objects("scripts history linker/by_customer")) do
         versions[index] = entry.version
@@ -281,6 +282,24 @@ describe("the command, with scripts", function()
       assert.equal(must("scripts"), tycho:must("scripts", copy))
       assert.equal(must("read"), tycho:must("read", copy))
       assert.equal(3, tycho:run("publish o OrderPlaced", copy).status)
+      tycho:must("verify", copy)
+    end)
+
+    it("has what was overwritten as it is read, to be overwritten again", function()
+      filled()
+      local store = require("tycho").open(tycho.store)
+      local first = store:read():of_type("OrderPlaced"):first()
+      store:overwrite { id = first.id, type = first.type, data = { customer = "me", cents = 1 } }
+      store:close()
+      local file, copy = tycho:file("lines", must("export")), { store = tycho:path("copy") }
+      assert.is_true(tycho:objects("export")[1].overwritten)
+      for _ = 1, 2 do
+        tycho:must("import " .. file, copy)
+        assert.equal(must("read"), tycho:must("read", copy))
+        assert.equal(must("export"), tycho:must("export", copy))
+      end
+      local event = tycho:objects("read o-0", copy)[1]
+      assert.same({ customer = "me", cents = 1 }, event.data)
       tycho:must("verify", copy)
     end)
 

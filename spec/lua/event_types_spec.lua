@@ -36,7 +36,8 @@ describe("event types", function()
     local function rename() store:deploy { sources = event_type("New", 2, former("Old")) } end
     local err = unchanged(store, "rejected", rename, { "tycho.scripts" })
     assert.equal(5, err.line)
-    assert.matches("a former name is that of another event type", err.reason)
+    assert.matches('is that of another event type: remove the one with the name "Old" in',
+      err.reason)
     store:deploy { sources = event_type("New", 2, former("Old")), remove = "event_type/Old" }
     store:deploy { sources = { event_type("Anew", 1, former("Zold")) },
       remove = { "event_type/Zold" } }

@@ -81,3 +81,113 @@ describe("The former names of an event type", function()
     assert.matches("256", err.message)
   end)
 end)
+
+describe("Scripts that read an event type", function()
+  local fresh = require("support.store")()
+  local store
+
+  local PLACED = [[return event_type { name = "Placed", version = 1, former_names = { "placed" } }]]
+  --- A linker of the type, whose stream has the name that it sees in its own.
+  local function linker(name, type)
+    return ([[return linker { name = %q, version = 1, from = { types = { %q } },
+      to = function(event) return %q .. event.type end }]]):format(name, type, name .. "-")
+  end
+  local BY_TYPE = [[return linker { name = "by_type", version = 1, by = "type" }]]
+  local BY_ONE = [[return linker { name = "one", version = 1, by = "type", prefix = "one-",
+    from = { types = { "placed" } } }]]
+  --- A model with one handler, which keeps the types that it sees and the order of the events.
+  local function model(name, type)
+    return ([[return read_model { name = %q, version = 1, types = { %q },
+      keys = function(event) return event.data.key end,
+      history = function(key) return { { stream = "o" } } end,
+      init = function() return {} end,
+      on = { [%q] = function(state, event) table.insert(state, event.type .. event.id) end } }]])
+      :format(name, type, type)
+  end
+
+  local function place(id, type)
+    store:append("o", { id = id, type = type, data = { key = "k" } })
+  end
+
+  local function ids(stream)
+    return store:read():stream(stream):map(function(event) return event.id end)
+  end
+
+  before_each(function() store = fresh() end)
+
+  it("may name it by any name, deployed before the renaming or after it", function()
+    place("1", "placed")
+    store:deploy { sources = { linker("early", "placed"), linker("future", "Placed"), BY_ONE } }
+    place("2", "placed")
+    store:deploy { sources = PLACED }
+    store:deploy { sources = linker("late", "placed") }
+    place("3", "Placed")
+    assert.same({ "2" }, ids "early-placed")
+    assert.same({ "3" }, ids "early-Placed")
+    assert.same({ "3" }, ids "future-Placed")
+    assert.same({ "3" }, ids "late-Placed")
+    assert.same({ { "2" }, { "3" } }, { ids "one-placed", ids "one-Placed" })
+  end)
+
+  it("get its older events under its present name, by any name", function()
+    place("1", "placed")
+    place("2", "placed")
+    store:deploy { sources = PLACED }
+    place("3", "Placed")
+    for _, source in ipairs { linker("old", "placed"), linker("new", "Placed"), BY_TYPE, BY_ONE } do
+      store:backfill { source = source }
+    end
+    place("4", "Placed")
+    for _, stream in ipairs { "old-Placed", "new-Placed", "$by_type_Placed", "one-Placed" } do
+      assert.same({ "1", "2", "3", "4" }, ids(stream))
+    end
+    assert.same({}, ids "$by_type_placed")
+  end)
+
+  it("are made whole by back-filling what was deployed before the renaming", function()
+    place("1", "placed")
+    store:deploy { sources = { linker("early", "placed"), BY_TYPE } }
+    place("2", "Placed")
+    store:deploy { sources = PLACED }
+    place("3", "Placed")
+    store:backfill { linker = "early" }
+    store:backfill { linker = "by_type" }
+    place("4", "Placed")
+    assert.same({ "1", "2", "3", "4" }, ids "early-Placed")
+    assert.same({ "1", "2", "3", "4" }, ids "$by_type_Placed")
+  end)
+
+  it("call the handler of a read model that has one of its names", function()
+    place("1", "placed")
+    store:deploy { sources = { model("Early", "placed"), model("Future", "Placed") } }
+    place("2", "placed")
+    assert.same({ "placed1", "placed2" }, store:model("Early"):get("k"))
+    store:deploy { sources = PLACED }
+    store:deploy { sources = model("Late", "placed") }
+    place("3", "Placed")
+    for _, name in ipairs { "Early", "Future", "Late" } do
+      assert.same({ "Placed1", "Placed2", "Placed3" }, store:model(name):get("k"))
+      assert.same({ "Placed1", "Placed2", "Placed3" },
+        store:model(name):get("k", { fresh = true }))
+    end
+  end)
+
+  it("catch up with what came under the present name before the renaming", function()
+    store:deploy { sources = model("Early", "placed") }
+    place("1", "placed")
+    place("2", "Placed")
+    assert.same({ "placed1" }, store:model("Early"):get("k"))
+    store:deploy { sources = PLACED }
+    assert.same({ "Placed1", "Placed2" }, store:model("Early"):get("k"))
+  end)
+
+  it("have the handler of its present name called, where they have several", function()
+    store:deploy { sources = { PLACED, [[return read_model { name = "Two", version = 1,
+      types = { "placed", "Placed" }, keys = function(event) return event.data.key end,
+      init = function() return {} end,
+      on = { placed = function(state) state.former = true end,
+             Placed = function(state) state.present = true end } }]] } }
+    place("1", "Placed")
+    assert.same({ present = true }, store:model("Two"):get("k"))
+  end)
+end)

@@ -103,7 +103,9 @@ describe("meta.lua", function()
   it("has the fields of an event", function()
     local store = fresh()
     store:append("a", EVERY_FIELD)
-    store:append("a", { type = "text", data = "x", content_type = "text/plain" })
+    store:append("a", { id = "text", type = "text", data = "x", content_type = "text/plain" })
+    store:deploy { sources = [[return event_type { name = "text", version = 1 }]] }
+    store:overwrite { id = "text", type = "text", data = "y", content_type = "text/plain" }
     local first, second = table.unpack(store:read():all())
     local exported = keys(first, second)
     for _, method in ipairs { "field", "to_table" } do

@@ -45,6 +45,17 @@ describe("The host protocol, with scripts", function()
     assert.equal("data.total", host:refused("append", paid({ total = 3 })).path)
   end)
 
+  it("checks what overwrites an event, which is of the present version then", function()
+    local function change(data)
+      return { records = { { event_id = "old", event_type = "Paid", data = data } } }
+    end
+    host:ask("append", paid({ total = 3 }, "old"))
+    deploy(EVENT_2)
+    assert.equal("data.total", host:refused("update", change { total = 3 }).path)
+    host:ask("update", change { cents = 7 })
+    assert.same({ cents = 7 }, host:ask("read", { spec = { stream = "s" } }).events[1].data)
+  end)
+
   it("keeps the history of scripts for deployments", function()
     deploy(EVENT_2)
     local answer = host:refused("append",

@@ -121,6 +121,7 @@ struct part {
 };
 
 struct expansion {
+    tycho_store *store;
     const struct tycho__rules *rules;
     struct part *parts;                   /* one a definition */
     const struct tycho__concern *concern; /* of the event that is visited, or was last */
@@ -133,6 +134,12 @@ static int borrow(struct expansion *x, size_t index) {
     struct part *part = &x->parts[index];
     if (part->runner != NULL) return TYCHO_OK;
     return tycho__runner_borrow(x->rules->definitions[index], &part->runner);
+}
+
+static int reject_renamed(const struct expansion *x, const struct tycho__concern *concern,
+                          const tycho_event *event) {
+    return tycho__script_reject(x->rules->definitions[concern->renamed], event, "", 0,
+                                "the type has this name now: publish it under that");
 }
 
 static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_t index) {
@@ -186,6 +193,51 @@ static int run_linker(struct expansion *x, const struct tycho__shown *shown, siz
     return check_links(definition, shown, links, count);
 }
 
+/* Checks what is to be overwritten as if it were appended, beside what stays of the stored event.
+** One of the batch itself is not stored yet: what stays of it is not known. */
+static int check_overwritten(struct expansion *x, const tycho_event *event, tycho_cursor *cursor) {
+    const struct tycho__concern *concern = tycho__rules_find(x->rules, event->type);
+    const struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
+    if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
+    if (concern->renamed >= 0) return reject_renamed(x, concern, event);
+    if (concern->event_type < 0) return TYCHO_OK;
+    int status = borrow(x, (size_t)concern->event_type);
+    if (status != TYCHO_OK) return status;
+    return tycho__run_event_type(x->parts[concern->event_type].runner, &shown);
+}
+
+static int visit_overwrite(struct expansion *x, const tycho_event *event) {
+    const tycho_read read = {.size = sizeof read,
+                             .flags = TYCHO_READ_BY_IDS | TYCHO_READ_STORED,
+                             .ids = &event->id,
+                             .id_count = 1};
+    tycho_cursor *cursor = NULL;
+    tycho_event stored, shown = *event;
+    tycho_bytes stream = {NULL, 0};
+    int status = tycho_cursor_open(x->store, &read, &cursor);
+    if (status == TYCHO_OK) status = tycho_cursor_next(cursor, &stored);
+    const bool is_stored = status == TYCHO_OK;
+    if (is_stored) status = tycho_cursor_stream(cursor, &stream);
+    if (is_stored) {
+        shown = stored;
+        shown.type = event->type;
+        shown.content_type = event->content_type;
+        shown.metadata = event->metadata;
+        shown.data = event->data;
+        if (event->valid_time != event->time) shown.valid_time = event->valid_time;
+    }
+    if (status == TYCHO_END) status = TYCHO_OK;
+    if (status == TYCHO_OK && tycho__same(stream, tycho__scripts_stream())) {
+        status = tycho__script_fail(TYCHO_MISUSE, "the stream \"$scripts\" is the history of "
+                                                  "scripts: nothing in it is overwritten");
+    }
+    if (status == TYCHO_OK) {
+        status = check_overwritten(x, &shown, is_stored ? cursor : NULL);
+    }
+    tycho_cursor_close(cursor);
+    return status;
+}
+
 /* Whether any script has to do with the event. */
 static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
     struct expansion *x = context;
@@ -212,6 +264,7 @@ static int check_history(const tycho_event *event, bool deploys) {
 
 static int visit(void *context, const tycho_appended *appended, tycho_additions *additions) {
     struct expansion *x = context;
+    if (appended->is_overwrite != 0) return visit_overwrite(x, &appended->event);
     if (tycho__same(appended->stream, tycho__scripts_stream())) {
         return check_history(&appended->event, x->deploys);
     }
@@ -219,10 +272,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     if (x->rules->failure != NULL) return tycho__failure_raise(x->rules->failure);
     struct tycho__shown shown = tycho__shown_of(appended);
     int status = TYCHO_OK;
-    if (concern->renamed >= 0) {
-        return tycho__script_reject(x->rules->definitions[concern->renamed], &appended->event, "",
-                                    0, "the type has this name now: publish it under that");
-    }
+    if (concern->renamed >= 0) return reject_renamed(x, concern, &appended->event);
     tycho__payload_clear(&x->links);
     x->raw_count = 0;
     if (concern->event_type >= 0) status = run_event_type(x, &shown, (size_t)concern->event_type);
@@ -241,8 +291,9 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     return TYCHO_OK;
 }
 
-static int expand_under(const struct tycho__rules *rules, tycho_batch *batch) {
-    struct expansion x = {.rules = rules, .deploys = tycho_batch_first_deploy(batch) >= 0};
+static int expand_under(tycho_store *store, const struct tycho__rules *rules, tycho_batch *batch) {
+    struct expansion x = {
+        .store = store, .rules = rules, .deploys = tycho_batch_first_deploy(batch) >= 0};
     x.parts = calloc(rules->count + 1, sizeof *x.parts);
     if (x.parts == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to run scripts");
     int status = tycho_batch_expand(batch, wants, visit, &x);
@@ -266,9 +317,8 @@ static int refuse_behind(void *context, const tycho_appended *appended,
     (void)additions;
     if ((int64_t)appended->operation < *deploy) return TYCHO_OK;
     if (tycho__same(appended->stream, tycho__scripts_stream())) return TYCHO_OK;
-    return tycho__script_fail(TYCHO_MISUSE,
-                              "an event is appended behind a deployment of its batch: "
-                              "append it before that, or in the next batch");
+    return tycho__script_fail(TYCHO_MISUSE, "an event is written behind a deployment of its batch: "
+                                            "write it before that, or in the next batch");
 }
 
 static int expand(void *context, tycho_store *store, uint64_t version, tycho_batch *batch) {
@@ -279,7 +329,7 @@ static int expand(void *context, tycho_store *store, uint64_t version, tycho_bat
     status = get_rules(context, store, version, &rules);
     if (status != TYCHO_OK || rules == NULL) return status;
     bool is_idle = rules->count == 0 && rules->failure == NULL;
-    if (!is_idle) status = expand_under(rules, batch);
+    if (!is_idle) status = expand_under(store, rules, batch);
     tycho__rules_release(rules);
     return status;
 }
@@ -318,7 +368,7 @@ static int upcast(const struct tycho__rules *rules, struct tycho__definition *de
                   tycho_cursor *cursor, tycho_event *event) {
     struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
     struct tycho__runner *runner;
-    int64_t from = tycho__rules_version_at(rules, event->type, event->position);
+    int64_t from = tycho__rules_version_at(rules, event->type, event->written);
     if (from >= definition->about.version) return TYCHO_OK;
     int status = tycho__runner_borrow(definition, &runner);
     if (status != TYCHO_OK) return status;

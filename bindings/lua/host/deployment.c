@@ -278,10 +278,14 @@ static void refuse_later(struct entry *entry, int64_t line, const char *message)
 static void check_names(const tycho_deployment *deployment, struct entry *entry) {
     const tycho_script_about *own = entry->about;
     for (size_t i = 0; i < own->former_name_count; i++) {
-        if (!is_taken(deployment, own, own->former_names[i])) continue;
-        refuse_later(entry, tycho__definition_line(entry->definition, "former_names"),
-                     "a former name is that of another event type: remove that in the same "
-                     "deployment");
+        const tycho_bytes name = own->former_names[i];
+        char message[TYCHO_NAME_MAX + 120];
+        if (!is_taken(deployment, own, name)) continue;
+        snprintf(message, sizeof message,
+                 "a former name is that of another event type: remove the one with the name "
+                 "\"%.*s\" in the same deployment",
+                 (int)name.size, (const char *)name.data);
+        refuse_later(entry, tycho__definition_line(entry->definition, "former_names"), message);
         return;
     }
     if (is_taken(deployment, own, own->name)) {

@@ -84,7 +84,7 @@ static int fold_on(struct fold *fold) {
         status = tycho_cursor_next(cursor, &event);
         if (status != TYCHO_OK) break;
         row->revision = event.revision;
-        if (tycho__runner_handler(fold->runner, event.type) == 0) continue;
+        if (tycho__runner_handler(fold->runner, cursor, event.type) == 0) continue;
         const struct tycho__place place = tycho__place_of(&event, order);
         const struct tycho__place last = {.time = row->time, .position = row->position};
         fold->is_unsorted = row->events > 0 && tycho__is_before(&place, &last);
@@ -112,7 +112,7 @@ static int fold_sorted(struct fold *fold) {
         status = tycho_cursor_next(cursor, &event);
         if (status != TYCHO_OK) break;
         row->revision = event.revision;
-        if (tycho__runner_handler(fold->runner, event.type) == 0) continue;
+        if (tycho__runner_handler(fold->runner, cursor, event.type) == 0) continue;
         const struct tycho__place place = tycho__place_of(&event, order);
         if (count++ == 0 || tycho__is_before(&last, &place)) last = place;
         status = tycho__found_add(&found, &event, &place);

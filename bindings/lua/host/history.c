@@ -69,7 +69,12 @@ static void put_entries(lua_State *L, int first) {
         put_entry(L, list, first);
         return;
     }
-    for (lua_Integer i = (lua_Integer)lua_rawlen(L, first); i > 0; i--) {
+    lua_Integer size = (lua_Integer)lua_rawlen(L, first), found = 0;
+    for (lua_pushnil(L); lua_next(L, first) != 0; lua_pop(L, 1)) found++;
+    if (found > size) {
+        tycho__sandbox_bad_result(L, "history returned a table with other keys than 1, 2, 3 ...");
+    }
+    for (lua_Integer i = size; i > 0; i--) {
         lua_rawgeti(L, first, i);
         put_entry(L, list, lua_gettop(L));
         lua_pop(L, 1);
@@ -90,19 +95,19 @@ static void take_more(lua_State *L, int first, void *context) {
 
 /* ---------------------------------------------------------------- a read */
 
+/* Refuses other fields; of several the first by name, since tables have no order. */
 static void refuse_unknown(lua_State *L, int index) {
     static const char *const known[] = {"stream", "types", "tags"};
+    const char *first = NULL;
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
         size_t i = 0;
         while (i < 3 && strcmp(known[i], name) != 0) i++;
-        if (i == 3) {
-            tycho__sandbox_bad_result(L,
-                                      "a read of history has a field '%s': there are stream, "
-                                      "types and tags",
-                                      name);
-        }
+        if (i == 3 && (first == NULL || strcmp(name, first) < 0)) first = name;
     }
+    if (first == NULL) return;
+    tycho__sandbox_bad_result(
+        L, "a read of history has a field '%s': there are stream, types and tags", first);
 }
 
 /* Adds the field's names, and says how many there are. */
@@ -199,7 +204,7 @@ static int finish(struct call *call) {
     read->tags = read->types + read->type_count;
     for (size_t i = 0; i < read->type_count; i++) {
         char message[TYCHO_NAME_MAX + 60];
-        if (tycho__runner_handler(call->runner, read->types[i]) != 0) continue;
+        if (tycho__runner_handler(call->runner, NULL, read->types[i]) != 0) continue;
         snprintf(message, sizeof message,
                  "history reads the type '%.*s', which is not among 'types'",
                  (int)read->types[i].size, (const char *)read->types[i].data);

@@ -150,14 +150,12 @@ int tycho__run_set_state(struct tycho__runner *runner, tycho_bytes key, tycho_by
 
 /* ---------------------------------------------------------------- events */
 
-int tycho__runner_handler(const struct tycho__runner *runner, tycho_bytes type) {
-    const tycho_script_about *about = &runner->definition->about;
-    for (size_t i = 0; i < about->type_count; i++) {
-        if (!tycho__same(about->types[i], type)) continue;
-        int own = runner->handlers[i];
-        return own != 0 ? own : runner->functions[TYCHO__OTHERWISE];
-    }
-    return 0;
+int tycho__runner_handler(const struct tycho__runner *runner, const tycho_cursor *cursor,
+                          tycho_bytes type) {
+    int index = tycho__type_index(&runner->definition->about, cursor, type);
+    if (index < 0) return 0;
+    int own = runner->handlers[index];
+    return own != 0 ? own : runner->functions[TYCHO__OTHERWISE];
 }
 
 static int push_state_and_event(lua_State *L, void *context) {
@@ -186,11 +184,9 @@ static int no_state(void) {
 int tycho__run_apply(struct tycho__runner *runner, const struct tycho__shown *shown) {
     struct call context = {.runner = runner, .shown = shown};
     if (!runner->instance.has_state) return no_state();
-    const struct tycho__sandbox_call call = {.function =
-                                                 tycho__runner_handler(runner, shown->event->type),
-                                             .push = push_state_and_event,
-                                             .read = take_next,
-                                             .context = &context};
+    int handler = tycho__runner_handler(runner, shown->cursor, shown->event->type);
+    const struct tycho__sandbox_call call = {
+        .function = handler, .push = push_state_and_event, .read = take_next, .context = &context};
     return call.function == 0 ? TYCHO_OK : run(&context, &call);
 }
 

@@ -37,6 +37,22 @@ static bool has_tag(const struct tycho__shown *shown, tycho_bytes wanted) {
     return false;
 }
 
+static int find_type(const tycho_script_about *about, tycho_bytes type) {
+    for (size_t i = 0; i < about->type_count; i++) {
+        if (tycho__same(about->types[i], type)) return (int)i;
+    }
+    return -1;
+}
+
+int tycho__type_index(const tycho_script_about *about, const tycho_cursor *cursor,
+                      tycho_bytes type) {
+    const tycho_bytes *names;
+    int index = find_type(about, type);
+    size_t count = index < 0 ? tycho_cursor_former(cursor, type, &names) : 0;
+    for (size_t i = 0; i < count && index < 0; i++) index = find_type(about, names[i]);
+    return index;
+}
+
 bool tycho__linker_reads(const struct tycho__definition *definition,
                          const struct tycho__shown *shown) {
     const tycho_script_about *about = &definition->about;

@@ -58,7 +58,8 @@ static void find_fingerprint(tycho_model *model) {
     const tycho_script_about *about = &model->definition->about;
     uint64_t number = XXH3_64bits(&model->deployed, sizeof model->deployed);
     for (size_t i = 0; i < about->type_count; i++) {
-        int index = tycho__rules_find(model->rules, about->types[i])->event_type;
+        const struct tycho__concern *concern = tycho__rules_find(model->rules, about->types[i]);
+        int index = concern->renamed >= 0 ? concern->renamed : concern->event_type;
         if (index < 0) continue;
         const tycho_script_about *type = &model->rules->definitions[index]->about;
         number = XXH3_64bits_withSeed(type->hash.data, type->hash.size, number);

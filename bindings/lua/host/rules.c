@@ -134,7 +134,6 @@ static int add_definition(struct loading *loading, struct tycho__definition *def
     return TYCHO_OK;
 }
 
-/* A script that cannot be compiled is remembered: the rules say so to whom it concerns. */
 /* Remembers a row, KIND/NAME, whose source cannot be compiled: it can be replaced and removed. */
 static int add_broken(struct loading *loading, tycho_bytes key,
                       const struct tycho__deployed *deployed) {
@@ -255,11 +254,11 @@ static int take_history(struct loading *loading) {
 }
 
 int64_t tycho__rules_version_at(const struct tycho__rules *rules, tycho_bytes type,
-                                uint64_t position) {
+                                uint64_t written) {
     int64_t version = 1;
     for (size_t i = 0; i < rules->boundary_count; i++) {
         const struct tycho__boundary *boundary = &rules->boundaries[i];
-        if (boundary->position >= position) break;
+        if (boundary->position >= written) break;
         if (tycho__same(boundary->name, type)) version = boundary->version;
     }
     return version;
@@ -332,22 +331,23 @@ static int take_former(struct tycho__rules *rules, size_t index) {
     return TYCHO_OK;
 }
 
-static bool names_type(const tycho_script_about *about, tycho_bytes type) {
-    for (size_t i = 0; i < about->type_count; i++) {
-        if (tycho__same(about->types[i], type)) return true;
+/* Whether a linker or read model reads the type, which it may name by any of its names. */
+static bool reads(const tycho_script_about *about, const struct tycho__concern *concern) {
+    if (about->kind == TYCHO_EVENT_TYPE) return false;
+    if (about->type_count == 0) return true;
+    bool is_one = concern->type.size > 0 && tycho__type_index(about, NULL, concern->type) >= 0;
+    for (size_t i = 0; i < concern->name_count && !is_one; i++) {
+        is_one = tycho__type_index(about, NULL, concern->names[i]) >= 0;
     }
-    return about->type_count == 0;
+    return is_one;
 }
 
 static int gather_linkers(struct tycho__rules *rules, struct tycho__concern *concern) {
     concern->linkers = keep(rules, (rules->count + 1) * sizeof *concern->linkers);
     if (concern->linkers == NULL) return no_memory();
     for (size_t i = 0; i < rules->count; i++) {
-        const tycho_script_about *about = &rules->definitions[i]->about;
-        bool is_it =
-            about->kind != TYCHO_EVENT_TYPE &&
-            (concern->type.size > 0 ? names_type(about, concern->type) : about->type_count == 0);
-        if (is_it) concern->linkers[concern->linker_count++] = (uint16_t)i;
+        if (!reads(&rules->definitions[i]->about, concern)) continue;
+        concern->linkers[concern->linker_count++] = (uint16_t)i;
     }
     return TYCHO_OK;
 }

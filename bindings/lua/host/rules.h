@@ -66,9 +66,9 @@ const struct tycho__concern *tycho__rules_find(const struct tycho__rules *rules,
 /* What a deployed script declares, a broken one too; NULL: it is not deployed. */
 const tycho_script_about *tycho__rules_about(const struct tycho__rules *rules, tycho_bytes key);
 
-/* The version under which an event of the stored type was written at the position. */
+/* The version under which an event of the stored type was written: its `written`. */
 int64_t tycho__rules_version_at(const struct tycho__rules *rules, tycho_bytes type,
-                                uint64_t position);
+                                uint64_t written);
 
 /* What a row of TYCHO_SCRIPTS, or the data of an event of "$scripts", says. */
 struct tycho__deployed {

@@ -253,13 +253,9 @@ static struct tycho__shown show(tycho_cursor *cursor, const tycho_event *event) 
     return shown;
 }
 
-/* Whether the script reads events of this type. */
-static bool reads_type(const struct tycho__definition *definition, tycho_bytes type) {
-    const tycho_script_about *about = &definition->about;
-    for (size_t i = 0; i < about->type_count; i++) {
-        if (tycho__same(about->types[i], type)) return true;
-    }
-    return about->type_count == 0;
+static bool reads_type(const tycho_script_about *about, const struct tycho__shown *shown) {
+    return about->type_count == 0 ||
+           tycho__type_index(about, shown->cursor, shown->event->type) >= 0;
 }
 
 /* Runs the script for one event. */
@@ -267,7 +263,7 @@ static int expand(tycho_script *script, const struct tycho__shown *shown,
                   tycho_additions *additions) {
     const struct tycho__definition *definition = script->definition;
     memset(additions, 0, sizeof *additions);
-    if (!reads_type(definition, shown->event->type)) return TYCHO_OK;
+    if (!reads_type(&definition->about, shown)) return TYCHO_OK;
     if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
     if (definition->by != TYCHO__BY_FUNCTION) {
         int status = tycho__linker_name(definition, shown, script->link, &script->link_bytes);

@@ -255,8 +255,9 @@ int tycho__run_apply(struct tycho__runner *runner, const struct tycho__shown *sh
 int tycho__run_get_state(struct tycho__runner *runner, struct tycho_buffer *out);
 /* Lets go of the state and the history; before the runner is given back. */
 void tycho__run_forget(struct tycho__runner *runner);
-/* The handler of a type; 0: it is not read. */
-int tycho__runner_handler(const struct tycho__runner *runner, tycho_bytes type);
+/* The handler of a type, by any of its names; 0: it is not read. */
+int tycho__runner_handler(const struct tycho__runner *runner, const tycho_cursor *cursor,
+                          tycho_bytes type);
 /* Pushes the state, or nil. */
 void tycho__push_state(lua_State *L, const struct tycho__runner *runner);
 
@@ -274,6 +275,10 @@ int tycho__script_runner(tycho_script *script, struct tycho__runner **runner);
 
 /* ---------------------------------------------------------------- linkers (linkers.c) */
 
+/* The index among the types that a script reads of one that the event's type has as a name, its own
+** first; the cursor, which knows the others, may be NULL. -1: it is not read. */
+int tycho__type_index(const tycho_script_about *about, const tycho_cursor *cursor,
+                      tycho_bytes type);
 /* Whether a linker reads the event: category and tags, not the type. */
 bool tycho__linker_reads(const struct tycho__definition *definition,
                          const struct tycho__shown *shown);

@@ -30,7 +30,10 @@
 ** WHICH EVENTS. All that are appended but those of the stream "$scripts", to which only deployments
 ** append (MISUSE otherwise). An event type sees the events of its type; tags that it computes are
 ** seen by linkers and read models. An event whose type is a former name of another is refused: it
-** is published under the new name.
+** is published under the new name. A script may name a type by any of its names, deployed before
+** the renaming or after it, and sees all its events, old ones too, under the present one. Data that
+** overwrites that of an event is checked in the same way and is of the present version; tags and
+** links stay as they are. Events of "$scripts" are not overwritten (MISUSE).
 */
 #ifndef TYCHO_SCRIPTS_H
 #define TYCHO_SCRIPTS_H
@@ -132,9 +135,9 @@ TYCHO_API void tycho_script_about_get(const tycho_script *script, tycho_script_a
 **     version } in the stream "$scripts", on the condition that nothing else was deployed meanwhile
 **     (WRONG_EXPECTED_VERSION of "$scripts": plan anew). That stream is the history. Positions of
 **     these events in the log, which keeps them whatever is done to the stream, tell under which
-**     version an event was written: under the one that was deployed last before its position, for
-**     the type that it has, which may be a former name; before the first deployment, under
-**     version 1. */
+**     version an event was written: under the one that was deployed last before its position, or,
+**     when it was overwritten, before what `written` says, for the type that it has, which may be
+**     a former name; before the first deployment, under version 1. */
 
 enum tycho_change_kind {
     TYCHO_CHANGE_NEW = 1,

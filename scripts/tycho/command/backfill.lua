@@ -82,6 +82,10 @@ function backfill.run(arguments, printed)
   end
   local ok, status = pcall(store.backfill, store, options)
   shown:finish()
+  if not ok and options.linker and failure.code(status) == "not_found" then
+    failure.raise(4, failure.text(status.what or status),
+      "see what is deployed with: tycho scripts; a file needs its \".lua\" or a \"/\"")
+  end
   if not ok and not is_interrupt(status) then error(status, 0) end
   if ok then
     status.rate, status.eta, status.sequence = nil, nil, nil

@@ -64,7 +64,7 @@ local fields = {
 }
 for _, name in ipairs {
   "type", "time", "valid_time", "id", "stream", "data", "metadata", "tags", "correlation_id",
-  "causation_id", "content_type",
+  "causation_id", "content_type", "overwritten",
 } do
   fields[name] = name
 end
@@ -113,6 +113,10 @@ function checks.metadata(value)
   if type(value) ~= "table" or tycho.is_array(value) then
     return bad("metadata", value, "an object")
   end
+end
+
+function checks.overwritten(value)
+  if type(value) ~= "boolean" then return bad("overwritten", value, "true or false") end
 end
 
 function checks.valid_time(value, event)

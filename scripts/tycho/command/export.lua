@@ -7,7 +7,8 @@
 --- ("stream": null), and revisions that are unused (unlinked, truncated) are not kept.
 ---
 --- Events go out as they are stored. Deployed scripts are events, too, of the stream "$scripts",
---- which say under which version of its type the data of an event was written.
+--- which say under which version of its type the data of an event was written. One that was
+--- overwritten since goes out as it is read, "overwritten": true, to be overwritten again.
 local event_line = require "tycho.command.event_line"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
@@ -111,6 +112,10 @@ function verb.run(arguments, output)
   local shown, done = progress.new("events"), 0
   for event in read:each() do
     local object = event_line.from_event(event)
+    if event.written then
+      object = event_line.from_event(store:event(event.id))
+      object.overwritten = true
+    end
     if is_whole and not all_at_home and not is_at_home(store, event) then
       object.stream, object.revision = tycho.null, tycho.null
     elseif links then

@@ -3,7 +3,7 @@
 --- An item is an event that has an id, with its home stream and the streams it is linked into, or
 --- an operation; `at` is for the source, which knows the place from it:
 ---
----   { event =, stream = nil for the log alone, links = { stream, ... }?, at = }
+---   { event =, stream = nil for the log alone, links = { stream, ... }?, overwritten =, at = }
 ---   { link = stream, id = }   { route =, stream =, closed = }
 ---   { metadata_of = stream, metadata = }
 --- The streams of the last three are taken by their own names.
@@ -16,7 +16,7 @@
 ---
 --- Scripts that came as events of the stream "$scripts" are in force when all is imported, so that
 --- the events between them are taken as they were stored. A store that has scripts of its own takes
---- no such history.
+--- no such history. Then those that were overwritten under them are, again.
 local failure = require "tycho.command.failure"
 
 local none = {}
@@ -49,7 +49,7 @@ local function new(store, source, options)
     source = source,
     options = options,
     batch = store:batch(),
-    pending = {}, cost = 0, size = 0,
+    pending = {}, cost = 0, size = 0, overwritten = {},
     counts = { events = 0, existed = 0, links = 0, refused = 0 },
   }, Importer)
 end
@@ -201,10 +201,15 @@ function Importer:flush()
   self.options.progress(counts.events + counts.existed, self.source:fraction())
 end
 
--- An event of the history of scripts: whether the store takes it.
+-- An event of the history of scripts: whether it goes into a batch, which a store refuses that has
+-- these scripts already.
 function Importer:admit_script(item)
   self.has_scripts = true
-  if self.store:has_event(item.event.id) or #self.store:scripts() == 0 then return true end
+  if self.store:has_event(item.event.id) then
+    self.counts.existed = self.counts.existed + 1
+    return false
+  end
+  if #self.store:scripts() == 0 then return true end
   self:refuse(self.source:place(item), "the store has scripts, and one history of them",
     "import into a new store, or leave out the events of the stream " .. scripts_stream)
   return false
@@ -213,6 +218,7 @@ end
 function Importer:add(item, size)
   local links = item.links
   if item.stream == scripts_stream and not self:admit_script(item) then return end
+  if item.overwritten then self.overwritten[#self.overwritten + 1] = item end
   local cost = 1 + (links and #links or 0)
   if cost > links_max then return self:add_apart(item, size) end
   if self.cost + cost > events_max then self:flush() end
@@ -249,7 +255,18 @@ function Importer:run()
   end)
   self:flush()
   if not ok then error(err, 0) end
-  if self.has_scripts then self.store:deploy { restore = true } end
+  if self.has_scripts then
+    self.store:deploy { restore = true }
+    self:overwrite()
+  end
+end
+
+-- Overwrites again what was; not what an earlier run of the import did.
+function Importer:overwrite()
+  for _, item in ipairs(self.overwritten) do
+    local stored = self.store:read():stored():with_id(item.event.id):first()
+    if stored and not stored.written then self.store:overwrite(item.event) end
+  end
 end
 
 function Importer:close()

@@ -78,9 +78,10 @@ local function parser(options)
         return nil, 'there is no "stream"', "put it into the line, or pass --stream NAME"
       end
     end
-    event.stream = nil
+    local overwritten = event.overwritten
+    event.stream, event.overwritten = nil, nil
     if not event.id then event.id = id_of(line, event.time) end
-    return { event = event, stream = stream or nil, at = 0 }
+    return { event = event, stream = stream or nil, overwritten = overwritten, at = 0 }
   end
 
   return self

@@ -79,7 +79,7 @@ local function events_of_input(arguments)
         failure.raise(1, ("%s: the line is of stream %q"):format(place, event.stream or "null"),
           "to write to the streams that lines name: tycho import")
       end
-      event.stream = nil
+      event.stream, event.overwritten = nil, nil
       if #arguments.tag > 0 then event.tags = event.tags or arguments.tag end
       events[#events + 1] = event
     end
