@@ -253,8 +253,8 @@ static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
 ** nothing without a deployment, which makes all processes load it again. */
 static int check_history(const tycho_event *event, bool deploys) {
     struct tycho__deployed deployed;
-    bool is_known = tycho__same(event->type, tycho__text_of("ScriptDeployed", 14)) ||
-                    tycho__same(event->type, tycho__text_of("ScriptRemoved", 13));
+    bool is_known = tycho__same(event->type, tycho__text("ScriptDeployed")) ||
+                    tycho__same(event->type, tycho__text("ScriptRemoved"));
     if (is_known && deploys && tycho__deployed_parse(event->data, &deployed) == TYCHO_OK) {
         return TYCHO_OK;
     }
@@ -391,7 +391,7 @@ static int upcast(const struct tycho__rules *rules, struct tycho__definition *de
 static int read_event(void *held, tycho_cursor *cursor, tycho_event *event) {
     struct tycho__rules *rules = held;
     const struct tycho__concern *concern = tycho__rules_find(rules, event->type);
-    int index = concern->renamed >= 0 ? concern->renamed : concern->event_type;
+    int index = tycho__concern_type(concern);
     if (index < 0) return TYCHO_OK;
     struct tycho__definition *definition = rules->definitions[index];
     if (definition->about.version > 1) {

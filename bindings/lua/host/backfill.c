@@ -20,10 +20,6 @@ static int no_memory(void) {
     return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to back-fill a linker");
 }
 
-static tycho_bytes text(const char *of) {
-    return tycho__text_of(of, strlen(of));
-}
-
 /* ---------------------------------------------------------------- the row */
 
 static void row_key(char key[TYCHO_KEY_MAX], const char *begin, tycho_bytes name,
@@ -50,11 +46,11 @@ static void take_field(struct tycho__progress *progress, tycho_bytes key,
                    {"linked", &progress->linked},
                    {"unlinked", &progress->unlinked}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        bool is_it = tycho__same(key, text(numbers[i].name));
+        bool is_it = tycho__same(key, tycho__text(numbers[i].name));
         if (is_it && value->kind == TYCHO__MSGPACK_INTEGER) *numbers[i].place = value->integer;
     }
-    if (tycho__same(key, text("hash"))) take_text(progress->hash, value);
-    if (tycho__same(key, text("old_hash"))) take_text(progress->old_hash, value);
+    if (tycho__same(key, tycho__text("hash"))) take_text(progress->hash, value);
+    if (tycho__same(key, tycho__text("old_hash"))) take_text(progress->old_hash, value);
 }
 
 static int parse(tycho_bytes data, struct tycho__progress *progress) {
@@ -106,7 +102,7 @@ int tycho__backfill_row(tycho_store *store, const char *table, tycho_bytes key,
     const tycho_list_options options = {.size = sizeof options,
                                         .list = TYCHO_LIST_ROWS,
                                         .exact = 1,
-                                        .subject = text(table),
+                                        .subject = tycho__text(table),
                                         .prefix = key};
     tycho_listing *listing;
     tycho_item item;
@@ -132,7 +128,7 @@ int tycho__backfill_begin(tycho_backfill *b) {
     row_key(key, "linker", b->about.name, &bytes);
     int status = tycho_batch_expect_lock(b->batch, b->lock_bytes, tycho_lock_token(b->lock));
     if (status != TYCHO_OK) return status;
-    return tycho_batch_expect_row(b->batch, text(TYCHO__BACKFILLS), bytes, b->row_version);
+    return tycho_batch_expect_row(b->batch, tycho__text(TYCHO__BACKFILLS), bytes, b->row_version);
 }
 
 static bool has_ended(const struct tycho__progress *progress) {
@@ -144,7 +140,7 @@ static int put_row(tycho_backfill *b, const struct tycho__progress *progress) {
     struct tycho_buffer value = {NULL, 0, 0, 0};
     char row[TYCHO_KEY_MAX], source[TYCHO_KEY_MAX];
     tycho_bytes row_bytes, source_bytes;
-    const tycho_bytes table = text(TYCHO__BACKFILLS);
+    const tycho_bytes table = tycho__text(TYCHO__BACKFILLS);
     row_key(row, "linker", b->about.name, &row_bytes);
     row_key(source, "source", b->about.name, &source_bytes);
     if (has_ended(progress)) {
@@ -245,7 +241,7 @@ static int read_progress(tycho_backfill *b) {
     int status = tycho__backfill_row(b->store, TYCHO__BACKFILLS, bytes, &value, &b->row_version);
     if (status == TYCHO_OK) {
         status = parse(tycho__text_of(value.data, value.size), &b->progress);
-        if (status == TYCHO_OK && !tycho__same(text(b->progress.hash), b->about.hash)) {
+        if (status == TYCHO_OK && !tycho__same(tycho__text(b->progress.hash), b->about.hash)) {
             status = tycho__script_fail(
                 TYCHO_CONDITION_FAILED,
                 "the back-fill of \"%.*s\" was begun with another source: go on with that one, or "
@@ -277,10 +273,10 @@ static int refuse_changed(const tycho_backfill *b) {
 /* Refuses to go on when what it replaces is not what it was. */
 static int check_old(const tycho_backfill *b) {
     const struct tycho__progress *progress = &b->progress;
-    const tycho_bytes old = b->old != NULL ? b->old_about.hash : text("");
+    const tycho_bytes old = b->old != NULL ? b->old_about.hash : tycho__text("");
     bool is_new_there = b->is_deployed && !progress->is_beside;
     if (progress->phase != TYCHO_BACKFILL_LINKING) return TYCHO_OK;
-    if (tycho__same(old, text(progress->old_hash)) && !is_new_there) return TYCHO_OK;
+    if (tycho__same(old, tycho__text(progress->old_hash)) && !is_new_there) return TYCHO_OK;
     return refuse_changed(b);
 }
 

@@ -399,7 +399,7 @@ static int write_beside(tycho_backfill *b, tycho_batch *batch, tycho_bytes signe
     char name[TYCHO__BESIDE_NAME];
     const char *text = signed_name.data;
     const tycho_bytes stream = tycho__text_of(text + 1, signed_name.size - 1);
-    const tycho_bytes table = tycho__text_of(b->table, strlen(b->table));
+    const tycho_bytes table = tycho__text(b->table);
     int status = tycho_batch_put_row(batch, table, stream, tycho__text_of(NULL, 0));
     if (status != TYCHO_OK) return status;
     return tycho_batch_link(batch, tycho__beside_name(b, text[0], stream, name), TYCHO_EXPECT_ANY,

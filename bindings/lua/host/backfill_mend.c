@@ -31,10 +31,6 @@ tycho_bytes tycho__beside_name(const tycho_backfill *b, char sign, tycho_bytes s
     return tycho__text_of(name, (size_t)size);
 }
 
-static tycho_bytes table_of(const char *name) {
-    return tycho__text_of(name, strlen(name));
-}
-
 static int forget(tycho_backfill *b, tycho_batch *batch, tycho_bytes stream, const char *signs) {
     char name[TYCHO__BESIDE_NAME];
     int status = TYCHO_OK;
@@ -43,9 +39,10 @@ static int forget(tycho_backfill *b, tycho_batch *batch, tycho_bytes stream, con
             tycho_batch_delete_stream(batch, tycho__beside_name(b, *sign, stream, name), TYCHO_RAW);
     }
     if (status == TYCHO_OK) {
-        status = tycho_batch_delete_row(batch, table_of(b->prepared), stream);
+        status = tycho_batch_delete_row(batch, tycho__text(b->prepared), stream);
     }
-    return status == TYCHO_OK ? tycho_batch_delete_row(batch, table_of(b->table), stream) : status;
+    return status == TYCHO_OK ? tycho_batch_delete_row(batch, tycho__text(b->table), stream)
+                              : status;
 }
 
 /* ---------------------------------------------------------------- the exchange */
@@ -120,7 +117,7 @@ static int exchange(struct exchange *x, tycho_bytes stream) {
 /* Those that are prepared, as far as there is room. */
 static int exchange_prepared(struct exchange *x) {
     const tycho_list_options options = {
-        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = table_of(x->b->prepared)};
+        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = tycho__text(x->b->prepared)};
     tycho_listing *listing;
     tycho_item item;
     int status = tycho_listing_open(x->store, &options, &listing);
@@ -233,7 +230,7 @@ int tycho__mend_renamed(tycho_backfill *b, tycho_bytes stream, tycho_bytes targe
 static int find_first(tycho_backfill *b, const char *table, char name[TYCHO_NAME_MAX],
                       tycho_bytes *stream) {
     const tycho_list_options options = {
-        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = table_of(table), .limit = 1};
+        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = tycho__text(table), .limit = 1};
     tycho_listing *listing;
     tycho_item item;
     int status = tycho_listing_open(b->store, &options, &listing);
@@ -275,7 +272,7 @@ int tycho__mend_step(tycho_backfill *b, size_t most) {
 static int count_rows(tycho_backfill *b, const char *table) {
     const tycho_list_options options = {.size = sizeof options,
                                         .list = TYCHO_LIST_ROWS,
-                                        .subject = table_of(table),
+                                        .subject = tycho__text(table),
                                         .limit = COUNTED_MAX};
     tycho_listing *listing;
     tycho_item item;
@@ -296,7 +293,7 @@ int tycho__mend_count(tycho_backfill *b) {
 static int forget_rows(tycho_backfill *b, const char *table, size_t *count) {
     const tycho_list_options options = {.size = sizeof options,
                                         .list = TYCHO_LIST_ROWS,
-                                        .subject = table_of(table),
+                                        .subject = tycho__text(table),
                                         .limit = FORGOTTEN_MAX};
     tycho_listing *listing;
     tycho_item item;

@@ -18,10 +18,6 @@
 
 enum { GROUP_MAX = 500, FIELDS = 8 };
 
-static tycho_bytes table_of(const char *name) {
-    return tycho__text_of(name, strlen(name));
-}
-
 /* ---------------------------------------------------------------- rows */
 
 static void forget_prepared(struct tycho__prepared *prepared) {
@@ -69,22 +65,22 @@ static int put_prepared(tycho_backfill *b, tycho_bytes stream, struct tycho__pre
     list_fields(prepared, fields);
     tycho__msgpack_put_array(&value, FIELDS);
     for (size_t i = 0; i < FIELDS; i++) tycho__msgpack_put_integer(&value, *fields[i]);
-    int status = tycho_batch_put_row(b->batch, table_of(b->prepared), stream,
+    int status = tycho_batch_put_row(b->batch, tycho__text(b->prepared), stream,
                                      tycho__text_of(value.data, value.size));
     if (value.failed != 0) status = tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a row");
     tycho__payload_free(&value);
     if (status != TYCHO_OK) return status;
-    return tycho_batch_delete_row(b->batch, table_of(b->table), stream);
+    return tycho_batch_delete_row(b->batch, tycho__text(b->table), stream);
 }
 
 int tycho__prepare_again(tycho_backfill *b, tycho_bytes stream, bool from_start) {
     char name[TYCHO__BESIDE_NAME];
-    int status = tycho_batch_put_row(b->batch, table_of(b->table), stream, table_of(""));
+    int status = tycho_batch_put_row(b->batch, tycho__text(b->table), stream, tycho__text(""));
     if (status != TYCHO_OK || !from_start) return status;
     status =
         tycho_batch_delete_stream(b->batch, tycho__beside_name(b, '=', stream, name), TYCHO_RAW);
     if (status != TYCHO_OK) return status;
-    return tycho_batch_delete_row(b->batch, table_of(b->prepared), stream);
+    return tycho_batch_delete_row(b->batch, tycho__text(b->prepared), stream);
 }
 
 /* ---------------------------------------------------------------- what came since */
@@ -291,7 +287,7 @@ static int add_stream(tycho_backfill *b, tycho_bytes stream, uint64_t limit, boo
 int tycho__prepare_step(tycho_backfill *b, size_t most) {
     const tycho_list_options options = {.size = sizeof options,
                                         .list = TYCHO_LIST_ROWS,
-                                        .subject = table_of(b->table),
+                                        .subject = tycho__text(b->table),
                                         .limit = GROUP_MAX};
     uint64_t limit =
         b->progress.phase == TYCHO_BACKFILL_MENDING ? UINT64_MAX : (uint64_t)b->progress.position;

@@ -98,7 +98,7 @@ static int begin_batch(struct group *group) {
     tycho_model *model = group->model;
     group->links = group->rows = group->marks = 0;
     tycho_batch_clear(model->batch);
-    return tycho_batch_expect_row(model->batch, tycho__table(TYCHO_SCRIPTS),
+    return tycho_batch_expect_row(model->batch, tycho__text(TYCHO_SCRIPTS),
                                   model->definition->about.key, model->deployed);
 }
 
@@ -395,7 +395,7 @@ static int take_row(const tycho_model *model, const tycho_item *item, struct pag
 
 static int read_page(tycho_model *model, struct page *page) {
     tycho_list_options options = {
-        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = tycho__table(TYCHO_MODELS)};
+        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = tycho__text(TYCHO_MODELS)};
     tycho_listing *listing = NULL;
     tycho_item item;
     page->count = 0;

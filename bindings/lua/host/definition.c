@@ -264,7 +264,7 @@ static void read_by(lua_State *L, struct tycho__reading *reading, const struct f
         if (strcmp(ways[i], way) != 0) continue;
         reading->definition->by = (enum tycho__by)(i + TYCHO__BY_TYPE);
         reading->definition->about.is_ready_made = 1;
-        reading->definition->about.prefix = tycho__text_of(prefixes[i], strlen(prefixes[i]));
+        reading->definition->about.prefix = tycho__text(prefixes[i]);
         return;
     }
     tycho__definition_refuse(L, reading, field->name,

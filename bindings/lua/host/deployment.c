@@ -196,7 +196,7 @@ int tycho_deployment_put(tycho_deployment *deployment, tycho_bytes label, tycho_
     }
     struct entry *entry = add_entry(deployment);
     if (entry == NULL) return no_memory();
-    if (label.size == 0) label = tycho__text_of("script", 6);
+    if (label.size == 0) label = tycho__text("script");
     if (label.size > TYCHO_NAME_MAX) label.size = TYCHO_NAME_MAX;
     int status = tycho__definition_compile(label, source, &entry->definition);
     if (status == TYCHO_OK) {
@@ -254,8 +254,7 @@ static bool has_line_for(const tycho_deployment *deployment, tycho_bytes key) {
 ** deployed and is not in the plan, or one of the plan. */
 static bool is_taken(const tycho_deployment *deployment, const tycho_script_about *own,
                      tycho_bytes name) {
-    const struct tycho__concern *concern = tycho__rules_find(deployment->rules, name);
-    int index = concern->event_type >= 0 ? concern->event_type : concern->renamed;
+    int index = tycho__concern_type(tycho__rules_find(deployment->rules, name));
     if (index >= 0 && !has_line_for(deployment, deployment->rules->definitions[index]->about.key)) {
         return true;
     }
@@ -339,7 +338,7 @@ void tycho_deployment_get(tycho_deployment *deployment, size_t index, tycho_chan
     settle(deployment);
     const struct entry *entry = deployment->entries[index];
     *change = entry->change;
-    change->message = tycho__text_of(entry->message, strlen(entry->message));
+    change->message = tycho__text(entry->message);
 }
 
 /* ---------------------------------------------------------------- writing */
@@ -359,7 +358,7 @@ static void encode(struct tycho_buffer *to, const tycho_script_about *about, int
         tycho__msgpack_put_integer(to, deployed_at);
     }
     put_text(to, "hash", about->hash);
-    put_text(to, "kind", tycho__text_of(kind, strlen(kind)));
+    put_text(to, "kind", tycho__text(kind));
     put_text(to, "name", about->name);
     put_text(to, "source", about->source);
     tycho__msgpack_put_string(to, "version", 7);
@@ -380,7 +379,7 @@ static int write_entry(const struct entry *entry, struct tycho_buffer *buffer, t
     encode(buffer, about, 0);
     if (buffer->failed != 0) return no_memory();
     const char *type = is_removed ? "ScriptRemoved" : "ScriptDeployed";
-    const tycho_new_event event = {.type = tycho__text_of(type, strlen(type)),
+    const tycho_new_event event = {.type = tycho__text(type),
                                    .flags = TYCHO_HAS_TIME,
                                    .time = now,
                                    .data = tycho__text_of(buffer->data, buffer->size)};

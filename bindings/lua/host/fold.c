@@ -169,7 +169,7 @@ static int store_state(struct fold *fold, uint64_t caught_up) {
     row->fingerprint = model->fingerprint;
     row->version = model->definition->about.version;
     tycho_batch_clear(model->batch);
-    int status = tycho_batch_expect_row(model->batch, tycho__table(TYCHO_MODELS),
+    int status = tycho_batch_expect_row(model->batch, tycho__text(TYCHO_MODELS),
                                         tycho__instance_bytes(fold->name), caught_up);
     if (status == TYCHO_OK) {
         status = tycho__model_state_put(model, fold->name, row,

@@ -115,7 +115,7 @@ static size_t take_field(lua_State *L, int index, const char *field, struct tych
     size_t before = names->count;
     lua_pushstring(L, field);
     lua_rawget(L, index);
-    tycho__names_take(L, lua_gettop(L), names, tycho__text_of("", 0), false);
+    tycho__names_take(L, lua_gettop(L), names, tycho__text(""), false);
     lua_pop(L, 1);
     return names->count - before;
 }

@@ -42,7 +42,7 @@ static int find_deployed(tycho_model *model) {
                                         .snapshot = model->snapshot,
                                         .list = TYCHO_LIST_ROWS,
                                         .exact = 1,
-                                        .subject = tycho__table(TYCHO_SCRIPTS),
+                                        .subject = tycho__text(TYCHO_SCRIPTS),
                                         .prefix = model->definition->about.key};
     tycho_listing *listing = NULL;
     tycho_item item;
@@ -58,8 +58,7 @@ static void find_fingerprint(tycho_model *model) {
     const tycho_script_about *about = &model->definition->about;
     uint64_t number = XXH3_64bits(&model->deployed, sizeof model->deployed);
     for (size_t i = 0; i < about->type_count; i++) {
-        const struct tycho__concern *concern = tycho__rules_find(model->rules, about->types[i]);
-        int index = concern->renamed >= 0 ? concern->renamed : concern->event_type;
+        int index = tycho__concern_type(tycho__rules_find(model->rules, about->types[i]));
         if (index < 0) continue;
         const tycho_script_about *type = &model->rules->definitions[index]->about;
         number = XXH3_64bits_withSeed(type->hash.data, type->hash.size, number);
@@ -235,7 +234,7 @@ static int count_rows(tycho_model *model, const char *table, uint64_t *all, uint
     const tycho_list_options options = {.size = sizeof options,
                                         .snapshot = model->snapshot,
                                         .list = TYCHO_LIST_ROWS,
-                                        .subject = tycho__table(table),
+                                        .subject = tycho__text(table),
                                         .prefix = model->definition->about.prefix};
     tycho_listing *listing = NULL;
     tycho_item item;
@@ -279,10 +278,10 @@ int tycho_model_forget(tycho_model *model, tycho_bytes key) {
     status = tycho__model_expect_lock(model, &name, lock);
     if (status == TYCHO_OK) status = tycho_batch_delete_stream(batch, text, TYCHO_RAW);
     if (status == TYCHO_OK) {
-        status = tycho_batch_delete_row(batch, tycho__table(TYCHO_MODELS), text);
+        status = tycho_batch_delete_row(batch, tycho__text(TYCHO_MODELS), text);
     }
     if (status == TYCHO_OK) {
-        status = tycho_batch_delete_row(batch, tycho__table(TYCHO_MODEL_STATES), text);
+        status = tycho_batch_delete_row(batch, tycho__text(TYCHO_MODEL_STATES), text);
     }
     if (status == TYCHO_OK) status = tycho_commit(model->store, batch, NULL);
     tycho_lock_release(lock);

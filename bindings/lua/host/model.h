@@ -83,10 +83,6 @@ static inline tycho_bytes tycho__instance_bytes(const struct tycho__instance_nam
     return tycho__text_of(name->text, name->size);
 }
 
-static inline tycho_bytes tycho__table(const char *name) {
-    return tycho__text_of(name, __builtin_strlen(name));
-}
-
 /* ---------------------------------------------------------------- rows (model_rows.c) */
 
 /* What an instance's stream is in a snapshot. */

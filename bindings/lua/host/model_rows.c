@@ -80,7 +80,7 @@ static int find_line(tycho_model *model, uint32_t list, const char *table,
                                         .snapshot = model->snapshot,
                                         .list = list,
                                         .exact = 1,
-                                        .subject = tycho__table(table),
+                                        .subject = tycho__text(table),
                                         .prefix = tycho__instance_bytes(name)};
     int status = tycho_listing_open(model->store, &options, listing);
     if (status == TYCHO_OK) status = tycho_listing_next(*listing, item);
@@ -150,10 +150,10 @@ static int put_row(tycho_model *model, const char *table, const struct tycho__in
     if (model->row.failed != 0) {
         return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for a row");
     }
-    int status = tycho_batch_expect_row(model->batch, tycho__table(table),
+    int status = tycho_batch_expect_row(model->batch, tycho__text(table),
                                         tycho__instance_bytes(name), row_version);
     if (status != TYCHO_OK) return status;
-    return tycho_batch_put_row(model->batch, tycho__table(table), tycho__instance_bytes(name),
+    return tycho_batch_put_row(model->batch, tycho__text(table), tycho__instance_bytes(name),
                                value);
 }
 

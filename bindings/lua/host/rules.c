@@ -59,15 +59,15 @@ static void take_field(struct tycho__deployed *deployed, tycho_bytes key,
                        const struct tycho__msgpack_token *value) {
     bool is_text = value->kind == TYCHO__MSGPACK_STRING;
     bool is_integer = value->kind == TYCHO__MSGPACK_INTEGER;
-    if (is_text && tycho__same(key, tycho__text_of("kind", 4))) {
+    if (is_text && tycho__same(key, tycho__text("kind"))) {
         deployed->kind = tycho__text_of(value->data, value->size);
-    } else if (is_text && tycho__same(key, tycho__text_of("name", 4))) {
+    } else if (is_text && tycho__same(key, tycho__text("name"))) {
         deployed->name = tycho__text_of(value->data, value->size);
-    } else if (is_text && tycho__same(key, tycho__text_of("source", 6))) {
+    } else if (is_text && tycho__same(key, tycho__text("source"))) {
         deployed->source = tycho__text_of(value->data, value->size);
-    } else if (is_integer && tycho__same(key, tycho__text_of("version", 7))) {
+    } else if (is_integer && tycho__same(key, tycho__text("version"))) {
         deployed->version = value->integer;
-    } else if (is_integer && tycho__same(key, tycho__text_of("deployed_at", 11))) {
+    } else if (is_integer && tycho__same(key, tycho__text("deployed_at"))) {
         deployed->deployed_at = value->integer;
     }
 }
@@ -163,7 +163,7 @@ static int add_broken(struct loading *loading, tycho_bytes key,
 static int take_row(struct loading *loading, const tycho_item *row) {
     struct tycho__deployed deployed;
     int status = tycho__deployed_parse(row->value, &deployed);
-    if (status != TYCHO_OK) deployed.source = tycho__text_of("", 0);
+    if (status != TYCHO_OK) deployed.source = tycho__text("");
     struct tycho__definition *definition = find_same(loading->previous, row->name, &deployed);
     if (definition != NULL) return add_definition(loading, definition);
     status = tycho__definition_compile(row->name, deployed.source, &definition);
@@ -231,13 +231,13 @@ static int take_history_event(struct loading *loading, tycho_cursor *cursor,
     if (status != TYCHO_OK || !tycho__same(stream, tycho__scripts_stream())) return status;
     if (tycho__deployed_parse(event->data, &deployed) != TYCHO_OK) return TYCHO_OK;
     const char *kind = tycho_script_kind_name(TYCHO_EVENT_TYPE);
-    if (!tycho__same(deployed.kind, tycho__text_of(kind, strlen(kind)))) return TYCHO_OK;
+    if (!tycho__same(deployed.kind, tycho__text(kind))) return TYCHO_OK;
     return add_boundary(loading, &deployed, event->position);
 }
 
 /* From the log, which keeps what is unlinked from the stream or deleted with it. */
 static int take_history(struct loading *loading) {
-    const tycho_bytes type = tycho__text_of("ScriptDeployed", 14);
+    const tycho_bytes type = tycho__text("ScriptDeployed");
     const tycho_query_item item = {.types = &type, .type_count = 1};
     const tycho_query query = {&item, 1};
     const tycho_read read = {.size = sizeof read, .flags = TYCHO_READ_STORED, .query = &query};

@@ -19,6 +19,11 @@ struct tycho__concern {
     size_t linker_count;
 };
 
+/* The event type that has the name, as its own or as a former one; -1: none. */
+static inline int tycho__concern_type(const struct tycho__concern *concern) {
+    return concern->renamed >= 0 ? concern->renamed : concern->event_type;
+}
+
 /* Which version an event type had from a position on. */
 struct tycho__boundary {
     uint64_t position; /* of the deployment */
@@ -80,7 +85,7 @@ int tycho__deployed_parse(tycho_bytes data, struct tycho__deployed *deployed);
 
 /* The name of the stream that has the history. */
 static inline tycho_bytes tycho__scripts_stream(void) {
-    return tycho__text_of("$scripts", 8);
+    return tycho__text("$scripts");
 }
 
 /* The rules of an attached store as of now, held. MISUSE when it is not attached. */

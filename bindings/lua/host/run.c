@@ -337,7 +337,7 @@ int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *sh
     bool is_model = about->kind == TYCHO_READ_MODEL;
     struct call call = {.runner = runner,
                         .shown = shown,
-                        .prefix = is_model ? about->prefix : tycho__text_of("", 0),
+                        .prefix = is_model ? about->prefix : tycho__text(""),
                         .takes_integers = is_model};
     if (tycho__known_find(runner, shown)) return TYCHO_OK;
     tycho__names_clear(&runner->names);

@@ -65,6 +65,10 @@ static inline tycho_bytes tycho__text_of(const void *data, size_t size) {
     return bytes;
 }
 
+static inline tycho_bytes tycho__text(const char *text) {
+    return tycho__text_of(text, __builtin_strlen(text));
+}
+
 struct tycho__reading;
 /* Builds the schema from the value on top of the Lua stack, which stays. Raises. */
 struct tycho__schema *tycho__schema_build(lua_State *L, struct tycho__reading *reading);

@@ -215,7 +215,7 @@ int tycho_script_compile(tycho_bytes name, tycho_bytes source, tycho_script **sc
     if (source.data == NULL && source.size > 0) {
         return tycho__script_fail(TYCHO_MISUSE, "the source is NULL");
     }
-    if (name.size == 0) name = tycho__text_of("script", 6);
+    if (name.size == 0) name = tycho__text("script");
     if (name.size > TYCHO_NAME_MAX) name.size = TYCHO_NAME_MAX;
     int status = compile(name, source, &definition);
     return status == TYCHO_OK ? tycho__script_create(definition, script) : status;
