@@ -114,7 +114,7 @@ DEPS_CHECK := build/.deps-check
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
   bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss damage soak \
-  soak-programs lint deps install uninstall dist clean help always
+  soak-programs coverage lint deps install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -382,6 +382,12 @@ damage: $(BUILD)/spec/damage_test $(BUILD)/spec/salvage_test ## pages damaged an
 soak: all soak-programs ## everything at once, with faults: HOURS=n or MINUTES=n, SEED=...
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
 	  $(LUA) spec/soak/soak.lua $(foreach name,HOURS MINUTES SECONDS SEED,$(if $($(name)),$(name)=$($(name))))
+
+coverage: all soak-programs ## branch coverage of engine/ and bindings/lua/; MISSING=1 names what is missing
+	@$(MAKE) --no-print-directory BUILD=build/coverage WERROR= \
+	  CFLAGS='-O0 -g --coverage -fprofile-update=atomic' libs spec-programs power-programs
+	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
+	  $(LUA) spec/coverage.lua build/coverage $(if $(MISSING),--missing)
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \

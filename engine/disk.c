@@ -279,12 +279,13 @@ static int fail_write(void) {
                        "settling what the last commit left: %s", strerror(errno));
 }
 
-static int recover(int fd, bool can_write, size_t page_size, uint8_t *pages) {
+static int recover(int fd, bool can_write, size_t page_size, uint8_t *pages, bool *is_copy) {
     uint8_t metas[META_PAGES][PAGE_SIZE_MIN];
     enum condition conditions[META_PAGES];
     if (!read_metas(fd, page_size, metas)) return TYCHO_OK; /* LMDB finds the file too short */
     size_t last = last_of(metas);
     uint64_t transaction = tycho__load64(metas[last] + TRANSACTION);
+    *is_copy = seal_of(metas[last]).magic == 0;
     for (size_t i = 0; i < META_PAGES; i++) {
         conditions[i] = condition_of(fd, metas[i], page_size, pages);
         if (conditions[i] != DAMAGED) continue;
@@ -311,7 +312,7 @@ static int recover(int fd, bool can_write, size_t page_size, uint8_t *pages) {
     return take_back(fd, metas[1 - last], last, page_size) ? TYCHO_OK : fail_write();
 }
 
-int tycho__disk_recover(int directory, bool can_write) {
+int tycho__disk_recover(int directory, bool can_write, bool *is_copy) {
     uint8_t head[PAGE_SIZE_FIELD + 4];
     int fd = openat(directory, "data.mdb", (can_write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (fd < 0) return tycho__fail(TYCHO_IO, "opening data.mdb: %s", strerror(errno));
@@ -327,7 +328,7 @@ int tycho__disk_recover(int directory, bool can_write) {
     } else if (is_lmdb) {
         pages = malloc((size_t)READ_PAGES * page_size);
         status = pages != NULL
-                     ? recover(fd, can_write, page_size, pages)
+                     ? recover(fd, can_write, page_size, pages, is_copy)
                      : tycho__fail(TYCHO_NO_MEMORY, "no memory for looking at the last commit");
     }
     free(pages);

@@ -57,8 +57,9 @@ void tycho__disk_commit(tycho__disk *disk);
 /* Before LMDB opens the file in this process, and while nobody else writes: finds out whether the
 ** last commit arrived, takes it back when it did not, and flushes it. CORRUPT when neither of the
 ** last two is whole, or a meta page is damaged as no power cut does it; DENIED when a commit must
-** be taken back and `can_write` is false; IO, FULL, NO_MEMORY. */
-int tycho__disk_recover(int directory, bool can_write);
+** be taken back and `can_write` is false; IO, FULL, NO_MEMORY. `*is_copy` says whether the file is
+** a copy in which nobody committed yet. */
+int tycho__disk_recover(int directory, bool can_write, bool *is_copy);
 
 /* Before LMDB closes the file, and while nobody else writes: notes that the last commit, when it is
 ** of this process, is flushed. */

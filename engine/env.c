@@ -320,15 +320,16 @@ static int allocate_lock_file(int directory, const tycho_options *options, const
 }
 
 /* While another process writes, the store is open there, and was looked at when that opened it. */
-static int recover(tycho__env *env, int directory) {
+static int recover(tycho__env *env, int directory, bool *is_copy) {
     if (env->can_write && !tycho__gate_try_enter(&env->gate)) return TYCHO_OK;
-    int status = tycho__disk_recover(directory, env->can_write);
+    int status = tycho__disk_recover(directory, env->can_write, is_copy);
     if (env->can_write) tycho__gate_leave(&env->gate);
     return status;
 }
 
 /* Makes the name of the store durable before anybody is told of a commit in it: its maker may be
-** about to do so, or have died before. */
+** about to do so, or have died before. Where there was a commit, that was done: it may take
+** seconds, as ext4 flushes what others wrote, too, and keeps all others from opening. */
 static int flush_name(int directory, const char *path) {
     int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* A parent that may not be read is flushed with the whole file system. */
@@ -369,14 +370,11 @@ static int set_guard(tycho__env *env, tycho__txn *txn) {
 
 static int open_in_lock(tycho__env *env, int directory, const tycho_options *options) {
     char file[PATH_MAX + 16];
-    bool is_whole = false;
+    bool is_whole = false, is_copy = false;
     int status = TYCHO_OK;
     snprintf(file, sizeof file, "%s/data.mdb", env->path);
-    if (env->can_write) status = flush_name(directory, env->path);
-    if (status == TYCHO_OK && env->can_write) {
-        status = allocate_lock_file(directory, options, env->path);
-    }
-    if (status == TYCHO_OK) status = recover(env, directory);
+    if (env->can_write) status = allocate_lock_file(directory, options, env->path);
+    if (status == TYCHO_OK) status = recover(env, directory, &is_copy);
     if (status == TYCHO_OK) status = tycho__inspect_heads(file);
     if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
@@ -385,8 +383,9 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
     if (status == TYCHO_OK && !is_whole) status = set_guard(env, txn);
+    bool is_new = status == TYCHO_OK && (is_copy || txn->state.sequence == 0);
     tycho__txn_done(txn);
-    return status;
+    return is_new && env->can_write ? flush_name(directory, env->path) : status;
 }
 
 static int open_env(const char *path, int directory, const tycho_options *options,

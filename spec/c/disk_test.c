@@ -300,9 +300,10 @@ static void a_commit_that_cannot_be_taken_back_is_told(void **state) {
         if (is_written(before, after, page)) lose_page(before, &after, page);
     }
     write_image(f, after);
+    bool is_copy;
     int directory = open(f->path, O_RDONLY | O_DIRECTORY);
     assert_true(directory >= 0);
-    ASSERT_STATUS(tycho__disk_recover(directory, false), TYCHO_DENIED);
+    ASSERT_STATUS(tycho__disk_recover(directory, false, &is_copy), TYCHO_DENIED);
     close(directory);
     free(before.bytes);
     free(after.bytes);

@@ -1,5 +1,6 @@
 /* crowd_processes_test.c - 8 processes with 64 threads each, at one store, all doing all kinds of
-** things at once, while signals interrupt what they wait in and processes are suspended and resumed.
+** things at once, while signals interrupt what they wait in, and processes are suspended and
+** resumed.
 **
 ** Each thread appends to a stream of its own at the revision it knows, and to one that all share at
 ** a revision that it reads, again and again until nobody came in between; links what it appended;

@@ -1,9 +1,17 @@
---- What must hold for the store of a soak while nobody writes to it.
+--- What must hold for the store of a soak while no worker writes to it. As a program, it says what
+--- does not, a line each, and how many rounds of the writers are there:
+---
+---   lua5.4 checks.lua STORE WORK
 
+local checker = require "fault.checker"
 local backfilling = require "support.backfilling"
 local tycho = require "tycho"
 
-local checks = {}
+local checks = {
+  WRITERS = { "w1", "w2", "w3", "w4" },
+  KEYS = 5, -- instances of the model "Count"
+  LINKER = "by_customer.lua", -- in WORK, what is back-filled last
+}
 
 --- What a publisher of fault/publisher.lua was told last.
 local function acknowledged(work, name)
@@ -109,6 +117,33 @@ function checks.counted(store, keys)
     assert(state.count == there and fresh.count == there, ("key %d: %d counted, %d there"):format(
       key, state.count, there))
   end
+end
+
+--- All of them: a sentence for each that does not hold, and how many rounds there are.
+function checks.all(path, work)
+  local store <close> = tycho.open(path, { mode = "existing", sync = "none" })
+  local wrong = {}
+  local function try(check, ...)
+    local ok, result = pcall(check, ...)
+    if not ok then wrong[#wrong + 1] = tostring(result):gsub("\n", "; ") end
+    return ok and result
+  end
+  local rounds = try(checker.check, store, work, checks.WRITERS)
+  try(checks.deployed, store)
+  try(checks.counted, store, checks.KEYS)
+  local linker <close> = io.open(work .. "/" .. checks.LINKER)
+  if linker then
+    local source = linker:read("a")
+    try(store.backfill, store, { source = source, pause = 0 })
+    try(checks.backfilled, store, source)
+  end
+  return wrong, rounds or 0
+end
+
+if arg and arg[0]:find("checks%.lua$") then
+  local wrong, rounds = checks.all(arg[1], arg[2])
+  for _, what in ipairs(wrong) do print(what) end
+  print("rounds " .. rounds)
 end
 
 return checks

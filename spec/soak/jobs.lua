@@ -9,7 +9,7 @@ local lfs = require "lfs"
 local jobs = {}
 
 local LEVELS = { "none", "none", "batched", "full" }
-local KEYS, ORDERS_MAX, VERSIONS_MAX = 5, 20000, 200
+local KEYS, ORDERS_MAX, VERSIONS_MAX = checks.KEYS, 20000, 200
 
 --- Keeps `count` workers going for ever. `arguments(index)` is asked each time that one is started.
 local function keep(soak, kind, script, count, arguments)
@@ -24,11 +24,9 @@ local function keep(soak, kind, script, count, arguments)
   end
 end
 
-jobs.NAMES = { "w1", "w2", "w3", "w4" }
-
 function jobs.write(soak)
-  keep(soak, "writers", "spec/fault/writer.lua", #jobs.NAMES, function(index)
-    return { soak.path, soak.directory, jobs.NAMES[index], math.maxinteger // 2,
+  keep(soak, "writers", "spec/fault/writer.lua", #checks.WRITERS, function(index)
+    return { soak.path, soak.directory, checks.WRITERS[index], math.maxinteger // 2,
       soak.chance:one(LEVELS), soak.rest * 4 }
   end)
 end
@@ -85,7 +83,7 @@ function jobs.rename(soak)
     number = number + 1
     local source, target = "source-" .. number, "target-" .. number
     local crowd = publishers(soak, ("n%dp"):format(number), 2, source, soak.directory)
-    wait_under(soak, crowd, 0.5)
+    repeat wait_under(soak, crowd, 0.5) until soak.store:stream_version(source) >= 0
     local arguments = { soak.path, source, target, soak.chance:between(5, 400) }
     local last = run_under(soak, crowd, "renamers", "spec/fault/renamer.lua", arguments)
     assert(last == "switched", last)
@@ -110,7 +108,7 @@ function jobs.switch(soak)
   local directory = soak.directory .. "/switch"
   assert(lfs.mkdir(directory))
   local crowd = publishers(soak, "x", 2, "switcher", directory)
-  wait_under(soak, crowd, 0.5)
+  repeat wait_under(soak, crowd, 0.5) until soak.store:stream_version("source") >= 0
   local last = run_under(soak, crowd, "switchers", "spec/fault/switcher.lua",
     { soak.path, directory })
   assert(last == "switched", last)
@@ -141,11 +139,10 @@ function jobs.backfill(soak)
     wait_under(soak, crowd, 0.5 + soak.rest * 20)
     local source = version % 2 == 1 and backfilling.VERSION_1 or backfilling.VERSION_2
     source = source:gsub("version = %d", "version = " .. version)
-    local path = ("%s/by_customer.lua"):format(soak.directory)
+    local path = soak.directory .. "/" .. checks.LINKER
     local file <close> = assert(io.open(path, "w"))
     file:write(source)
     file:close()
-    soak.linker = { path = path, source = source }
     local last = run_under(soak, crowd, "back-fillers", "spec/fault/backfiller.lua",
       { soak.path, path, soak.chance:between(20, 400) })
     assert(last == "done", last)
@@ -232,27 +229,6 @@ function jobs.hold_lock(soak)
       end
     end
   end
-end
-
--- ---------------------------------------------------------------- what must hold
-
---- Checks the store while no worker runs; a sentence for each thing that is not as it must be.
-function jobs.check(soak)
-  local store, wrong = soak.store, {}
-  local function try(check, ...)
-    local ok, err = pcall(check, ...)
-    if not ok then wrong[#wrong + 1] = tostring(err) end
-    return ok and err
-  end
-  local rounds = try(require("fault.checker").check, store, soak.directory, jobs.NAMES)
-  try(checks.deployed, store)
-  try(checks.counted, store, KEYS)
-  if soak.linker then
-    try(store.backfill, store, { file = soak.linker.path, pause = 0 })
-    try(checks.backfilled, store, soak.linker.source)
-  end
-  soak.ledger.done["rounds of writers there"] = rounds or 0
-  return wrong
 end
 
 jobs.ALL = { jobs.model, jobs.write, jobs.rename, jobs.switch, jobs.backfill, jobs.deploy,

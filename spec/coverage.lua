@@ -1,0 +1,177 @@
+--- Branch coverage of engine/ and bindings/lua/: `make coverage`.
+---
+---   lua5.4 spec/coverage.lua BUILD [--missing] [--only PATTERN]
+---
+--- Runs the C tests and the specs against BUILD, which was built with --coverage, asks gcov, and
+--- prints a line for each file and one for all. --missing prints the branches that were not taken;
+--- --only runs the suites whose path has the Lua pattern. `rm -r BUILD` forgets what ran before.
+---
+--- What cannot be taken is not counted: the branches of assert(), which is always compiled in and
+--- never fails, and of lines that say why with a comment "unreachable: REASON".
+
+local tycho = require "tycho"
+
+local SECONDS = 400
+local COVERED = { "^engine/", "^bindings/lua/" }
+local PROGRAMS = "ls spec/c/*_test.c spec/fault/*_test.c"
+local SPECS = "ls spec/contract/*_spec.lua spec/lua/*_spec.lua spec/rpc/*_spec.lua "
+  .. "spec/command/*_spec.lua spec/fault/*_spec.lua spec/property/*_spec.lua"
+
+local coverage = {}
+
+local function lines_of(command)
+  local pipe <close> = assert(io.popen(command))
+  local lines = {}
+  for line in pipe:lines() do lines[#lines + 1] = line end
+  return lines
+end
+
+-- ------------------------------------------------------------------ running
+
+local function commands(build, pattern)
+  local list = {}
+  local function add(path, command)
+    if path:find(pattern) then list[#list + 1] = { path = path, command = command } end
+  end
+  for _, path in ipairs(lines_of(PROGRAMS)) do
+    add(path, ("%s/spec/%s"):format(build, path:match("([^/]+)%.c$")))
+  end
+  for _, path in ipairs(lines_of(SPECS)) do
+    add(path, ("TYCHO_BUILD=$PWD/%s lua5.4 /usr/bin/busted --ignore-lua --cpath='%s/lua/?.so' %s")
+      :format(build, build, path))
+  end
+  return list
+end
+
+--- Runs all; the paths of those that failed.
+local function run(list)
+  local failed = {}
+  for _, each in ipairs(list) do
+    local log = os.tmpname()
+    local is_good = os.execute(("timeout -k 10 %d sh -c '%s' >%s 2>&1 </dev/null"):format(SECONDS,
+      each.command:gsub("'", "'\\''"), log))
+    if not is_good then failed[#failed + 1] = each.path end
+    io.stderr:write(is_good and "." or "F")
+    os.remove(log)
+  end
+  io.stderr:write("\n")
+  return failed
+end
+
+-- ------------------------------------------------------------------ what gcov says
+
+local function source_lines(path)
+  local lines = {}
+  for line in io.lines(path) do lines[#lines + 1] = line end
+  return lines
+end
+
+--- Whether the branches of a line cannot be taken; an assertion may go over several lines.
+local function is_excluded(lines, number)
+  for index = number, math.max(1, number - 2), -1 do
+    local line = lines[index] or ""
+    if line:find("unreachable: %a") then return index == number end
+    if line:find("^%s*assert%(") then return index == number or not line:find(";%s*$") end
+    if index < number and line:find("[;{}]%s*$") then return false end
+  end
+  return false
+end
+
+--- Adds what one object says: files[path][line] = { taken of each branch }.
+function coverage.add(files, object)
+  for _, file in ipairs(object.files) do
+    local path = file.file:gsub("^%./", "")
+    local is_wanted = false
+    for _, pattern in ipairs(COVERED) do is_wanted = is_wanted or path:find(pattern) ~= nil end
+    if is_wanted then
+      files[path] = files[path] or {}
+      for _, line in ipairs(file.lines) do
+        local branches = files[path][line.line_number] or {}
+        for index, branch in ipairs(line.branches) do
+          branches[index] = (branches[index] or 0) + branch.count
+        end
+        files[path][line.line_number] = branches
+      end
+    end
+  end
+end
+
+--- Sums of one file: branches that count, how many were taken, how many are left out, and lines
+--- "NUMBER: TAKEN of BRANCHES" that were not taken whole.
+function coverage.sum(branches_of, lines)
+  local sum = { branches = 0, taken = 0, excluded = 0, missing = {} }
+  local numbers = {}
+  for number in pairs(branches_of) do numbers[#numbers + 1] = number end
+  table.sort(numbers)
+  for _, number in ipairs(numbers) do
+    local branches, taken = branches_of[number], 0
+    for _, count in ipairs(branches) do taken = taken + (count > 0 and 1 or 0) end
+    if is_excluded(lines, number) then
+      sum.excluded = sum.excluded + #branches
+    else
+      sum.branches, sum.taken = sum.branches + #branches, sum.taken + taken
+      if taken < #branches then
+        sum.missing[#sum.missing + 1] = ("%d: %d of %d: %s"):format(number, taken, #branches,
+          (lines[number] or ""):gsub("^%s+", ""))
+      end
+    end
+  end
+  return sum
+end
+
+local function gcov(build)
+  local files = {}
+  for _, path in ipairs(lines_of(("find %s/obj/engine %s/obj/bindings/lua -name '*.gcda'"):format(
+    build, build))) do
+    for _, line in ipairs(lines_of(("gcov --json-format --stdout -b %s 2>/dev/null"):format(path)))
+    do
+      if line:find("^{") then coverage.add(files, tycho.json.decode(line)) end
+    end
+  end
+  return files
+end
+
+-- ------------------------------------------------------------------ the table
+
+local function percent(sum)
+  return sum.branches > 0 and ("%5.1f"):format(100 * sum.taken / sum.branches) or "    -"
+end
+
+--- The table as text.
+function coverage.describe(files, is_missing_wanted)
+  local paths, lines = {}, {}
+  local total = { branches = 0, taken = 0, excluded = 0 }
+  for path in pairs(files) do paths[#paths + 1] = path end
+  table.sort(paths)
+  local function say(...) lines[#lines + 1] = string.format(...) end
+  say("%-40s %9s %7s %9s %6s", "branches of", "reachable", "taken", "left out", "%")
+  for _, path in ipairs(paths) do
+    local sum = coverage.sum(files[path], source_lines(path))
+    say("%-40s %9d %7d %9d %6s", path, sum.branches, sum.taken, sum.excluded, percent(sum))
+    if is_missing_wanted then
+      for _, missing in ipairs(sum.missing) do say("  %s:%s", path, missing) end
+    end
+    for _, name in ipairs { "branches", "taken", "excluded" } do
+      total[name] = total[name] + sum[name]
+    end
+  end
+  say("%-40s %9d %7d %9d %6s", "all", total.branches, total.taken, total.excluded, percent(total))
+  return table.concat(lines, "\n"), total
+end
+
+local function main(arguments)
+  local build, pattern, is_missing_wanted = arguments[1], "", false
+  for index = 2, #arguments do
+    if arguments[index] == "--missing" then is_missing_wanted = true end
+    if arguments[index - 1] == "--only" then pattern = arguments[index] end
+  end
+  local failed = run(commands(build, pattern))
+  local text = coverage.describe(gcov(build), is_missing_wanted)
+  print(text)
+  for _, path in ipairs(failed) do print("failed: " .. path) end
+  os.exit(#failed == 0, true)
+end
+
+if arg and arg[0]:find("coverage%.lua$") then main(arg) end
+
+return coverage
