@@ -266,7 +266,7 @@ always:
 # ---------------------------------------------------------------- tests, fuzzers, benches
 
 spec-programs: $(SPEC_PROGRAMS)
-thread-programs: $(filter %_threads_test,$(SPEC_PROGRAMS))
+thread-programs: $(filter %_threads_test %/history_client,$(SPEC_PROGRAMS))
 fuzz-programs: $(FUZZ_PROGRAMS)
 power-programs: $(BUILD)/power/recorder.so $(BUILD)/power/replay
 soak-programs: $(BUILD)/soak/clock.so

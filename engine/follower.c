@@ -119,8 +119,8 @@ static int copy_read(tycho_follower *f, const tycho_read *read) {
     return TYCHO_OK;
 }
 
-/* The place where a cursor that was just opened stands. A stream that has nothing is none: there the
-** one that the cursor goes on from, if any, is kept. */
+/* The place where a cursor that was just opened stands. A stream that has nothing is none: there
+** the one that the cursor goes on from, if any, is kept. */
 static void take_place(tycho_follower *f, tycho_bytes key) {
     const tycho_cursor *c = f->cursor;
     if (c->is_empty && tycho__place_decode(key, &f->place)) return;

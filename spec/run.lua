@@ -128,6 +128,9 @@ local function busted_suites()
       list[#list + 1] = again
     end
   end
+  local threads = "spec/fault/histories_spec.lua" -- its clients are programs
+  list[#list + 1] = suite(threads .. " (build/tsan)", TSAN_OPTIONS
+    .. " TYCHO_BUILD=$PWD/build/tsan " .. busted .. "--exclude-tags=slow " .. threads, "tap", 400)
   return list
 end
 

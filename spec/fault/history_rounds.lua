@@ -116,16 +116,19 @@ local function check(plan, base)
   local counts = serial.check(history, final)
   counts.served = serial.check_follower(served, history, final)
   assert(counts.served == #final.log, "the follower was not served all events")
+  if plan.look then plan.look(history, final) end
   return counts
 end
 
 --- One round. `options`: processes, threads, operations of each thread (then they are not killed),
---- kills, sync. Gives what serial.check counts.
+--- kills, sync, look = function(history, final), called with what was judged. Gives what
+--- serial.check counts.
 function rounds.round(seed, options)
   local path, directory = scratch.path()
   local chance = random.new(seed)
   local plan = { path = path, directory = directory, seed = seed, started = 0,
     kills = options.kills or 0, threads = options.threads, sync = options.sync,
+    look = options.look,
     operations = options.kills and ENDLESS or options.operations }
   local ok, counts = pcall(function()
     local base, clients = prepare(path), {}

@@ -248,7 +248,7 @@ local function set_windows(watched, by_sequence, final)
     operation.first = before(operation.invoked) or final.base
     local next_one = behind(-operation.answered)
     operation.last = next_one and -next_one - 1 or final.sequence
-    operation.places = {}
+    operation.places, operation.place = {}, nil
   end
 end
 
@@ -379,6 +379,10 @@ local function check_locked(history, by_token)
     if asked.token and not grant then fail("%s has a token of nobody", name_of(operation)) end
     if is_late and answer.status == "ok" then
       fail("%s was written after its lock was released", name_of(operation))
+    end
+    if is_late and answer.status and answer.status ~= "condition_failed" then
+      fail("%s came after its lock was released, and was answered %s", name_of(operation),
+        answer.status)
     end
     operation.is_about_lock = is_late or nil
     if answer.status == "ok" and grant then written[#written + 1] = operation end

@@ -60,6 +60,7 @@ function run.batch(box, step)
   return plain_receipt(box.store:batch(function(batch)
     if step.idempotent then batch:set_idempotent() end
     for _, call in ipairs(step.calls) do invoke(batch, call) end
+    if step.encoded and not box.is_model then batch:decode(batch:encode()) end
   end), step.calls)
 end
 
@@ -324,7 +325,7 @@ end
 local function drop_fields(list, still_fails)
   for index = 1, #list do
     for _, field in ipairs { "elsewhere", "at", "idempotent", "by_key", "broken", "cancel",
-      "during" } do
+      "during", "encoded" } do
       if list[index][field] then
         local copy = table.move(list, 1, #list, 1, {})
         copy[index] = copy_with(list[index], field, nil)
@@ -375,6 +376,7 @@ function text.batch(step)
   local lines = { "store:batch(function(batch)" }
   if step.elsewhere then lines[1] = lines[1] .. " -- by another process" end
   if step.idempotent then lines[#lines + 1] = "  batch:set_idempotent()" end
+  if step.encoded then lines[1] = lines[1] .. " -- encoded and decoded" end
   for _, call in ipairs(step.calls) do lines[#lines + 1] = "  batch" .. call_text(call) end
   return table.concat(lines, "\n") .. "\nend)"
 end

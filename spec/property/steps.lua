@@ -2,7 +2,7 @@
 --- and printed:
 ---
 ---   { kind = "batch", calls = { call ... }, idempotent = boolean, elsewhere = true: committed by
----     another process }
+---     another process, encoded = true: as bytes that were decoded }
 ---   { kind = "read", chain = { call ... }, terminal = call, at = true for the last snapshot }
 ---   { kind = "page", chain = { call ... }, size = integer }      all pages, one after the other
 ---   { kind = "first_page", chain, size }, { kind = "next_page" } with other steps in between
@@ -310,7 +310,8 @@ local function make_batch(self)
   local calls = {}
   local count = self.random:chance(55) and 1 or self.random:between(2, self.profile.calls_max)
   for index = 1, count do calls[index] = writes[self.random:weighted(WRITES)](self) end
-  local step = { kind = "batch", calls = calls, elsewhere = self.random:chance(4) or nil }
+  local step = { kind = "batch", calls = calls, elsewhere = self.random:chance(4) or nil,
+    encoded = self.random:chance(10) or nil }
   if #calls == 1 and calls[1][1] == "append" then self.past[#self.past + 1] = step end
   return step
 end
@@ -400,20 +401,21 @@ local function make_page(self)
 end
 
 local ASKS = {
-  function(m) return call("stream_version", m:stream()) end,
+  function(m) return call("stream_version", m:stream(), m:raw()) end,
+  function(m) return call("wait", m.random:between(0, 60), 0) end,
   function(m) return call("position", m:id()) end,
   function(m) return call("has_event", m:id()) end,
   function(m) return call("event", m:id()) end,
   function(m)
     local stream = m:stream()
-    return call("revision", m:id(stream), stream)
+    return call("revision", m:id(stream), stream, m:raw())
   end,
   function(m) return call("streams_of", m:id()) end,
   function(m) return call("last_event", m:stream()) end,
   function(m) return call("route", m:number("r", m.profile.routes)) end,
   function(m) return call("row", m:table(), m:key()) end,
   function(m) return call("checkpoint", m:checkpoint_name()) end,
-  function(m) return call("stream_metadata", m:stream()) end,
+  function(m) return call("stream_metadata", m:stream(), m:raw()) end,
   function() return call("head") end,
 }
 

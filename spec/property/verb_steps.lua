@@ -120,6 +120,10 @@ function makers.switch(self)
   return make[verb](self)
 end
 
+-- Backups -------------------------------------------------------------------------------------
+
+function makers.backup() return { kind = "backup", tables = { "table1", "table2" } } end
+
 -- Scripts -------------------------------------------------------------------------------------
 
 local function newer(self, kind, name, recipe)
@@ -201,9 +205,10 @@ function makers.backfill(self)
   if name and not recipe and self.random:chance(50) then
     recipe = self.model.state.scripts["linker/" .. name]
   end
+  local broken = self.random:chance(35) and self.random:between(1, 6) or nil
   return { kind = "backfill", recipe = recipe or first_linker(self), during = during(self, "s1"),
-    chunk = self.random:between(1, 20),
-    broken = self.random:chance(25) and self.random:between(1, 6) or nil }
+    chunk = self.random:between(1, 20), broken = broken,
+    cancel = broken and self.random:chance(40) or nil }
 end
 
 function makers.model_get(self)
@@ -218,7 +223,7 @@ end
 
 --- How often each is made, of 100 other steps; those of scripts only in profiles that have them.
 makers.weights = { lock = 3, release = 2, try_lock = 1, locks = 1, follow = 3, drain = 6,
-  switch = 4 }
+  switch = 4, backup = 1 }
 makers.script_weights = { deploy = 4, backfill = 2, model_get = 5, model_do = 2 }
 
 return makers

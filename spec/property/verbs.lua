@@ -5,6 +5,7 @@
 ---   { kind = "follow", name, options }, { kind = "drain", name, by_key = true: by a new follower }
 ---   { kind = "switch", verb = "rename" or "merge" or "split", options, modulo, broken, cancel }
 ---   { kind = "deploy", recipes, removed }, { kind = "backfill", recipe, broken }
+---   { kind = "backup", tables }
 ---   { kind = "model_get", name, key, fresh }, { kind = "model_do", verb, name, key }
 ---
 --- Switches and back-fills have `during`, batches of somebody else that come between theirs. Those
@@ -13,7 +14,9 @@
 
 local plain = require "support.plain"
 local refusal = require "support.refusal"
+local scratch = require "support.scratch"
 local scripts = require "support.model_scripts"
+local tycho = require "tycho"
 
 local verbs = { run = {} }
 local run = verbs.run
@@ -143,7 +146,8 @@ local function call_broken(box, step, call, cancel)
   local during, results, count, is_done = step.during or {}, {}, 0, false
   local function progress(status)
     count = count + 1
-    is_done = status.phase ~= "linking"
+    is_done = status.is_deployed or status.phase == "done" or status.phase == "switched"
+      or status.phase == "deleted"
     local is_live = not (status.is_deployed or status.phase == "switched"
       or status.phase == "deleted")
     if is_live and #results < #during then
@@ -198,10 +202,28 @@ function run.backfill(box, step)
   if box.is_model then
     return call_whole(box, step, function() box.store:backfill_recipe(step.recipe) end)
   end
+  local source = scripts.source(step.recipe)
   return call_broken(box, step, function(progress)
-    box.store:backfill { source = scripts.source(step.recipe), progress = progress, pause = 0,
-      chunk = step.chunk }
+    box.store:backfill { source = source, progress = progress, pause = 0, chunk = step.chunk }
+  end, function()
+    local ok, err = pcall(box.store.backfill, box.store, { source = source, cancel = true })
+    assert(ok or err.code == "not_found", tostring(err))
   end)
+end
+
+-- Backups -------------------------------------------------------------------------------------
+
+--- All that is in a backup, which is opened for it.
+function run.backup(box, step)
+  if box.is_model then return plain.dump(box.store, step.tables) end
+  local path = box.directory .. "/backup"
+  box.store:backup(path)
+  local store = tycho.open(path, { mode = "existing", sync = "none" })
+  local findings, dump = store:verify().findings, plain.dump(store, step.tables)
+  store:close()
+  scratch.remove(path)
+  assert(#findings == 0, "the backup is damaged: " .. tostring(findings[1]))
+  return dump
 end
 
 -- Scripts -------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 --- read. The specs run against it and against the engine, and whatever differs is a mistake in one
 --- of the two.
 ---
---- Not modelled, because they are not about what a store holds: subscribers, with_metadata, wait,
+--- Not modelled, because they are not about what a store holds: subscribers, with_metadata,
 --- files, durability, the encoding of batches. Followers and locks are in model_follow.lua, stream
 --- switches in model_switch.lua, deployed scripts in model_scripts.lua.
 
@@ -440,6 +440,7 @@ function Store:snapshot()
 end
 
 function Store:head() return #self.state.events end
+function Store:wait(position) return self:head() > position and self:head() or nil end
 function Store:position(id) return self.state.position_of[rules.check_id(id)] end
 function Store:has_event(id) return self:position(id) ~= nil end
 
@@ -448,8 +449,10 @@ function Store:event(id)
   return position and read.present(self.state, read.view(self.state, position))
 end
 
-function Store:revision(id, stream)
-  local position, name = self:position(id), state.resolve(self.state, rules.check_name(stream, ""))
+function Store:revision(id, stream, options)
+  local name = rules.check_name(stream, "stream")
+  local position = self:position(id)
+  name = state.resolve(self.state, name, options and options.raw)
   local entry = position and state.find_entry(self.state, name, position)
   return entry and entry.revision
 end
@@ -466,8 +469,9 @@ function Store:stream_version(stream, options)
   return state.version(self.state, state.resolve(self.state, stream, options and options.raw))
 end
 
-function Store:stream_metadata(stream)
-  local found = self.state.streams[state.resolve(self.state, rules.check_name(stream, "stream"))]
+function Store:stream_metadata(stream, options)
+  rules.check_name(stream, "stream")
+  local found = self.state.streams[state.resolve(self.state, stream, options and options.raw)]
   return found and found.metadata
 end
 
