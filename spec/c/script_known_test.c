@@ -178,30 +178,57 @@ static void what_is_known_is_what_is_given(void **state) {
 
 /* ---------------------------------------------------------------- limits */
 
+static tycho_event event_with(int customer) {
+    char value[40];
+    snprintf(value, sizeof value, "{ customer = 'n%d' }", customer);
+    return event_of("T", packed(value));
+}
+
+static void expect_customer(struct linker *linker, int customer) {
+    char expected[40], said[1000];
+    const tycho_event event = event_with(customer);
+    snprintf(expected, sizeof expected, "0: c-n%d", customer);
+    run(linker->known, &event, said);
+    assert_string_equal(said, expected);
+}
+
 static void the_latest_of_many_are_known(void **state) {
     (void)state;
-    enum { EVENTS = 20000, LATEST = 200 };
+    enum { EVENTS = 10000, LATEST = 200 };
     struct linker linker = open_linker("return 'c-' .. event.data.customer");
-    struct tycho_buffer data = {0};
-    tycho_event event = event_of("T", text(""));
     size_t known = 0;
-    for (int i = 0; i < EVENTS + LATEST; i++) {
-        tycho__payload_clear(&data);
-        tycho__msgpack_put_map(&data, 1);
-        tycho__msgpack_put_string(&data, "customer", 8);
-        tycho__msgpack_put_integer(&data, i < EVENTS ? i : i - LATEST);
-        event.data = bytes_of(data.data, data.size);
+    for (int i = 0; i < EVENTS; i++) {
+        expect_customer(&linker, i);
+        expect_customer(&linker, i);
+    }
+    for (int i = EVENTS - LATEST; i < EVENTS; i++) {
+        const tycho_event event = event_with(i);
         if (is_known(&linker, &event)) known++;
-        if (i == EVENTS - 1) assert_int_equal(known, 0);
-        if (i % 100 == 0 || i >= EVENTS) {
-            expect_same(&linker, &event, "c");
-        } else {
-            char said[1000];
-            run(linker.known, &event, said);
-        }
     }
     assert_in_range(known, LATEST * 9 / 10, LATEST);
-    tycho__payload_free(&data);
+    close_linker(&linker);
+}
+
+/* And nothing that is given meanwhile is kept under the key of an event before. */
+static void looking_is_given_up_for_some_time(void **state) {
+    (void)state;
+    enum { GIVEN_UP = 5000, AT_MOST = 200000, AROUND = 300 };
+    struct linker linker = open_linker("return 'c-' .. event.data.customer");
+    int looked = 0, found = 0, last = 0;
+    expect_customer(&linker, 0);
+    expect_customer(&linker, 0); /* so that the last call without looking is one that is made */
+    for (int i = 0; i < AT_MOST && found < 100; i++) {
+        int customer = i < GIVEN_UP ? i : i % 10;
+        const tycho_event event = event_with(customer);
+        found += is_known(&linker, &event);
+        if (linker.known->known.rest == 0) looked++;
+        if (linker.known->known.rest == 0 && i < GIVEN_UP) last = i;
+        expect_customer(&linker, customer);
+    }
+    assert_int_equal(found, 100);
+    assert_in_range(last, AROUND, GIVEN_UP - AROUND);
+    assert_in_range(looked, last, GIVEN_UP);
+    for (int i = last + AROUND; i > last - AROUND; i--) expect_customer(&linker, i);
     close_linker(&linker);
 }
 
@@ -258,6 +285,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_is_known_is_what_is_given),
         TEST(the_latest_of_many_are_known),
+        TEST(looking_is_given_up_for_some_time),
         TEST(a_dear_call_is_made_again),
         TEST(an_error_is_never_known),
         TEST(a_function_that_keeps_something_is_still_refused),

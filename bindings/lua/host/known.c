@@ -5,15 +5,18 @@
 ** data that is no table, which is what most linkers do; others cost nothing more than before. The
 ** key of an event is
 **
-**      type      if any such call read it
-**      1, value  of the field that such calls read, as MessagePack; or 0: the data has none
+**      size, type   if any such call read it; else 0
+**      1, value     of the field that such calls read, as MessagePack; or 0: the data has none
 **
 ** and says at least what the call read: one that did not look at the data is known by "0" too, and
 ** one that did has a value. Data of which any part is wrong has none, and neither has large data
 ** (fields.c). When a call reads more than the key says, the key becomes longer and nothing is known.
 **
 ** A place is in the set of four that the hash of the key chooses; one that was not used lately is
-** taken again.
+** taken again. Where fewer than a quarter of the calls are known, as with a value that each event has
+** for itself, looking is given up for some time:
+**
+**      LOOKING --(TRIED calls, of which few were known)--> RESTING --(REST calls)--> LOOKING
 */
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +29,8 @@
 enum {
     PLACES = 2048, /* a power of two: 256 KiB */
     SET = 4,
+    TRIED = 2 * PLACES,
+    REST = 16 * TRIED,
     NAMES_MAX = 4,
     TEXT_MAX = 112,
     PRICE_MAX = 100000 /* of a call: far from the budget, whatever else the data has */
@@ -40,41 +45,39 @@ struct tycho__known_place {
     char text[TEXT_MAX]; /* the key, then the names */
 };
 
-struct key {
-    uint64_t hash;
-    size_t size; /* 0: it is too long */
-    char text[TEXT_MAX];
-};
-
-static void add(struct key *key, const void *data, size_t size) {
+static void add(struct tycho__known_key *key, const void *data, size_t size) {
     if (size > 0) memcpy(key->text + key->size, data, size);
     key->size += size;
 }
 
-static struct key key_of(const struct tycho__runner *runner, const struct tycho__shown *shown) {
-    const struct tycho__known *known = &runner->known;
-    struct key key;
+/* Sets the key of the event. */
+static void find_key(struct tycho__runner *runner, const struct tycho__shown *shown) {
+    struct tycho__known *known = &runner->known;
+    struct tycho__known_key *key = &known->key;
     tycho_bytes type = shown->event->type, value = {NULL, 0};
-    key.size = 0;
+    key->size = 0;
     if (shown->event->content_type.size == 0 && known->field_size > 0) {
         value.data = tycho__sandbox_find_field(runner->sandbox, shown->data.data, shown->data.size,
                                                known->field, known->field_size, &value.size);
     }
     if (!known->has_type) type.size = 0;
-    if (1 + type.size + value.size > TEXT_MAX) return key;
-    add(&key, type.data, type.size);
-    add(&key, value.size > 0 ? "\1" : "\0", 1);
-    add(&key, value.data, value.size);
-    key.hash = XXH3_64bits(key.text, key.size);
-    return key;
+    if (2 + type.size + value.size > sizeof key->text) return;
+    const uint8_t type_size = (uint8_t)type.size;
+    add(key, &type_size, 1);
+    add(key, type.data, type.size);
+    add(key, value.size > 0 ? "\1" : "\0", 1);
+    add(key, value.data, value.size);
+    key->hash = XXH3_64bits(key->text, key->size);
 }
 
-static struct tycho__known_place *set_of(const struct tycho__known *known, const struct key *key) {
-    return &known->places[key->hash % (PLACES / SET) * SET];
+/* Those in which the key may be. */
+static struct tycho__known_place *set_of(const struct tycho__known *known) {
+    return &known->places[known->key.hash % (PLACES / SET) * SET];
 }
 
-static struct tycho__known_place *find(const struct tycho__known *known, const struct key *key) {
-    struct tycho__known_place *set = set_of(known, key);
+static struct tycho__known_place *find(const struct tycho__known *known) {
+    const struct tycho__known_key *key = &known->key;
+    struct tycho__known_place *set = set_of(known);
     for (int i = 0; i < SET; i++) {
         if (set[i].hash == key->hash && set[i].key_size == key->size &&
             memcmp(set[i].text, key->text, key->size) == 0) {
@@ -93,13 +96,29 @@ static struct tycho__known_place *replace(struct tycho__known_place *set) {
     return &set[i % SET];
 }
 
+/* Whether it is worth looking. */
+static bool is_looking(struct tycho__known *known) {
+    if (known->rest > 0) {
+        known->rest--;
+        return false;
+    }
+    if (known->tried == TRIED) {
+        known->rest = known->found < TRIED / 4 ? REST : 0;
+        known->tried = known->found = 0;
+    }
+    known->tried++;
+    return known->rest == 0;
+}
+
 bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *shown) {
     struct tycho__known *known = &runner->known;
     struct tycho__names *names = &runner->names;
-    if (known->places == NULL) return false;
-    const struct key key = key_of(runner, shown);
-    const struct tycho__known_place *place = key.size == 0 ? NULL : find(known, &key);
+    known->key.size = 0;
+    if (known->places == NULL || !is_looking(known)) return false;
+    find_key(runner, shown);
+    const struct tycho__known_place *place = known->key.size == 0 ? NULL : find(known);
     if (place == NULL) return false;
+    known->found++;
     tycho__names_clear(names);
     const char *text = place->text + place->key_size;
     for (; names->count < place->count; names->count++) {
@@ -110,8 +129,8 @@ bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *
     return names->list.failed == 0;
 }
 
-/* Makes the key say what the call read. False: it cannot. */
-static bool widen(struct tycho__runner *runner) {
+/* Makes keys say what the call read. False: they cannot. */
+static bool widen(struct tycho__runner *runner, bool *is_longer) {
     struct tycho__known *known = &runner->known;
     enum tycho__run_reads reads = tycho__run_reads(runner);
     const void *field = NULL;
@@ -124,8 +143,8 @@ static bool widen(struct tycho__runner *runner) {
     bool is_other =
         size > 0 && (size != known->field_size || memcmp(known->field, field, size) != 0);
     if (is_other && known->field_size > 0) return false;
-    bool is_longer = is_other || (!known->has_type && (reads & TYCHO__READ_TYPE) != 0);
-    if (is_longer && known->places != NULL) {
+    *is_longer = is_other || (!known->has_type && (reads & TYCHO__READ_TYPE) != 0);
+    if (*is_longer && known->places != NULL) {
         memset(known->places, 0, PLACES * sizeof *known->places);
     }
     if (is_other) memcpy(known->field, field, size);
@@ -137,19 +156,22 @@ static bool widen(struct tycho__runner *runner) {
 void tycho__known_keep(struct tycho__runner *runner, const struct tycho__shown *shown) {
     struct tycho__known *known = &runner->known;
     const struct tycho__names *names = &runner->names;
-    if (tycho__sandbox_charged(runner->sandbox) > PRICE_MAX || !widen(runner)) return;
+    bool is_longer;
+    if (known->rest > 0 || tycho__sandbox_charged(runner->sandbox) > PRICE_MAX) return;
+    if (!widen(runner, &is_longer)) return;
+    if (is_longer || known->places == NULL) find_key(runner, shown);
     if (known->places == NULL) known->places = calloc(PLACES, sizeof *known->places);
     if (known->places == NULL) return; /* it is for speed only */
-    const struct key key = key_of(runner, shown);
-    if (key.size == 0 || names->count > NAMES_MAX) return;
-    if (key.size + names->text.size > TEXT_MAX) return;
-    struct tycho__known_place *place = replace(set_of(known, &key));
-    place->hash = key.hash;
-    place->key_size = (uint8_t)key.size;
+    const struct tycho__known_key *key = &known->key;
+    if (key->size == 0 || names->count > NAMES_MAX) return;
+    if (key->size + names->text.size > TEXT_MAX) return;
+    struct tycho__known_place *place = replace(set_of(known));
+    place->hash = key->hash;
+    place->key_size = (uint8_t)key->size;
     place->count = (uint8_t)names->count;
     place->is_recent = true;
-    memcpy(place->text, key.text, key.size);
-    if (names->text.size > 0) memcpy(place->text + key.size, names->text.data, names->text.size);
+    memcpy(place->text, key->text, key->size);
+    if (names->text.size > 0) memcpy(place->text + key->size, names->text.data, names->text.size);
     for (size_t i = 0; i < names->count; i++) {
         place->sizes[i] = (uint8_t)tycho__names_list(names)[i].size;
     }
