@@ -2,19 +2,19 @@
 **
 ** A function is pure, which giving back its runner checks: where it reads the same it gives the
 ** same, and is not called. Known are the calls that read nothing but the type and one field of the
-** data that is no table, which is what most linkers do; others cost nothing more than before. The
-** key of an event is
+** data that is no table, which is what most linkers do. The key of an event is
 **
 **      size, type   if any such call read it; else 0
 **      1, value     of the field that such calls read, as MessagePack; or 0: the data has none
 **
 ** and says at least what the call read: one that did not look at the data is known by "0" too, and
 ** one that did has a value. Data of which any part is wrong has none, and neither has large data
-** (fields.c). When a call reads more than the key says, the key becomes longer and nothing is known.
+** (fields.c). When a call reads more than the key says, the key becomes longer, and nothing is
+** known.
 **
 ** A place is in the set of four that the hash of the key chooses; one that was not used lately is
-** taken again. Where fewer than a quarter of the calls are known, as with a value that each event has
-** for itself, looking is given up for some time:
+** taken again. Where fewer than a quarter of the calls are known, as with a value that each event
+** has for itself, looking is given up for some time:
 **
 **      LOOKING --(TRIED calls, of which few were known)--> RESTING --(REST calls)--> LOOKING
 */
