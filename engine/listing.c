@@ -279,6 +279,10 @@ int tycho_listing_open(tycho_store *store, const tycho_list_options *options, ty
     if (options->snapshot != NULL && options->snapshot->store != store) {
         return tycho__fail(TYCHO_MISUSE, "the snapshot is of another store");
     }
+    if (options->prefix.data == NULL && options->prefix.size > 0) {
+        return tycho__fail(TYCHO_MISUSE, "the prefix is NULL, and has %zu bytes",
+                           options->prefix.size);
+    }
     tycho_listing *l = calloc(1, sizeof *l);
     if (l == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a listing");
     atomic_fetch_add(&store->children, 1);

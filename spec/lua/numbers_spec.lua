@@ -18,6 +18,7 @@ describe("A number", function()
   before_each(function()
     store = tycho.temporary { sync = "none" }
     for number = 1, 3 do store:append("s", { type = "t", id = "e" .. number }) end
+    store:append("shortened", { type = "t" })
   end)
   after_each(function()
     assert.same({}, store:verify().findings)
@@ -45,7 +46,7 @@ describe("A number", function()
     expected_version = function(value)
       store:append("s", { type = "t" }, { expected_version = value })
     end,
-    truncate = function(value) store:truncate("s", value) end,
+    truncate = function(value) store:truncate("shortened", value) end,
     checkpoint = function(value) store:set_checkpoint("c", value) end,
     checkpoint_expected = function(value) store:set_checkpoint("c", 1, { expected = value }) end,
     row_version = function(value) store:put_row("rows", "k", 1, { version = value }) end,
@@ -82,7 +83,7 @@ describe("A number", function()
     content_id_time = true, format_time = true }
 
   local SECONDS = {
-    wait = function(value) store:wait(3, value) end,
+    wait = function(value) store:wait(4, value) end,
     next = function(value)
       local follower <close> = store:follow { from_position = "end" }
       follower:next(value)
