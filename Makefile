@@ -47,8 +47,9 @@ TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict
   -Wmissing-prototypes -Wvla $(WERROR) -fPIC -fvisibility=hidden -pthread
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
 ifneq ($(SANITIZE),)
-# Builds for tests settle (engine/settle.c) after every few events, not after many thousands.
-TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7 -DTYCHO__KEPT_LISTS=64
+# Builds for tests settle (engine/settle.c) after every few events, not after many thousands, and
+# take stores of a few pages for large ones (engine/guard.h).
+TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7 -DTYCHO__KEPT_LISTS=64 -DTYCHO__INSPECT_PAGES=60
 TYCHO_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TYCHO_LDFLAGS += -fsanitize=$(SANITIZE)
 else
@@ -111,8 +112,8 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
-  bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss lint deps \
-  install uninstall dist clean help always
+  bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss damage lint \
+  deps install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
@@ -365,7 +366,11 @@ rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 
 power-loss: all power-programs ## power cuts: BATCHES=200 SEED=... SUBSETS=8 SYNC=full POINT=w.i
 	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
 	  $(LUA) spec/power/power_loss.lua $(foreach name,BATCHES SEED SUBSETS SYNC PROCESSES BUILD REPLAY \
-	  JOBS POINT AGAIN KILL IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
+	  JOBS POINT AGAIN KILL KEEPER WORKLOAD IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
+
+damage: $(BUILD)/spec/damage_test $(BUILD)/spec/salvage_test ## pages damaged and salvaged: ROUNDS=10000 SEED=...
+	@for test in damage salvage; do \
+	  TYCHO_ROUNDS=$(ROUNDS) $(if $(SEED),TYCHO_SEED=$(SEED)) $(BUILD)/spec/$${test}_test || exit 1; done
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \

@@ -44,9 +44,11 @@ int tycho__replay(tycho__txn *txn, tycho_batch *batch);
 /* Removes up to `limit` entries of deleted streams that are still in `blocks` and `links`. */
 int tycho__sweep(tycho__txn *txn, uint32_t limit);
 
-/* A row of table `rows`: its key, and reading one. CORRUPT; TYCHO_NOT_FOUND without a sentence. */
+/* A row of table `rows`: its key, writing it to an empty buffer, reading it. CORRUPT;
+** TYCHO_NOT_FOUND without a sentence. */
 enum { TYCHO__ROW_KEY_MAX = 4 + TYCHO_KEY_MAX, TYCHO__ROW_HEAD = 16 };
 size_t tycho__row_key(uint8_t *to, uint32_t table, tycho_bytes key);
+int tycho__row_encode(tycho__buffer *row, tycho_bytes key, uint64_t version, tycho_bytes value);
 int tycho__row_parse(tycho_bytes key, tycho_bytes row, uint64_t *version, tycho_bytes *value);
 
 #endif

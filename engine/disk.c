@@ -342,3 +342,9 @@ void tycho__disk_close(const tycho__disk *disk) {
     if (tycho__load64(metas[last] + TRANSACTION) != disk->last_flushed) return;
     mark_flushed(disk->fd, metas[last], last, disk->page_size);
 }
+
+bool tycho__disk_has_seal(const tycho__disk *disk) {
+    uint8_t metas[META_PAGES][PAGE_SIZE_MIN];
+    return read_metas(disk->fd, disk->page_size, metas) &&
+           (seal_of(metas[0]).magic == SEAL_MAGIC || seal_of(metas[1]).magic == SEAL_MAGIC);
+}

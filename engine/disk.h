@@ -64,6 +64,9 @@ int tycho__disk_recover(int directory, bool can_write);
 ** of this process, is flushed. */
 void tycho__disk_close(const tycho__disk *disk);
 
+/* Whether a commit of this library made the file what it is. */
+bool tycho__disk_has_seal(const tycho__disk *disk);
+
 /* fdatasync() of the store's file. */
 int tycho__disk_flush(const tycho__disk *disk);
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "guard.h"
 #include "inspect.h"
 #include "list.h"
 #include "lock.h"
@@ -142,7 +143,11 @@ static int open_tables(tycho__env *env, bool may_make, bool *is_whole) {
         }
     }
     error = end_tables(env, txn, may_make, error);
-    if (error == MDB_NOTFOUND || error == MDB_INCOMPATIBLE) {
+    bool is_foreign = error == MDB_NOTFOUND || error == MDB_INCOMPATIBLE;
+    if (is_foreign && tycho__disk_has_seal(&env->disk)) {
+        return tycho__fail(TYCHO_CORRUPT, "tables of the store \"%s\" are lost", env->path);
+    }
+    if (is_foreign) {
         return tycho__fail(TYCHO_DENIED, "\"%s\" is an LMDB environment, but no store of Tycho",
                            env->path);
     }
@@ -167,6 +172,7 @@ static void free_env(tycho__env *env) {
     tycho__writer_destroy(env->writer);
     tycho__watch_destroy(env->watch);
     if (env->mdb != NULL) mdb_env_close(env->mdb);
+    tycho__guard_destroy(env->guard);
     for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
     tycho__lists_free(env->kept_lists);
     tycho__recent_forget(env);
@@ -335,22 +341,35 @@ static int flush_name(int directory, const char *path) {
 /* LMDB trusts what it maps, so that damaged pages end the process: they are looked at before it
 ** reads any, in a snapshot, whose pages nobody writes over. A meta page may be written over while
 ** it is read, after two commits of others: then it is looked at again. */
-static int inspect(tycho__env *env, const char *file) {
+static int inspect(tycho__env *env, const char *file, bool *is_whole) {
     enum { TRIES = 8 };
     int status = TYCHO_NOT_FOUND;
     for (int i = 0; i < TRIES && (status == TYCHO_NOT_FOUND || status == TYCHO_CORRUPT); i++) {
         MDB_txn *txn;
         int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
         if (error != 0) return tycho__mdb_fail(env, error, "opening");
-        status = tycho__inspect_file(file, mdb_txn_id(txn));
+        status = tycho__inspect_file(file, mdb_txn_id(txn), is_whole);
         mdb_txn_abort(txn);
     }
     /* Without memory for a second map of the file there is no looking. */
     return status == TYCHO_NOT_FOUND || status == TYCHO_NO_MEMORY ? TYCHO_OK : status;
 }
 
+/* Makes the guard of a store that was not inspected whole, in a transaction that it begins with. */
+static int set_guard(tycho__env *env, tycho__txn *txn) {
+    const uint8_t *base;
+    uint32_t page_size;
+    int file;
+    int status = tycho__map_base(txn, &page_size, &base);
+    if (status != TYCHO_OK) return status;
+    mdb_env_get_fd(env->mdb, &file);
+    env->guard = tycho__guard_create(base, page_size, file);
+    return env->guard != NULL ? TYCHO_OK : tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
+}
+
 static int open_in_lock(tycho__env *env, int directory, const tycho_options *options) {
     char file[PATH_MAX + 16];
+    bool is_whole = false;
     int status = TYCHO_OK;
     snprintf(file, sizeof file, "%s/data.mdb", env->path);
     if (env->can_write) status = flush_name(directory, env->path);
@@ -361,10 +380,11 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
     if (status == TYCHO_OK) status = tycho__inspect_heads(file);
     if (status == TYCHO_OK) status = open_mdb(env, env->path, options);
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
-    if (status == TYCHO_OK) status = inspect(env, file);
+    if (status == TYCHO_OK) status = inspect(env, file, &is_whole);
     if (status == TYCHO_OK) status = open_all_tables(env);
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
+    if (status == TYCHO_OK && !is_whole) status = set_guard(env, txn);
     tycho__txn_done(txn);
     return status;
 }

@@ -69,6 +69,8 @@ struct tycho__generation; /* generation.h */
 struct tycho__pending;    /* pending.h */
 struct tycho__watch;      /* watch.c */
 struct tycho__locks;      /* lock.c */
+struct tycho__guard;      /* guard.h */
+struct tycho__guarded;
 
 typedef struct tycho__type_name {
     uint8_t size;
@@ -104,6 +106,7 @@ struct tycho__env {
     pthread_mutex_t recent_mutex;             /* of the pointers */
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
     atomic_size_t recent_slots; /* of the tables of the next one, a power of 2 */
+    struct tycho__guard *guard; /* of a large store; else NULL */
     tycho__env *next; /* in the registry */
 };
 
@@ -149,6 +152,7 @@ struct tycho__txn {
     struct tycho__generation *shared; /* of a write transaction: where an abort has to take out */
     uint32_t held;                    /* so many additions since that was locked; 0: it is not */
     struct tycho__pending *pending;   /* links that are not written yet */
+    struct tycho__guarded *guarded;   /* where the guard begins, when there is one */
 };
 
 /* BUSY when all reader slots are taken. */
@@ -189,6 +193,9 @@ int tycho__last(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_byt
 
 /* How many rows a table has. */
 int tycho__row_count(tycho__txn *txn, tycho__table table, uint64_t *count);
+
+/* For env.c: where LMDB has the file. Good as long as the environment. */
+int tycho__map_base(tycho__txn *txn, uint32_t *page_size, const uint8_t **base);
 
 /* For env.c: the read transactions that are not in use. */
 void tycho__pool_clear(tycho__env *env);

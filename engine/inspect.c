@@ -7,7 +7,7 @@
 #include "text.h"
 
 /* Of looking at what others may be writing at that moment. */
-enum { TRIES = 8 };
+enum { TRIES = 8, HEADS_SIZE = 2 * 65536 };
 
 static const char *const names[TYCHO__TREES] = {
 #define TYCHO__TABLE(name, text) text,
@@ -31,8 +31,6 @@ static void begin_table(tycho__inspection *inspection, unsigned table) {
     walk->tree = inspection->trees[table];
     walk->seen = inspection->seen;
     walk->last = inspection->meta.last;
-    bool is_small = table == TYCHO__MAIN || table == TYCHO__FREE_PAGES;
-    walk->is_shallow = inspection->is_shallow && !is_small;
     inspection->table = table;
     inspection->rows = 0;
     inspection->has_fault = false;
@@ -102,20 +100,23 @@ static const char *take_free(tycho__inspection *inspection, const tycho__node *n
     return NULL;
 }
 
+/* All rows are taken, whatever is wrong with some: a salvage goes on with them. */
 static const char *take_leaf(tycho__inspection *inspection, uint64_t number) {
     const uint8_t *page = tycho__page(inspection->image, number);
     uint32_t count = tycho__node_count(page);
     const char *fault = NULL;
     inspection->rows += count;
-    for (uint32_t i = 0; i < count && fault == NULL; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         tycho__node node = tycho__node_of(inspection->image, page, i);
+        const char *own = NULL;
         if (inspection->table == TYCHO__MAIN) {
-            fault = take_tree(inspection, &node);
+            own = take_tree(inspection, &node);
         } else if ((node.flags & TYCHO__NODE_TREE) != 0) {
-            fault = "it has a node of a kind that no table has";
+            own = "it has a node of a kind that no table has";
         } else if (inspection->table == TYCHO__FREE_PAGES) {
-            fault = take_free(inspection, &node);
+            own = take_free(inspection, &node);
         }
+        if (fault == NULL) fault = own;
     }
     return fault;
 }
@@ -124,11 +125,8 @@ static const char *take_leaf(tycho__inspection *inspection, uint64_t number) {
 
 /* The fault of a table whose pages are sound, or NULL. */
 static const char *table_fault(const tycho__inspection *inspection) {
-    const tycho__walk *walk = &inspection->walk;
-    if (inspection->has_fault || walk->is_shallow || inspection->rows == walk->tree.rows) {
-        return NULL;
-    }
-    return "it counts other rows than it has";
+    bool is_right = inspection->rows == inspection->walk.tree.rows;
+    return inspection->has_fault || is_right ? NULL : "it counts other rows than it has";
 }
 
 int tycho__inspect_next(tycho__inspection *inspection, tycho__inspected *inspected) {
@@ -150,7 +148,7 @@ int tycho__inspect_next(tycho__inspection *inspection, tycho__inspected *inspect
             inspection->has_fault = true; /* told */
             return TYCHO_OK;
         }
-        begin_table(inspection, inspection->table + 1);
+        begin_table(inspection, inspection->is_brief ? TYCHO__FREE_PAGES : inspection->table + 1);
     }
 }
 
@@ -236,16 +234,17 @@ static uint64_t pages_in_trees(const tycho__inspection *inspection) {
     return pages;
 }
 
-static int inspect_image(const tycho__image *image, uint64_t commit) {
+static int inspect_image(const tycho__image *image, uint64_t commit, bool *is_whole) {
     tycho__inspection inspection = {.seen = NULL};
     tycho__inspected inspected;
     int status = tycho__inspect_begin(&inspection, image, commit);
-    for (uint64_t pages = 0; status == TYCHO_OK && pages < TYCHO__INSPECT_PAGES; pages++) {
+    while (status == TYCHO_OK) {
         unsigned before = inspection.table;
         status = tycho__inspect_next(&inspection, &inspected);
         if (status != TYCHO_OK || inspected.page.fault != NULL) break;
         if (before == TYCHO__MAIN) { /* what comes next is known now */
-            inspection.is_shallow = pages_in_trees(&inspection) > TYCHO__INSPECT_PAGES;
+            inspection.is_brief = pages_in_trees(&inspection) > TYCHO__INSPECT_PAGES;
+            *is_whole = !inspection.is_brief;
         }
     }
     if (status == TYCHO_OK && inspected.page.fault != NULL) {
@@ -257,11 +256,11 @@ static int inspect_image(const tycho__image *image, uint64_t commit) {
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
-int tycho__inspect_file(const char *path, uint64_t commit) {
+int tycho__inspect_file(const char *path, uint64_t commit, bool *is_whole) {
     tycho__image image;
-    int status = tycho__image_open(&image, path);
+    int status = tycho__image_open(&image, path, 0);
     if (status != TYCHO_OK) return status;
-    status = inspect_image(&image, commit);
+    status = inspect_image(&image, commit, is_whole);
     tycho__image_close(&image);
     return status;
 }
@@ -291,7 +290,7 @@ static int check_heads(const tycho__image *image) {
 
 int tycho__inspect_heads(const char *path) {
     tycho__image image;
-    int status = tycho__image_open(&image, path);
+    int status = tycho__image_open(&image, path, HEADS_SIZE);
     if (status != TYCHO_OK) return status;
     status = TYCHO_CORRUPT;
     for (int i = 0; i < TRIES && status == TYCHO_CORRUPT; i++) status = check_heads(&image);

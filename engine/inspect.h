@@ -23,9 +23,9 @@ typedef struct tycho__inspection {
     tycho__tree trees[TYCHO__TREES]; /* by table; of one that is not there, depth is 0 */
     uint8_t *seen;                   /* pages in use */
     tycho__walk walk;
-    unsigned table;  /* that is being walked */
-    uint64_t rows;   /* of it so far */
-    bool is_shallow; /* leaf pages of all but the main table and the free pages are left out */
+    unsigned table; /* that is being walked */
+    uint64_t rows;  /* of it so far */
+    bool is_brief;  /* only the main table and the free pages */
     bool has_fault;
 } tycho__inspection;
 
@@ -53,8 +53,9 @@ const char *tycho__table_name(unsigned table);
 void tycho__key_text(unsigned table, tycho_bytes key, char *text, size_t size);
 
 /* Inspects the store in this file as of a commit, before it is used: whole when it has no more than
-** TYCHO__INSPECT_PAGES pages, else without leaf pages and no further than so many. CORRUPT. */
-int tycho__inspect_file(const char *path, uint64_t commit);
+** TYCHO__INSPECT_PAGES pages, else the main table and the free pages (guard.h sees to the rest).
+** CORRUPT. */
+int tycho__inspect_file(const char *path, uint64_t commit, bool *is_whole);
 
 /* Both meta pages of a data file, before LMDB maps it by what they say. CORRUPT. */
 int tycho__inspect_heads(const char *path);

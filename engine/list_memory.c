@@ -136,15 +136,22 @@ void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, 
     }
 }
 
-static void enter(struct tycho__lists *lists, tycho__list *list, uint64_t hash) {
-    size_t mask = lists->slots - 1;
-    uint64_t key = number_key(list->kind, list->number);
-    size_t i = number_slot(lists, key);
-    while (lists->by_number[i].list != NULL) i = (i + 1) & mask;
-    lists->by_number[i] = (struct slot){key, list};
-    i = (size_t)hash & mask;
-    while (lists->by_name[i].list != NULL) i = (i + 1) & mask;
-    lists->by_name[i] = (struct slot){hash, list};
+/* Where a key belongs in one of the two tables. */
+static size_t home_of(const struct tycho__lists *lists, const struct slot *slots, uint64_t key) {
+    return slots == lists->by_name ? (size_t)key & (lists->slots - 1) : number_slot(lists, key);
+}
+
+static void enter(struct tycho__lists *lists, struct slot *slots, struct slot slot) {
+    size_t i = home_of(lists, slots, slot.key);
+    while (slots[i].list != NULL) i = (i + 1) & (lists->slots - 1);
+    slots[i] = slot;
+}
+
+/* There is room for it. */
+static void add(struct tycho__lists *lists, tycho__list *list) {
+    lists->all[lists->count++] = list;
+    enter(lists, lists->by_number, (struct slot){number_key(list->kind, list->number), list});
+    enter(lists, lists->by_name, (struct slot){name_hash(list->kind, list->name), list});
 }
 
 static void free_tables(struct tycho__lists *lists) {
@@ -180,35 +187,32 @@ static struct tycho__lists *new_tables(size_t slots) {
     return NULL;
 }
 
-static void move_list(struct tycho__lists *to, const struct slot *slot) {
-    to->all[to->count++] = slot->list;
-    enter(to, slot->list, slot->key);
-}
-
-/* Makes room for one more list. */
+/* Makes room for one more list. What moves is visited in the order of the tables, and no list is,
+** so that it takes some milliseconds for hundreds of thousands. */
 static int grow(tycho__txn *txn) {
-    struct tycho__lists *old = txn->lists;
-    if (old != NULL && old->count * 2 < old->slots) return TYCHO_OK;
-    struct tycho__lists *lists = new_tables(old == NULL ? FIRST_SLOTS : old->slots * 2);
-    if (lists == NULL) return no_memory();
-    for (size_t i = 0; old != NULL && i < old->slots; i++) {
-        if (old->by_name[i].list != NULL) move_list(lists, &old->by_name[i]);
+    struct tycho__lists *lists = txn->lists;
+    if (lists != NULL && lists->count * 2 < lists->slots) return TYCHO_OK;
+    struct tycho__lists *larger = new_tables(lists == NULL ? FIRST_SLOTS : lists->slots * 2);
+    if (larger == NULL) return no_memory();
+    if (lists == NULL) {
+        txn->lists = larger;
+        return TYCHO_OK;
     }
-    for (size_t i = 0; old != NULL && i < old->dirty_count; i++) {
-        lists->dirty[lists->dirty_count++] = old->dirty[i];
+    for (size_t i = 0; i < lists->slots; i++) {
+        if (lists->by_number[i].list != NULL) enter(larger, larger->by_number, lists->by_number[i]);
     }
-    if (old != NULL) {
-        lists->arena = old->arena;
-        lists->kept = old->kept;
-        lists->missed = old->missed;
-        lists->ahead_kind = old->ahead_kind;
-        lists->ahead_number = old->ahead_number;
-        lists->hand = old->hand;
-        memcpy(lists->gone, old->gone, sizeof lists->gone);
-        free_tables(old);
-        free(old);
+    for (size_t i = 0; i < lists->slots; i++) {
+        if (lists->by_name[i].list != NULL) enter(larger, larger->by_name, lists->by_name[i]);
     }
-    txn->lists = lists;
+    memcpy(larger->all, lists->all, lists->count * sizeof *lists->all);
+    memcpy(larger->dirty, lists->dirty, lists->dirty_count * sizeof *lists->dirty);
+    free_tables(lists);
+    lists->by_number = larger->by_number;
+    lists->by_name = larger->by_name;
+    lists->all = larger->all;
+    lists->dirty = larger->dirty;
+    lists->slots = larger->slots;
+    free(larger);
     return TYCHO_OK;
 }
 
@@ -242,10 +246,10 @@ static tycho__list *copy_list(struct tycho__lists *lists, const tycho__list *lis
 int tycho__list_keep(tycho__txn *txn, const tycho__list *list, tycho__list **kept) {
     int status = grow(txn);
     if (status != TYCHO_OK) return status;
-    tycho__list *copy = copy_list(txn->lists, list);
+    struct tycho__lists *lists = txn->lists;
+    tycho__list *copy = copy_list(lists, list);
     if (copy == NULL) return no_memory();
-    txn->lists->all[txn->lists->count++] = copy;
-    enter(txn->lists, copy, name_hash(copy->kind, copy->name));
+    add(lists, copy);
     copy->is_dirty = false;
     if (list->is_dirty) tycho__list_touch(txn, copy);
     *kept = copy;
@@ -325,24 +329,20 @@ int tycho__lists_read_ahead(tycho__txn *txn) {
     for (; status == TYCHO_OK && wanted > 0; wanted--) {
         uint8_t kind = *(const uint8_t *)key.data;
         uint32_t number = tycho__unkey32((const uint8_t *)key.data + 1);
-        if (kind > TYCHO__TAG || txn->lists->count >= TYCHO__KEPT_LISTS) break;
+        if (kind > TYCHO__TAG || lists->count >= TYCHO__KEPT_LISTS) break;
         status = keep_row(txn, kind, number, value);
-        txn->lists->ahead_kind = kind;
-        txn->lists->ahead_number = number;
+        lists->ahead_kind = kind;
+        lists->ahead_number = number;
         if (status == TYCHO_OK) status = tycho__next(txn, TYCHO__LISTS, &key, &value);
     }
     if (status == TYCHO_NOT_FOUND || (status == TYCHO_OK && wanted > 0)) {
-        txn->lists->ahead_kind = TYCHO__KINDS;
+        lists->ahead_kind = TYCHO__KINDS;
         return TYCHO_OK;
     }
     return status;
 }
 
 /* ---------------------------------------------------------------- forgetting */
-
-static size_t home_of(const struct tycho__lists *lists, const struct slot *slots, uint64_t key) {
-    return slots == lists->by_name ? (size_t)key & (lists->slots - 1) : number_slot(lists, key);
-}
 
 /* Frees the slot of a list, and moves those behind it that would not be found any more. */
 static void free_slot(struct tycho__lists *lists, struct slot *slots, uint64_t key,
@@ -396,8 +396,7 @@ int tycho__list_call(tycho__txn *txn, tycho__list *list, tycho_bytes name, tycho
     }
     list->is_dirty = false;
     hide(lists, list);
-    lists->all[lists->count++] = copy;
-    enter(lists, copy, name_hash(copy->kind, copy->name));
+    add(lists, copy);
     tycho__list_touch(txn, copy);
     *called = copy;
     return TYCHO_OK;

@@ -255,6 +255,16 @@ int tycho__row_parse(tycho_bytes key, tycho_bytes row, uint64_t *version, tycho_
     return TYCHO_OK;
 }
 
+int tycho__row_encode(tycho__buffer *row, tycho_bytes key, uint64_t version, tycho_bytes value) {
+    int status = tycho__buffer_reserve(row, TYCHO__ROW_HEAD + value.size);
+    if (status != TYCHO_OK) return status;
+    tycho__write64(row, 0);
+    tycho__write64(row, version);
+    tycho__write(row, value.data, value.size);
+    tycho__store64(row->data, row_checksum(key, row->data, row->size));
+    return TYCHO_OK;
+}
+
 static int apply_put_row(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
     uint8_t bytes[TYCHO__ROW_KEY_MAX];
     tycho__list *table;
@@ -266,13 +276,8 @@ static int apply_put_row(tycho__txn *txn, const tycho__step *step, tycho_result 
     if (status == TYCHO_NOT_FOUND) txn->state.rows++;
     if (status != TYCHO_OK && status != TYCHO_NOT_FOUND) return status;
     tycho__buffer row = {NULL, 0, 0};
-    status = tycho__buffer_reserve(&row, TYCHO__ROW_HEAD + step->value.size);
-    if (status != TYCHO_OK) return status;
-    tycho__write64(&row, 0);
-    tycho__write64(&row, txn->state.sequence);
-    tycho__write(&row, step->value.data, step->value.size);
-    tycho__store64(row.data, row_checksum(key, row.data, row.size));
-    status = tycho__put(txn, TYCHO__ROWS, key, tycho__buffer_bytes(&row));
+    status = tycho__row_encode(&row, key, txn->state.sequence, step->value);
+    if (status == TYCHO_OK) status = tycho__put(txn, TYCHO__ROWS, key, tycho__buffer_bytes(&row));
     tycho__buffer_free(&row);
     result->count = 1;
     return status;

@@ -41,14 +41,15 @@ static uint32_t find_page_size(const uint8_t *bytes, uint64_t size) {
     return found != 0 ? found : usual;
 }
 
-int tycho__image_open(tycho__image *image, const char *path) {
+int tycho__image_open(tycho__image *image, const char *path, uint64_t most) {
     struct stat file;
     memset(image, 0, sizeof *image);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     int error = fd < 0 || fstat(fd, &file) != 0 ? errno : 0;
     if (error == 0 && S_ISREG(file.st_mode) && file.st_size > 0) {
         image->size = (uint64_t)file.st_size;
-        void *bytes = mmap(NULL, image->size, PROT_READ, MAP_SHARED, fd, 0);
+        image->mapped = most != 0 && most < image->size ? most : image->size;
+        void *bytes = mmap(NULL, image->mapped, PROT_READ, MAP_SHARED, fd, 0);
         if (bytes == MAP_FAILED) error = errno;
         if (error == 0) image->bytes = bytes;
     }
@@ -61,7 +62,7 @@ int tycho__image_open(tycho__image *image, const char *path) {
         return tycho__fail(status, "reading \"%s\": %s", path, strerror(error));
     }
     if (image->size >= 2 * PAGE_SIZE_LEAST) {
-        image->page_size = find_page_size(image->bytes, image->size);
+        image->page_size = find_page_size(image->bytes, image->mapped);
         image->count = image->size / image->page_size;
     }
     if (image->count >= 2) return TYCHO_OK;
@@ -73,7 +74,7 @@ int tycho__image_open(tycho__image *image, const char *path) {
 }
 
 void tycho__image_close(tycho__image *image) {
-    if (image->bytes != NULL) munmap((void *)(uintptr_t)image->bytes, image->size);
+    if (image->bytes != NULL) munmap((void *)(uintptr_t)image->bytes, image->mapped);
     memset(image, 0, sizeof *image);
 }
 
@@ -128,35 +129,42 @@ static tycho_bytes big_value(const tycho__image *image, uint64_t first, uint64_t
     return tycho__bytes(tycho__page(image, first) + TYCHO__PAGE_HEAD, size);
 }
 
-bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t place,
-                    tycho__node *node) {
+/* The head and key of a node. False when they are not in the page. */
+static bool read_node(const tycho__image *image, const uint8_t *page, uint32_t place,
+                      tycho__node *node) {
     if (place % 2 != 0 || place + TYCHO__NODE_HEAD > image->page_size) return false;
     const uint8_t *at = page + place;
-    uint32_t low = tycho__load32(at), key_size = tycho__load16(at + 6);
-    uint64_t end = place + (uint64_t)TYCHO__NODE_HEAD + key_size;
+    uint32_t key_size = tycho__load16(at + 6);
     node->flags = tycho__load16(at + 4);
     node->key = tycho__bytes(at + TYCHO__NODE_HEAD, key_size);
-    node->child = TYCHO__NO_PAGE;
+    node->child = (uint64_t)node->flags << 32 | tycho__load32(at);
     node->value = tycho__bytes(NULL, 0);
-    if (is_branch(page)) {
-        node->child = (uint64_t)node->flags << 32 | low;
-        return end <= image->page_size;
-    }
+    return place + (uint64_t)TYCHO__NODE_HEAD + key_size <= image->page_size;
+}
+
+bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t place,
+                    tycho__node *node) {
+    if (!read_node(image, page, place, node)) return false;
+    uint32_t size = tycho__load32(page + place);
+    const uint8_t *value = (const uint8_t *)node->key.data + node->key.size;
+    size_t left = image->page_size - (size_t)(value - page);
     bool is_big = (node->flags & TYCHO__NODE_BIG) != 0;
-    const uint8_t *value = at + TYCHO__NODE_HEAD + key_size;
-    if (end + (is_big ? 8u : (uint64_t)low) > image->page_size) return false;
-    node->value = tycho__bytes(value, low);
-    if (!is_big) return true;
-    node->child = tycho__load64(value);
-    node->value = big_value(image, node->child, low);
+    if (left < (is_big ? 8 : size)) return false;
+    node->child = is_big ? tycho__load64(value) : TYCHO__NO_PAGE;
+    node->value = is_big ? big_value(image, node->child, size) : tycho__bytes(value, size);
     return true;
+}
+
+static bool node_in(const tycho__image *image, const uint8_t *page, uint32_t place,
+                    tycho__node *node) {
+    return is_branch(page) ? read_node(image, page, place, node)
+                           : tycho__node_at(image, page, place, node);
 }
 
 tycho__node tycho__node_of(const tycho__image *image, const uint8_t *page, uint32_t index) {
     tycho__node node;
     assert(index < tycho__node_count(page));
-    bool is_node =
-        tycho__node_at(image, page, tycho__load16(page + TYCHO__PAGE_HEAD + 2 * index), &node);
+    bool is_node = node_in(image, page, tycho__load16(page + TYCHO__PAGE_HEAD + 2 * index), &node);
     assert(is_node);
     (void)is_node;
     return node;
@@ -177,7 +185,7 @@ const char *tycho__page_fault(const tycho__image *image, uint64_t number, bool i
     for (uint32_t i = 0; i < count; i++) {
         tycho__node node;
         uint32_t place = tycho__load16(page + TYCHO__PAGE_HEAD + 2 * i);
-        if (place < upper || !tycho__node_at(image, page, place, &node)) {
+        if (place < upper || !node_in(image, page, place, &node)) {
             return "it has a node outside of it";
         }
         bool has_key = node.key.size > 0 || (kind == TYCHO__BRANCH && i == 0);
@@ -192,7 +200,7 @@ const char *tycho__page_fault(const tycho__image *image, uint64_t number, bool i
 
 /* ---------------------------------------------------------------- walking */
 
-static int compare(const tycho__tree *tree, tycho_bytes a, tycho_bytes b) {
+int tycho__compare_keys(const tycho__tree *tree, tycho_bytes a, tycho_bytes b) {
     if ((tree->flags & TYCHO__TREE_INTEGER) != 0) {
         uint64_t x = tycho__load64(a.data), y = tycho__load64(b.data);
         return x < y ? -1 : x > y;
@@ -213,7 +221,7 @@ static const char *check_big(tycho__walk *walk, const tycho__node *node) {
         tycho__load32(first + 12) != count) {
         return "it has a value whose pages are others";
     }
-    for (uint64_t i = node->child; i < node->child + count; i++) {
+    for (uint64_t i = node->child; walk->seen != NULL && i < node->child + count; i++) {
         if (tycho__is_seen(walk->seen, i)) return "it has a value whose pages are used twice";
         tycho__see(walk->seen, i);
     }
@@ -232,7 +240,7 @@ static const char *check_nodes(tycho__walk *walk, const tycho__visited *visited)
         if (!visited->is_leaf && is_first) continue; /* stands for whatever is below the next */
         if (is_integer && node.key.size != 8) return "it has a key of a wrong size";
         if (before.data != NULL) {
-            int order = compare(&walk->tree, before, node.key);
+            int order = tycho__compare_keys(&walk->tree, before, node.key);
             bool may_equal = visited->is_leaf && is_first;
             if (order > 0 || (order == 0 && !may_equal)) return "its keys are out of order";
         }
@@ -242,7 +250,8 @@ static const char *check_nodes(tycho__walk *walk, const tycho__visited *visited)
             if (fault != NULL) return fault;
         }
     }
-    if (visited->high.data != NULL && compare(&walk->tree, before, visited->high) >= 0) {
+    if (visited->high.data != NULL &&
+        tycho__compare_keys(&walk->tree, before, visited->high) >= 0) {
         return "its keys are those of another page";
     }
     return NULL;
@@ -261,19 +270,19 @@ static void find_bounds(const tycho__walk *walk, uint32_t level, tycho__visited 
     }
 }
 
-/* The page at a level: judged, and entered when it is a sound branch page. */
-static void visit(tycho__walk *walk, uint64_t number, uint32_t level, tycho__visited *visited) {
+void tycho__walk_visit(tycho__walk *walk, uint64_t number, uint32_t level,
+                       tycho__visited *visited) {
     visited->number = number;
     visited->is_leaf = level + 1 == walk->tree.depth;
     find_bounds(walk, level, visited);
     visited->fault = number > walk->last ? "it is behind the last page"
                                          : tycho__page_fault(walk->image, number, true);
     if (visited->fault != NULL) return;
-    if (tycho__is_seen(walk->seen, number)) {
+    if (walk->seen != NULL && tycho__is_seen(walk->seen, number)) {
         visited->fault = "it is used twice";
         return;
     }
-    tycho__see(walk->seen, number);
+    if (walk->seen != NULL) tycho__see(walk->seen, number);
     if (is_branch(tycho__page(walk->image, number)) == visited->is_leaf) {
         visited->fault = visited->is_leaf ? "it is a branch in place of a leaf"
                                           : "it is a leaf in place of a branch";
@@ -290,21 +299,19 @@ int tycho__walk_next(tycho__walk *walk, tycho__visited *visited) {
     if (!walk->is_begun) {
         walk->is_begun = true;
         walk->level = 0;
-        bool is_wanted = walk->tree.depth > (walk->is_shallow ? 1u : 0u);
-        if (!is_wanted) return TYCHO_END;
-        visit(walk, walk->tree.root, 0, visited);
+        if (walk->tree.depth == 0) return TYCHO_END;
+        tycho__walk_visit(walk, walk->tree.root, 0, visited);
         return TYCHO_OK;
     }
     while (walk->level > 0) {
         uint32_t level = walk->level - 1;
         const uint8_t *page = tycho__page(walk->image, walk->path[level].page);
-        bool is_passed = walk->is_shallow && level + 2 >= walk->tree.depth;
-        if (is_passed || walk->path[level].next == tycho__node_count(page)) {
+        if (walk->path[level].next == tycho__node_count(page)) {
             walk->level--;
             continue;
         }
         uint64_t child = tycho__node_of(walk->image, page, walk->path[level].next++).child;
-        visit(walk, child, level + 1, visited);
+        tycho__walk_visit(walk, child, level + 1, visited);
         return TYCHO_OK;
     }
     return TYCHO_END;

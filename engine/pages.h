@@ -2,13 +2,13 @@
 **
 ** LMDB believes its pages: a damaged one makes it assert, read outside of the file, or find nothing
 ** (it has no checksums of pages). So they are looked at here before it is let loose on them: when a
-** store is opened (damage.c), when it is verified (verify.c), and when it is salvaged (salvage.c),
-** which reads with nothing but this.
+** store is opened (inspect.c), when it is read first (guard.c), when it is verified (verify.c), and
+** when it is salvaged (salvage.c), which reads with nothing but this.
 **
 ** Format of LMDB 0.9 on machines of 64 bits, little-endian; pages of 4,096 bytes mostly:
 **
 **   page    0 u64 its number   8 u16 unused   10 u16 flags (enum below)
-**          12 u16 end of the pointers   14 u16 begin of the nodes   (overflow: 12 u32 count of pages)
+**          12 u16 end of the pointers   14 u16 begin of the nodes   (overflow: 12 u32 pages)
 **          16 u16 per node: where it begins; then room; then the nodes, at even places
 **   node    0 u32 size of the value (branch: u48 number of the child)   4 u16 flags
 **           6 u16 size of the key   8 key, value (BIG: u64 number of the first overflow page)
@@ -47,8 +47,9 @@ enum {
 /* The data file of a store, mapped for reading. */
 typedef struct tycho__image {
     const uint8_t *bytes;
-    uint64_t size;
-    uint64_t count; /* of whole pages */
+    uint64_t size;   /* of the file */
+    uint64_t mapped; /* bytes of it */
+    uint64_t count;  /* of whole pages of the file */
     uint32_t page_size;
 } tycho__image;
 
@@ -76,8 +77,9 @@ typedef struct tycho__node {
     uint64_t child; /* of a branch; or the first overflow page; else TYCHO__NO_PAGE */
 } tycho__node;
 
-/* Maps the file. NO_MEMORY, IO, NOT_FOUND, DENIED; CORRUPT when it is shorter than two pages. */
-int tycho__image_open(tycho__image *image, const char *path);
+/* Maps the file, or its first `most` bytes alone (0: all), which is then all that may be looked at.
+** NO_MEMORY, IO, NOT_FOUND, DENIED; CORRUPT when it is shorter than two pages. */
+int tycho__image_open(tycho__image *image, const char *path, uint64_t most);
 void tycho__image_close(tycho__image *image);
 
 static inline const uint8_t *tycho__page(const tycho__image *image, uint64_t number) {
@@ -102,7 +104,7 @@ static inline uint32_t tycho__node_count(const uint8_t *page) {
 }
 tycho__node tycho__node_of(const tycho__image *image, const uint8_t *page, uint32_t index);
 
-/* The node at a place of a page that need not be sound. False when none can be there. */
+/* The node at a place of a leaf page that need not be sound. False when none can be there. */
 bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t place,
                     tycho__node *node);
 
@@ -116,9 +118,8 @@ static inline uint64_t tycho__overflow_count(const tycho__image *image, uint64_t
 typedef struct tycho__walk {
     const tycho__image *image;
     tycho__tree tree;
-    uint8_t *seen;   /* a bit per page that a walk came to; walks may share it */
-    uint64_t last;   /* no page behind this one belongs to the snapshot */
-    bool is_shallow; /* leaf pages are not visited */
+    uint8_t *seen; /* a bit per page that a walk came to; walks may share it; or NULL */
+    uint64_t last; /* no page behind this one belongs to the snapshot */
     bool is_begun;
     uint32_t level;
     struct {
@@ -140,6 +141,13 @@ typedef struct tycho__visited {
 
 /* The next page, parents first. TYCHO_END. */
 int tycho__walk_next(tycho__walk *walk, tycho__visited *visited);
+
+/* Judges the page at a level below those of the path, and puts it there when it is a sound
+** branch. */
+void tycho__walk_visit(tycho__walk *walk, uint64_t number, uint32_t level, tycho__visited *visited);
+
+/* <0, 0 or >0, as keys of the tree are ordered. */
+int tycho__compare_keys(const tycho__tree *tree, tycho_bytes a, tycho_bytes b);
 
 static inline bool tycho__is_seen(const uint8_t *seen, uint64_t page) {
     return (seen[page / 8] >> page % 8 & 1) != 0;

@@ -148,7 +148,7 @@ static int parse_head(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
     return is_right ? TYCHO_OK : damaged(row->link);
 }
 
-static int parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
+int tycho__pending_parse(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
     const uint8_t *from = value.data;
     int status = parse_head(key, value, row);
     if (status != TYCHO_OK) return status;
@@ -172,7 +172,8 @@ int tycho__pending_read(tycho__txn *txn, uint64_t link, tycho__pending *row) {
     tycho_bytes value;
     tycho__key64(key, link);
     int status = find_row(txn, link, &value);
-    return status == TYCHO_OK ? parse(tycho__bytes(key, sizeof key), value, row) : status;
+    return status == TYCHO_OK ? tycho__pending_parse(tycho__bytes(key, sizeof key), value, row)
+                              : status;
 }
 
 int tycho__pending_remove(tycho__txn *txn, uint64_t link, uint64_t count) {
@@ -199,7 +200,7 @@ int tycho__pending_count(tycho__txn *txn, uint64_t *count) {
     int status = tycho__seek(txn, TYCHO__PENDING, &key, &value);
     while (status == TYCHO_OK) {
         tycho__pending row;
-        status = parse(key, value, &row);
+        status = tycho__pending_parse(key, value, &row);
         if (status != TYCHO_OK) return status;
         *count += row.count;
         status = tycho__next(txn, TYCHO__PENDING, &key, &value);

@@ -42,6 +42,9 @@ int tycho__pending_write(tycho__txn *txn);
 /* The row that begins with a link. CORRUPT when it is not there. */
 int tycho__pending_read(tycho__txn *txn, uint64_t link, tycho__pending *row);
 
+/* Parses a row. CORRUPT. */
+int tycho__pending_parse(tycho_bytes key, tycho_bytes value, tycho__pending *row);
+
 /* Removes the rows of `count` links from `link` on. */
 int tycho__pending_remove(tycho__txn *txn, uint64_t link, uint64_t count);
 

@@ -378,6 +378,7 @@ void tycho__recent_prefetch(const tycho__txn *txn, const tycho__list *list, size
 }
 
 void tycho__recent_prefetch_id(const tycho__txn *txn, tycho_bytes packed, bool is_uuid) {
+    if (!txn->is_write) return; /* the writer may be moving what others would look at */
     for (int i = FROZEN; i <= NEWEST; i++) {
         const tycho__generation *g = txn->generations[i];
         if (g != NULL) tycho__generation_prefetch_id(g, packed, is_uuid);

@@ -98,7 +98,7 @@ typedef struct tycho__recent_item {
 
 /* Fetches where the next entry of a list goes, in two steps, 0 and 1. */
 void tycho__recent_prefetch(const tycho__txn *txn, const struct tycho__list *list, size_t step);
-/* Fetches where an id is looked for. */
+/* Fetches where the writer looks for an id. */
 void tycho__recent_prefetch_id(const tycho__txn *txn, tycho_bytes packed, bool is_uuid);
 
 /* Adds what the next event enters; and the last `count` of the links made, into a stream. */

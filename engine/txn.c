@@ -6,6 +6,7 @@
 
 #include "commit.h"
 #include "env.h"
+#include "guard.h"
 #include "pending.h"
 #include "recent.h"
 
@@ -112,11 +113,20 @@ int tycho__state_write(tycho__txn *txn) {
 
 /* ---------------------------------------------------------------- reading */
 
+/* Where the guard begins, once a snapshot is taken. A write transaction begins with the commit
+** before it. */
+static int begin_guard(tycho__txn *txn) {
+    if (txn->env->guard == NULL) return TYCHO_OK;
+    uint64_t commit = mdb_txn_id(txn->mdb) - (txn->is_write ? 1 : 0);
+    return tycho__guard_begin(txn->env->guard, commit, &txn->guarded);
+}
+
 static void free_read(tycho__txn *txn) {
     for (int i = 0; i < TYCHO__TABLES; i++) {
         if (txn->cursors[i] != NULL) mdb_cursor_close(txn->cursors[i]);
     }
     mdb_txn_abort(txn->mdb);
+    free(txn->guarded);
     free(txn);
 }
 
@@ -172,6 +182,7 @@ int tycho__txn_read(tycho__env *env, tycho__txn **out) {
         if (error != 0) status = tycho__mdb_fail(env, error, "beginning to read");
     }
     if (status == TYCHO_OK) status = find_half_commit(env, txn->mdb);
+    if (status == TYCHO_OK) status = begin_guard(txn);
     if (status == TYCHO_OK) status = state_read(txn);
     if (status != TYCHO_OK) {
         if (txn != NULL) free_read(txn);
@@ -194,6 +205,7 @@ int tycho__txn_renew(tycho__txn *txn) {
     int error = mdb_txn_renew(txn->mdb);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "going on to read");
     int status = find_half_commit(txn->env, txn->mdb);
+    if (status == TYCHO_OK) status = begin_guard(txn);
     return status == TYCHO_OK ? state_read(txn) : status;
 }
 
@@ -264,7 +276,8 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     txn->is_write = true;
     int error = tycho__mdb_begin(env, sync, &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
-    int status = state_read(txn);
+    int status = begin_guard(txn);
+    if (status == TYCHO_OK) status = state_read(txn);
     txn->state.format = TYCHO__FORMAT;
     /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_need(txn);
@@ -286,6 +299,8 @@ static void end_write(tycho__txn *txn) {
     txn->shared = NULL;
     free(txn->pending);
     txn->pending = NULL;
+    free(txn->guarded);
+    txn->guarded = NULL;
     txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
 }
 
@@ -334,18 +349,29 @@ static int cursor_of(tycho__txn *txn, tycho__table table, MDB_cursor **cursor) {
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "reading");
 }
 
+/* In a large store: judges the pages that LMDB will go to, unless it stays where it is. */
+static int look_before(tycho__txn *txn, tycho__table table, MDB_cursor_op op, tycho_bytes key) {
+    if (txn->guarded == NULL || op == MDB_NEXT || op == MDB_PREV) return TYCHO_OK;
+    enum tycho__guard_to to = op == MDB_FIRST  ? TYCHO__TO_FIRST
+                              : op == MDB_LAST ? TYCHO__TO_LAST
+                                               : TYCHO__TO_KEY;
+    return tycho__guard_look(txn->env->guard, txn->guarded, table, key, to);
+}
+
 static int walk(tycho__txn *txn, tycho__table table, MDB_cursor_op op, tycho_bytes *key,
                 tycho_bytes *value) {
     MDB_cursor *cursor;
     if (txn->env->tables[table] == TYCHO__NO_TABLE) return TYCHO_NOT_FOUND;
     int status = cursor_of(txn, table, &cursor);
+    if (status == TYCHO_OK) status = look_before(txn, table, op, *key);
     if (status != TYCHO_OK) return status;
     MDB_val k = to_val(*key), v = {0, NULL};
     int error = mdb_cursor_get(cursor, &k, &v, op);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "reading");
     *key = tycho__bytes(k.mv_data, k.mv_size);
     *value = tycho__bytes(v.mv_data, v.mv_size);
-    return TYCHO_OK;
+    if (txn->guarded == NULL || op == MDB_SET_KEY) return TYCHO_OK;
+    return tycho__guard_found(txn->env->guard, txn->guarded, table, *key);
 }
 
 int tycho__get(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes *value) {
@@ -373,6 +399,7 @@ static int write_row(tycho__txn *txn, tycho__table table, tycho_bytes key, MDB_v
     MDB_cursor *cursor;
     assert(txn->is_write);
     int status = cursor_of(txn, table, &cursor);
+    if (status == TYCHO_OK) status = look_before(txn, table, MDB_SET_KEY, key);
     if (status != TYCHO_OK) return status;
     MDB_val k = to_val(key);
     int error = mdb_cursor_put(cursor, &k, value, flags);
@@ -400,6 +427,8 @@ int tycho__insert(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_by
 int tycho__remove(tycho__txn *txn, tycho__table table, tycho_bytes key) {
     MDB_val k = to_val(key);
     assert(txn->is_write);
+    int status = look_before(txn, table, MDB_SET_KEY, key);
+    if (status != TYCHO_OK) return status;
     int error = mdb_del(txn->mdb, txn->env->tables[table], &k, NULL);
     if (error == 0) txn->is_changed = true;
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "removing");
@@ -430,6 +459,19 @@ int tycho__put_event(tycho__txn *txn, uint64_t position, size_t size, uint8_t **
 int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     size_t number = position;
     return tycho__get(txn, TYCHO__EVENTS, tycho__bytes(&number, sizeof number), record);
+}
+
+int tycho__map_base(tycho__txn *txn, uint32_t *page_size, const uint8_t **base) {
+    MDB_stat stat;
+    tycho_bytes value = {NULL, 0};
+    int status = tycho__get(txn, TYCHO__MAIN, tycho__bytes("state", 5), &value);
+    if (status != TYCHO_OK) return status;
+    int error = mdb_stat(txn->mdb, txn->env->tables[TYCHO__MAIN], &stat);
+    if (error != 0) return tycho__mdb_fail(txn->env, error, "opening");
+    *page_size = stat.ms_psize;
+    uintptr_t page = (uintptr_t)value.data & ~((uintptr_t)stat.ms_psize - 1);
+    *base = (const uint8_t *)page - tycho__load64((const uint8_t *)page) * stat.ms_psize;
+    return TYCHO_OK;
 }
 
 int tycho__row_count(tycho__txn *txn, tycho__table table, uint64_t *count) {

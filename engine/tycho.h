@@ -3,7 +3,7 @@
 ** READING ORDER
 **   1 version and limits    5 the batch: conditions      9 waiting and following
 **   2 statuses              6 the batch: operations     10 locks
-**   3 bytes and events      7 commit and receipt        11 verify, backup, stats
+**   3 bytes and events      7 commit and receipt        11 verify, salvage, stats
 **   4 the store             8 reading                   12 scripts and hooks
 **
 ** CONVENTIONS
@@ -183,8 +183,8 @@ enum tycho_mode {
 ** cut" is any end of the machine.
 **   FULL     a receipt is returned after the flush. Neither takes anything acknowledged.
 **   BATCHED  data is flushed at each commit, the commit record with the next one or with
-**            tycho_store_sync(). A process crash takes nothing; a power cut may take the last
-**            commit, with all batches that shared it, and never damages the store.
+**            tycho_store_sync(): as often as FULL. A process crash takes nothing; a power cut may
+**            take the last commit, with all that shared it, and never damages the store.
 **   NONE     nothing is flushed before tycho_store_sync(). A process crash takes nothing; a power
 **            cut after a later commit may destroy the store, with all that was synced, or mix old
 **            and new, which verification may miss. Only for what can be made again.
@@ -681,11 +681,12 @@ TYCHO_API void tycho_lock_release(tycho_lock *lock);
 TYCHO_API int tycho_lock_list(tycho_store *store, tycho_lock_info *locks, size_t most,
                               size_t *count);
 
-/* ---------------------------------------------------------------- 11. verify, backup, stats */
+/* ---------------------------------------------------------------- 11. verify, salvage, stats */
 
-/* Proves every index against every record, all counts and checksums, in one snapshot. Open, then
-** step until TYCHO_END; each step does a bounded piece of work (about 1,000 events). Damage in the
-** pages of LMDB itself may end the process: run it in one of its own (`tycho verify` does). */
+/* Proves every page, every index against every record, all counts and checksums, in one snapshot.
+** Open, then step until TYCHO_END; each step does a bounded piece of work (about 1,000 events).
+** Where pages are damaged they are all it tells of. Names of routes, what they lead to,
+** checkpoints and stream metadata have no checksums: one that is another by a bit is not found. */
 typedef struct tycho_verification tycho_verification;
 
 typedef struct tycho_finding {
@@ -702,6 +703,38 @@ TYCHO_API void tycho_verification_close(tycho_verification *verification);
 /* Writes a compacted copy of the store, as of now, to the directory `path`, which is made and must
 ** not exist (BUSY); it appears whole or not at all. Writers go on meanwhile. */
 TYCHO_API int tycho_backup(tycho_store *store, const char *path);
+
+/* Saves what is intact of a store that is damaged, so that it does not open or does not verify. The
+** file is read without LMDB, and nothing in it is believed that does not prove itself: events by
+** their checksums, also where no tree leads to them any more. Nobody may write to it meanwhile.
+**
+** Every intact event is in the new store, with its id, position, stream, revision, tags, metadata
+** and times; the entries of streams, links, rows with their versions, routes, checkpoints, deployed
+** scripts and stream metadata are as they were, as far as they are intact; all indexes are made
+** anew. Positions that are lost have an event of the type TYCHO_LOST, in no stream, with a new id.
+**
+** `path` is made and must not exist (BUSY); NULL: it only looks, and tells what is hurt. Errors:
+** CORRUPT (nothing there is of a store), NOT_FOUND, DENIED, BUSY, FULL, NO_MEMORY, IO. Costs
+** some 32 bytes of memory for each row of the store. */
+#define TYCHO_LOST "$lost"
+typedef struct tycho_salvage tycho_salvage;
+
+typedef struct tycho_salvaged {
+    uint64_t head;         /* last position */
+    uint64_t events;       /* saved; with those lost they are as many as the head says */
+    uint64_t events_lost;
+    uint64_t entries;      /* of streams, links included */
+    uint64_t entries_lost; /* as far as is known */
+    uint64_t rows;
+    uint64_t rows_lost;    /* as far as is known */
+    uint64_t findings;     /* things that are hurt or lost; 0: the file is sound */
+} tycho_salvaged;
+
+TYCHO_API int tycho_salvage_open(const char *damaged, const char *path, tycho_salvage **salvage);
+TYCHO_API int tycho_salvage_get(tycho_salvage *salvage, tycho_salvaged *salvaged);
+/* The next thing that is hurt or lost, one line. TYCHO_END. The view is good until it is closed. */
+TYCHO_API int tycho_salvage_next(tycho_salvage *salvage, tycho_bytes *text);
+TYCHO_API void tycho_salvage_close(tycho_salvage *salvage);
 
 typedef struct tycho_stats {
     size_t size;              /* sizeof(tycho_stats), set by the caller */

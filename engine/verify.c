@@ -86,8 +86,8 @@ static int step_pages(tycho_verification *v) {
         if (tycho__inspect_next(&v->inspection, &inspected) == TYCHO_END) {
             end_pages(v);
             if (v->phase == FINISHED) return TYCHO_OK;
-            int status = tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(),
-                                          &v->scripts_table);
+            int status =
+                tycho__list_find(v->txn, TYCHO__ROW_TABLE, tycho__scripts(), &v->scripts_table);
             return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
         }
         if (inspected.page.fault == NULL) continue;
@@ -106,7 +106,7 @@ static int begin_pages(tycho_verification *v) {
     for (int i = 0; i < TRIES && status == TYCHO_NOT_FOUND; i++) {
         tycho__image_close(&v->image);
         status = i > 0 ? tycho__txn_renew(v->txn) : TYCHO_OK;
-        if (status == TYCHO_OK) status = tycho__image_open(&v->image, file);
+        if (status == TYCHO_OK) status = tycho__image_open(&v->image, file, 0);
         if (status == TYCHO_OK) {
             status = tycho__inspect_begin(&v->inspection, &v->image, tycho__txn_number(v->txn));
         }

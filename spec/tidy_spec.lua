@@ -11,18 +11,17 @@ local LAYERS = {
   { "tycho.h", "base.h", "commit.h", "lock.h" },
   { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h",
     "disk.h" },
-  { "table.h", "pages.h", "inspect.h", "env.h", "list.h", "generation.h", "recent.h",
-    "pending.h", "watch.h",
-    "lock_table.h" },
+  { "table.h", "pages.h", "inspect.h", "guard.h", "env.h", "list.h", "generation.h",
+    "recent.h", "pending.h", "watch.h", "lock_table.h" },
   { "query.h", "ways.h", "stream.h", "settle.h" },
-  { "apply.h", "cursor.h", "store.h" },
+  { "apply.h", "cursor.h", "store.h", "salvage.h" },
 }
 local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "list_memory.c", "entries.c",
   "lock_table.c" }
 
 -- One public header is promised; most of it is prose.
-local MORE_LINES = { ["engine/tycho.h"] = 810 }
+local MORE_LINES = { ["engine/tycho.h"] = 850 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {

@@ -133,8 +133,10 @@ void tycho__lua_backfill_register(lua_State *L);
 void tycho__lua_model_register(lua_State *L);
 void tycho__lua_batch_register(lua_State *L);
 void tycho__lua_event_register(lua_State *L);
+void tycho__lua_salvage_register(lua_State *L);
 
 int tycho__lua_store_open(lua_State *L);
+int tycho__lua_salvage(lua_State *L);
 int tycho__lua_store_snapshot(lua_State *L);
 int tycho__lua_store_cursor(lua_State *L);
 int tycho__lua_store_follower(lua_State *L);

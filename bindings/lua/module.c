@@ -2,7 +2,7 @@
 **
 **     uuid hash content_id now parse_time format_time                           public as they are
 **     null array is_array binary json msgpack                                   (codec.h)
-**     open batch script                                                         boxes
+**     open batch script salvage                                                 boxes
 **     misuse refusal own nearest                                                errors
 **     sleep directory                                                           for scripts/tycho/
 */
@@ -46,6 +46,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
         {"batch", tycho__lua_batch_create},
         {"script", tycho__lua_script_compile},
         {"deployment", tycho__lua_deployment_create},
+        {"salvage", tycho__lua_salvage},
         {"directory", tycho__lua_directory},
         {"misuse", tycho__lua_error_misuse},
         {"refusal", tycho__lua_error_refusal},
@@ -63,6 +64,7 @@ __attribute__((visibility("default"))) int luaopen_tycho_core(lua_State *L) {
     tycho__lua_verification_register(L);
     tycho__lua_lock_register(L);
     tycho__lua_directory_register(L);
+    tycho__lua_salvage_register(L);
     tycho__lua_script_register(L);
     tycho__lua_deployment_register(L);
     tycho__lua_backfill_register(L);

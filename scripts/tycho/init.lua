@@ -9,6 +9,7 @@ return {
   version = core.version,
   open = store.open,
   temporary = store.temporary,
+  salvage = store.salvage,
   script = script.compile,
   uuid = core.uuid,
   hash = core.hash,

@@ -37,6 +37,22 @@ function tycho.open(path, options) end
 ---@return tycho.Store
 function tycho.temporary(options) end
 
+---@class tycho.Salvaged
+---@field findings string[]      what is hurt or lost; empty: the store is sound
+---@field head integer           last position
+---@field events integer         saved
+---@field events_lost integer    their positions have events of the type "$lost"
+---@field entries integer        of streams, links included
+---@field entries_lost integer   as far as is known
+---@field rows integer
+---@field rows_lost integer      as far as is known
+--- Saves what is intact of a damaged store, which nobody may write to meanwhile, into a new one in
+--- `path`. Without `path` it only tells what is hurt.
+---@param damaged string
+---@param path? string
+---@return tycho.Salvaged
+function tycho.salvage(damaged, path) end
+
 --- Compiles a script that need not be deployed, to run it by hand. Raises rejected, with the line.
 ---@param source string
 ---@param label? string   for messages, such as the name of its file

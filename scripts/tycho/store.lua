@@ -404,4 +404,16 @@ function Store:__tostring()
   return ("tycho.Store: %s"):format(self.box:path())
 end
 
-return { open = open_path, temporary = open_temporary }
+--- Without `path` it only looks.
+local function salvage(damaged, path)
+  check.name(damaged, "damaged")
+  if path ~= nil then check.name(path, "path") end
+  local salvaged, found = core.salvage(damaged, path)
+  local findings = salvaged.findings
+  if found > #findings then
+    findings[#findings + 1] = ("and %d more"):format(found - #findings)
+  end
+  return salvaged
+end
+
+return { open = open_path, temporary = open_temporary, salvage = salvage }

@@ -11,7 +11,7 @@ const path = require('node:path');
 const [kind, modules, where, work, name, amount] = process.argv.slice(2);
 const load = createRequire(path.resolve(modules, 'x.js'));
 const emmett = load(`@event-driven-io/emmett-${kind}`);
-const LONG = 10000, BATCH = 1000, CLIENTS = 16, BATCHES = 10, READS = 5, PAGE = 1000, TRIES = 10000;
+const LONG = 10000, BATCH = 1000, CLIENTS = 16, BATCHES = 10, READS = 5, PAGE = 1000;
 const types = ['order_placed', 'order_paid', 'order_shipped', 'order_cancelled', 'item_added',
   'item_removed', 'address_changed', 'note_written'];
 const note = 'x'.repeat(84);
@@ -37,33 +37,27 @@ function open() {
   return emmett.getSQLiteEventStore({ fileName: where, schema });
 }
 
-// Where others write to SQLite, too, it is asked again, as a user would. It tries to roll back what
-// it could not begin, so that its error is seldom the first one.
-async function append(store, stream, events) {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await store.appendToStream(stream, events);
-    } catch (error) {
-      if (!String(error.code).startsWith('SQLITE_') || tries === TRIES) throw error;
-    }
+async function fill(store) {
+  for (let at = 0; at < LONG; at += BATCH) await store.appendToStream('long', batch(BATCH));
+  for (let at = LONG; at < amount; at += BATCH) {
+    await store.appendToStream(`filled-${at}`, batch(BATCH));
   }
 }
 
-async function fill(store) {
-  for (let at = 0; at < LONG; at += BATCH) await append(store, 'long', batch(BATCH));
-  for (let at = LONG; at < amount; at += BATCH) await append(store, `filled-${at}`, batch(BATCH));
-}
-
-// Each client has a store of its own: calls that share one of SQLite's are in each other's way.
+// On SQLite it cannot do two things at once (SQLITE_BUSY, SQLITE_MISUSE): there the calls queue up.
 async function singles(store, clients) {
-  const stores = [store];
-  while (kind === 'sqlite' && stores.length < clients) stores.push(open());
-  let count = 0;
+  let count = 0, last = Promise.resolve();
   const begun = process.hrtime.bigint();
+  function append(index) {
+    const stream = `one-${process.pid}-${index}-${count % 100}`;
+    const next = () => store.appendToStream(stream, [event()]);
+    if (kind !== 'sqlite') return next();
+    last = last.then(next);
+    return last;
+  }
   async function client(index) {
     while (seconds(begun) < amount) {
-      const stream = `one-${process.pid}-${index}-${count % 100}`;
-      await append(stores[index % stores.length], stream, [event()]);
+      await append(index);
       count += 1;
     }
   }
@@ -74,7 +68,7 @@ async function singles(store, clients) {
 async function batches(store) {
   const begun = process.hrtime.bigint();
   for (let index = 0; index < BATCHES; index += 1) {
-    await append(store, `batch-${process.pid}-${index}`, batch(BATCH));
+    await store.appendToStream(`batch-${process.pid}-${index}`, batch(BATCH));
   }
   say(BATCHES * BATCH / seconds(begun));
 }

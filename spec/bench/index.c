@@ -1,4 +1,4 @@
-/* index.c - links, opening, verifying, and what each table costs on the disk.
+/* index.c - links, verifying, and what each table costs on the disk.
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,19 +76,6 @@ static void links(const bench *run, const char *path) {
     raw_close(to->raw);
     tycho_store_close(to->store);
     free(to);
-}
-
-static void opening(const bench *run) {
-    const char *small = workload_store(run, MIX_RANDOM, STORE_SMALL);
-    const char *big = workload_store(run, MIX_RANDOM, STORE_BIG);
-    for (uint32_t round = 0; round < run->rounds; round++) {
-        double start = bench_seconds();
-        tycho_store_close(workload_open(small, TYCHO_SYNC_FULL));
-        report_value("open and close, small store", "ms", (bench_seconds() - start) * 1e3);
-        start = bench_seconds();
-        tycho_store_close(workload_open(big, TYCHO_SYNC_FULL));
-        report_value("open and close, big store", "ms", (bench_seconds() - start) * 1e3);
-    }
 }
 
 static void verifying(const char *path) {
@@ -189,9 +176,8 @@ static void store_sizes(const bench *run, mix streams, const char *what, bool ea
 }
 
 void index_bench(const bench *run) {
-    report_section("LINKS, OPENING, VERIFYING");
+    report_section("LINKS, VERIFYING");
     links(run, workload_store(run, MIX_RANDOM, STORE_SMALL));
-    opening(run);
     verifying(workload_store(run, MIX_RANDOM, STORE_SMALL));
     report_section("BYTES AN EVENT ON THE DISK");
     store_sizes(run, MIX_RANDOM, "random", true);

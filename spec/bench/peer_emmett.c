@@ -1,8 +1,9 @@
 /* peer_emmett.c - Emmett, an event store for Node.js, on SQLite and on PostgreSQL (emmett.cjs).
 **
 ** Each turn is a process that measures itself, so that its start does not count. Its 16 clients are
-** 16 calls that one process waits for, which is how it is used. On PostgreSQL it has its tables in
-** the server of peer_postgres.c, which is started before and stopped after it.
+** 16 calls that one process waits for, which is how it is used; on SQLite, where it can do one
+** thing at a time, they queue. On PostgreSQL it has its tables in the server of peer_postgres.c,
+** which is started before and stopped after it.
 */
 #include <stdio.h>
 #include <string.h>

@@ -35,6 +35,8 @@ typedef struct damage {
     unsigned table;
     enum page_kind kind;
     uint64_t page;
+    bool is_alone; /* no other page was touched */
+    bool is_older; /* perhaps an older copy of the page is in its place, as after a lost write */
     char words[200];
 } damage;
 
@@ -47,7 +49,7 @@ static inline uint64_t number_from(const char *variable, uint64_t otherwise) {
 
 /* Notes what all pages are. */
 static inline int fixture_classify(fixture *f) {
-    tycho__image image = {f->bytes, f->size, f->pages, (uint32_t)f->page_size};
+    tycho__image image = {f->bytes, f->size, f->size, f->pages, (uint32_t)f->page_size};
     tycho__inspection inspection;
     tycho__inspected at;
     tycho__meta metas[2];
@@ -136,7 +138,7 @@ static inline uint64_t damage_below(uint64_t limit) {
 
 /* A page of a kind and table that are drawn first, so that rare ones have their turn. */
 static inline uint64_t pick_page(const fixture *f, damage *d) {
-    for (;;) {
+    for (;;) { /* there is a page left: at least a meta page */
         unsigned kind = (unsigned)damage_below(PAGE_KINDS);
         unsigned table = (unsigned)damage_below(TYCHO__TREES);
         uint64_t from = damage_below(f->pages);
@@ -159,74 +161,90 @@ static inline void flip(uint8_t *page, uint64_t from, uint64_t size, unsigned bi
     }
 }
 
+/* Damages bytes of the page. */
+static inline const char *damage_bytes(uint8_t *page, size_t size, unsigned how) {
+    uint64_t at = damage_below(size - 64);
+    switch (how) {
+    case 0:
+        flip(page, 0, size, 1);
+        return "a bit flipped";
+    case 1:
+        flip(page, 0, TYCHO__PAGE_HEAD + 32, 1);
+        return "a bit of the head flipped";
+    case 2:
+        flip(page, 0, size, 2 + (unsigned)damage_below(30));
+        return "bits flipped";
+    case 3:
+        memset(page, 0, size);
+        return "zeroed";
+    case 4:
+        memset(page + at / 512 * 512, 0, 512);
+        return "a sector zeroed";
+    case 5:
+        for (uint64_t i = damage_below(64); i > 0; i--) page[at + i] = (uint8_t)damage_below(256);
+        return "bytes overwritten";
+    case 6:
+        for (size_t i = 0; i < size; i++) page[i] = (uint8_t)damage_below(256);
+        return "overwritten";
+    default:
+        for (size_t i = 8; i < 40; i++) page[i] = (uint8_t)damage_below(256);
+        return "the head overwritten";
+    }
+}
+
+static inline const char *swap_pages(damage *d, uint8_t *page, uint8_t *second, size_t size) {
+    uint8_t kept[65536];
+    assert_true(size <= sizeof kept);
+    memcpy(kept, page, size);
+    memmove(page, second, size);
+    memcpy(second, kept, size);
+    d->is_alone = false;
+    return "swapped";
+}
+
+/* Puts a copy of another page in its place; `is_own` with its own number, as a page that a lost
+** write left behind. */
+static inline const char *copy_page(damage *d, fixture *f, uint64_t other, bool is_own) {
+    uint8_t *page = f->bytes + d->page * f->page_size;
+    memmove(page, f->bytes + other * f->page_size, f->page_size);
+    if (!is_own || d->kind == PAGE_META) return "overwritten by another";
+    memcpy(page, &d->page, sizeof d->page);
+    bool is_like = d->table == f->facts[other].table || f->facts[other].kind == PAGE_FREE;
+    d->is_older = d->kind == PAGE_LEAF && is_like;
+    return "overwritten by another, with its own number";
+}
+
+static inline const char *cut_off(damage *d, fixture *f) {
+    f->size = d->page * f->page_size + damage_below(f->page_size);
+    if (f->size == 0) f->size = 1;
+    f->pages = f->size / f->page_size;
+    d->is_alone = false;
+    return "the file cut off in it";
+}
+
+/* Damages one more place. */
+static inline void damage_again(damage *d, fixture *f) {
+    d->page = pick_page(f, d);
+    d->is_alone = true;
+    d->is_older = false;
+    size_t size = f->page_size;
+    uint8_t *page = f->bytes + d->page * size;
+    uint64_t other = damage_below(f->pages);
+    unsigned how = (unsigned)damage_below(12);
+    const char *what = how == 8                ? swap_pages(d, page, f->bytes + other * size, size)
+                       : how == 9 || how == 10 ? copy_page(d, f, other, how == 10)
+                       : how == 11             ? cut_off(d, f)
+                                               : damage_bytes(page, size, how);
+    snprintf(d->words, sizeof d->words, "page %llu (%s of %s; the other is %llu): %s",
+             (unsigned long long)d->page, PAGE_WORDS[d->kind], tycho__table_name(d->table),
+             (unsigned long long)other, what);
+}
+
 /* Damages one place; the same for the same seed and round. */
 static inline void damage_make(damage *d, fixture *f, uint64_t seed, unsigned round) {
     damage_state = seed * 1000003 + round;
     d->round = round;
-    d->page = pick_page(f, d);
-    size_t size = f->page_size;
-    uint8_t *page = f->bytes + d->page * size;
-    uint64_t other = damage_below(f->pages), at = damage_below(size - 64);
-    uint8_t *second = f->bytes + other * size;
-    uint8_t kept[65536];
-    const char *what = "";
-    switch (damage_below(12)) {
-    case 0:
-        what = "a bit flipped";
-        flip(page, 0, size, 1);
-        break;
-    case 1:
-        what = "a bit of the head flipped";
-        flip(page, 0, TYCHO__PAGE_HEAD + 32, 1);
-        break;
-    case 2:
-        what = "bits flipped";
-        flip(page, 0, size, 2 + (unsigned)damage_below(30));
-        break;
-    case 3:
-        what = "zeroed";
-        memset(page, 0, size);
-        break;
-    case 4:
-        what = "a sector zeroed";
-        memset(page + at / 512 * 512, 0, 512);
-        break;
-    case 5:
-        what = "bytes overwritten";
-        for (uint64_t i = damage_below(64); i > 0; i--) page[at + i] = (uint8_t)damage_below(256);
-        break;
-    case 6:
-        what = "overwritten";
-        for (size_t i = 0; i < size; i++) page[i] = (uint8_t)damage_below(256);
-        break;
-    case 7:
-        what = "the head overwritten";
-        for (size_t i = 8; i < 40; i++) page[i] = (uint8_t)damage_below(256);
-        break;
-    case 8:
-        what = "swapped";
-        memcpy(kept, page, size);
-        memcpy(page, second, size);
-        memcpy(second, kept, size);
-        break;
-    case 9:
-        what = "overwritten by another";
-        if (other != d->page) memcpy(page, second, size);
-        break;
-    case 10: /* as a page that a lost write left behind */
-        what = "overwritten by another, with its own number";
-        if (other != d->page) memcpy(page, second, size);
-        if (d->kind != PAGE_META) memcpy(page, &d->page, sizeof d->page);
-        break;
-    default:
-        what = "the file cut off in it";
-        f->size = d->page * size + damage_below(size);
-        f->pages = f->size / size;
-        break;
-    }
-    snprintf(d->words, sizeof d->words, "page %llu (%s of %s; the other is %llu): %s",
-             (unsigned long long)d->page, PAGE_WORDS[d->kind], tycho__table_name(d->table),
-             (unsigned long long)other, what);
+    damage_again(d, f);
 }
 
 #endif

@@ -580,6 +580,7 @@ const step STEPS[] = {
     {"follow", follow_streams, false},
     {"read a snapshot", read_snapshot, false},
     {"back up", back_up, false},
+    {"salvage", salvage, false},
     {"statistics", get_stats, false},
     {"flush", sync_store, false},
     {"verify", verify, false},

@@ -33,8 +33,9 @@ typedef struct step {
 extern const step STEPS[];
 extern const int STEP_COUNT;
 
-/* The step that follows (every_verb_follow.c). */
+/* The steps that follow, and that salvage the store while nobody writes (every_verb_follow.c). */
 int follow_streams(life *l);
+int salvage(life *l);
 
 /* A hash of all that the store tells about itself; the store must be healthy. */
 int hash_store(tycho_store *store, uint64_t *hash);

@@ -1,5 +1,7 @@
-/* every_verb_follow.c - the step of every_verb.h that follows. */
+/* every_verb_follow.c - the steps of every_verb.h that follow and salvage. */
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "every_verb.h"
 
@@ -59,4 +61,25 @@ int follow_streams(life *l) {
         if (status == TYCHO_OK && l->hash == hash) status = WRONG(l); /* the key is hashed */
     }
     return status;
+}
+
+/* The new store must be as sound as the old one. */
+int salvage(life *l) {
+    static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify", "lock_table"};
+    char path[256], file[300];
+    tycho_salvage *saved = NULL;
+    tycho_salvaged counts = {.findings = 0};
+    snprintf(path, sizeof path, "%s.saved", l->path);
+    int status = tycho_salvage_open(l->path, path, &saved);
+    if (status == TYCHO_OK) status = tycho_salvage_get(saved, &counts);
+    note(&l->hash, counts.events);
+    note(&l->hash, counts.entries);
+    note(&l->hash, counts.rows);
+    tycho_salvage_close(saved);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, files[i]);
+        unlink(file);
+    }
+    rmdir(path);
+    return status == TYCHO_OK && counts.findings != 0 ? WRONG(l) : status;
 }

@@ -59,6 +59,41 @@ describe("tycho", function()
     assert(result.err:find("tycho: [^\n]+\n[^\n]+\n$"), result.err)
   end)
 
+  it("names the table, page and positions that are damaged, and saves what is intact", function()
+    local place = find_text(("x"):rep(100))
+    damage(place - place % 4096 + 12, 2) -- the bounds of a page of events
+    local result = tycho:run("verify")
+    assert.equal(5, result.status)
+    assert(result.out:find("page %d+ of table events, with the keys from [^\n]*position %d+"),
+      result.out)
+    assert(result.out:find("of 2,000 events are intact", 1, true), result.out)
+    assert(result.err:find("tycho salvage DAMAGED NEW", 1, true), result.err)
+    local saved = tycho:path("saved")
+    local object = tycho:objects(("salvage %s %s"):format(tycho.store, saved))
+    object = object[#object]
+    assert.equal(2000, object.events + object.events_lost)
+    tycho:must("verify", { store = saved })
+    assert.equal(object.events_lost, #tycho:objects("read --type '$lost'", { store = saved }))
+    result = tycho:run(("salvage %s %s"):format(tycho.store, saved))
+    assert.equal(1, result.status)
+    assert(result.err:find("choose a path where nothing is yet", 1, true), result.err)
+  end)
+
+  it("salvages a sound store as it is", function()
+    local saved = tycho:path("saved")
+    assert(tycho:must(("salvage %s %s"):format(tycho.store, saved)):find("^2,000 of 2,000 events"))
+    assert.equal(tycho:must("export"), tycho:must("export", { store = saved }))
+  end)
+
+  it("says that there is nothing to be salvaged", function()
+    local result = tycho:run("salvage /nowhere/at/all " .. tycho:path("saved"))
+    assert.equal(4, result.status, result.err)
+  end)
+
+  it("verifies a backup", function()
+    assert(tycho:must("backup --verify " .. tycho:path("copy")):find("^2,000 events, "))
+  end)
+
   it("backs up into a new directory, and nowhere else", function()
     local copy = tycho:path("copy")
     assert(tycho:must("backup " .. copy):find("^2,000 events, "))

@@ -3,7 +3,8 @@ local command = require "support.command"
 
 local verbs = {
   "import", "export", "publish", "read", "event", "streams", "types", "link", "unlink", "delete",
-  "route", "rename", "merge", "split", "lock", "locks", "verify", "backup", "stats", "repl", "rpc",
+  "route", "rename", "merge", "split", "lock", "locks", "verify",
+  "salvage", "backup", "stats", "repl", "rpc",
   "completion", "help",
 }
 

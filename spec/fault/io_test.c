@@ -1,6 +1,7 @@
 /* io_test.c - the disk fails: in a life of a store (every_verb.h), the n-th call of one kind
 ** (writing, flushing, allocating, opening, mapping, renaming) fails, for every kind and every n
-** (sampled, unless TYCHO_SWEEP=full): once, from there on, or once after it was carried out.
+** (sampled, unless TYCHO_SWEEP=full): once, from there on, once after it was carried out, or once
+** in part (what is written is cut short, and the call says how much of it was).
 **
 ** The step that meets the failure must say so, in a status that fits. Then the handle must go on,
 ** or say that the store must be opened again, and then that must help. What was acknowledged stays,
@@ -34,7 +35,7 @@ enum { SAMPLES = 12, TRIES = 3 };
 /* ---------------------------------------------------------------- calls that fail */
 
 enum call { PWRITE, WRITEV, WRITE, FDATASYNC, FSYNC, FTRUNCATE, FALLOCATE, OPEN, MMAP, RENAME };
-enum mode { ONCE, FROM_ON, AFTER_IT_WAS_DONE, MODES };
+enum mode { ONCE, FROM_ON, AFTER_IT_WAS_DONE, IN_PART, MODES };
 
 static const struct fault {
     enum call call;
@@ -47,6 +48,13 @@ static const struct fault {
     {FSYNC, EIO, "fsync: EIO"},         {FTRUNCATE, ENOSPC, "ftruncate: ENOSPC"},
     {OPEN, EMFILE, "open: EMFILE"},     {FALLOCATE, ENOSPC, "posix_fallocate: ENOSPC"},
     {MMAP, ENOMEM, "mmap: ENOMEM"},     {RENAME, EIO, "rename: EIO"},
+    {PWRITE, EINTR, "pwrite: EINTR"},   {WRITEV, EINTR, "writev: EINTR"},
+    {WRITE, EIO, "write: EIO"},         {WRITE, EINTR, "write: EINTR"},
+    {FDATASYNC, EINTR, "fdatasync: EINTR"}, {FDATASYNC, ENOSPC, "fdatasync: ENOSPC"},
+    {FSYNC, ENOSPC, "fsync: ENOSPC"},   {FTRUNCATE, EIO, "ftruncate: EIO"},
+    {OPEN, ENOMEM, "open: ENOMEM"},     {OPEN, EIO, "open: EIO"},
+    {OPEN, ENOSPC, "open: ENOSPC"},     {FALLOCATE, EIO, "posix_fallocate: EIO"},
+    {RENAME, ENOSPC, "rename: ENOSPC"},
 };
 enum { FAULT_COUNT = sizeof FAULTS / sizeof *FAULTS };
 
@@ -62,8 +70,8 @@ static bool fails(enum call call, bool *is_done) {
     long n = atomic_fetch_add(&calls, 1), wanted = atomic_load(&failing_call);
     if (wanted < 0 || n < wanted || (n > wanted && mode != FROM_ON)) return false;
     atomic_store(&has_failed, true);
-    *is_done = mode == AFTER_IT_WAS_DONE;
-    return true;
+    *is_done = mode == AFTER_IT_WAS_DONE || mode == IN_PART;
+    return mode != IN_PART;
 }
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -80,18 +88,33 @@ static bool fails(enum call call, bool *is_done) {
     if (is_failing) errno = fault->error; \
     return is_failing ? failure : result
 
+/* Half of what is to be written. */
+static size_t half_of(enum call call, size_t size) {
+    long n = atomic_load(&calls), wanted = atomic_load(&failing_call);
+    bool is_cut = atomic_load(&is_armed) && mode == IN_PART && fault->call == call && n == wanted;
+    return is_cut ? size / 2 : size;
+}
+
 EXPORTED ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
     NEXT(pwrite);
+    size = half_of(PWRITE, size);
     CALL(PWRITE, ssize_t, -1, fd, data, size, offset);
 }
 
 EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count) {
     NEXT(writev);
+    struct iovec first = parts[0];
+    if (half_of(WRITEV, 2) == 1) {
+        first.iov_len /= 2;
+        parts = &first;
+        count = 1;
+    }
     CALL(WRITEV, ssize_t, -1, fd, parts, count);
 }
 
 EXPORTED ssize_t write(int fd, const void *data, size_t size) {
     NEXT(write);
+    size = half_of(WRITE, size);
     CALL(WRITE, ssize_t, -1, fd, data, size);
 }
 
@@ -171,7 +194,7 @@ static uint64_t told[64]; /* by each step of a life without failures */
 static uint64_t told_at_end;
 
 static void fail_step(const life *l, const step *s, int status, const char *what) {
-    static const char *const modes[] = {"once", "from there on", "after it was done"};
+    static const char *const modes[] = {"once", "from there on", "after it was done", "in part"};
     atomic_store(&is_armed, false);
     fail_msg("%s at call %ld %s, step \"%s\": %s (%s: %s, line %d of every_verb.c)", fault->name,
              atomic_load(&failing_call), modes[mode], s->name, what, tycho_status_code(status),
@@ -180,6 +203,7 @@ static void fail_step(const life *l, const step *s, int status, const char *what
 
 static bool fits(int status, const step *s) {
     if (status == TYCHO_UNKNOWN_OUTCOME) return s->is_commit;
+    if (mode == IN_PART) return status == TYCHO_FULL || status == TYCHO_IO;
     if (fault->error == ENOMEM) return status == TYCHO_NO_MEMORY || status == TYCHO_IO;
     if (fault->error == ENOSPC) return status == TYCHO_FULL || status == TYCHO_IO;
     return status == TYCHO_IO;
@@ -279,6 +303,9 @@ static void sweep(enum mode of) {
     mode = of;
     for (int i = 0; i < FAULT_COUNT; i++) {
         fault = &FAULTS[i];
+        bool is_written = fault->call <= WRITE && fault->error != ENOSPC && fault->error != EINTR;
+        if (mode == IN_PART && !is_written) continue; /* one of each call */
+        if (mode == FROM_ON && fault->error == EINTR) continue; /* who asks again asks for ever */
         long count = live(path, -1, true);
         long stride = is_full || count < SAMPLES ? 1 : count / SAMPLES;
         for (long n = 0; n < count; n += stride) {
@@ -305,11 +332,17 @@ static void one_call_fails_after_it_was_done(void **state) {
     sweep(AFTER_IT_WAS_DONE);
 }
 
+static void one_call_is_done_in_part(void **state) {
+    (void)state;
+    sweep(IN_PART);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_call_fails),
         cmocka_unit_test(all_calls_fail_from_one_on),
         cmocka_unit_test(one_call_fails_after_it_was_done),
+        cmocka_unit_test(one_call_is_done_in_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

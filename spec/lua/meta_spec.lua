@@ -234,8 +234,10 @@ describe("meta.lua", function()
     same("tycho.stream_switch", keys(stream_switch))
   end)
 
-  it("has what verify gives", function()
-    same("tycho.Finding", keys(fresh():verify()))
+  it("has what verify and salvage give", function()
+    local store = fresh()
+    same("tycho.Finding", keys(store:verify()))
+    same("tycho.Salvaged", keys(tycho.salvage(store:path())))
   end)
 
   it("has all options, and no others are taken", function()

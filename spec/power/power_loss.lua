@@ -7,6 +7,7 @@
 ---   SUBSETS=8      random choices of the pending sectors for each window between two flushes
 ---   SYNC=full      or batched, or none
 ---   PROCESSES=1    that write at the same time
+---   WORKLOAD=workload  or backup, which is of its own (AGAIN=0)
 ---   BUILD=build    where the library is that is recorded
 ---   REPLAY=build   and the one that looks; default: BUILD
 ---   JOBS=2         processes that look; default: as many as there are processors
@@ -14,6 +15,7 @@
 ---                  SEED, SYNC, PROCESSES, BATCHES, KILL, as a failure says; its store is kept
 ---   AGAIN=2        so many of the disks are written to, and the power is cut again
 ---   KILL=n         a process comes first that is killed behind the n-th thing that it asks for
+---   KEEPER=1       another process has the store open when that one is killed
 ---   IGNORE_FLUSH=n the n-th flush of the data file is passed over: something must be lost then
 ---
 --- A recording in which something is found is kept in BUILD/power/; so is one of a POINT.
@@ -28,7 +30,7 @@ local SECONDS, AGAIN_BATCHES = 3600, 5
 local power_loss = {}
 
 local DEFAULTS = { BATCHES = 200, SUBSETS = 8, SYNC = "full", PROCESSES = 1, BUILD = "build",
-  AGAIN = 2 }
+  AGAIN = 2, WORKLOAD = "workload" }
 
 --- The libraries to be preloaded: a sanitizer that is preloaded here stays in front.
 local function preloaded(build)
@@ -47,20 +49,27 @@ local function workload(directory, name, batches, options, kill)
   return command_of({ "env", "POWER_STORE=" .. path, "POWER_LOG=" .. directory .. "/log",
     "POWER_KILL=" .. (kill or 0), "LD_PRELOAD=" .. preloaded(options.BUILD),
     "LUA_PATH=" .. package.path, ("LUA_CPATH=%s/lua/?.so;%s"):format(options.BUILD, package.cpath),
-    "timeout", SECONDS, "lua5.4", "spec/power/workload.lua", path, batches,
+    "timeout", SECONDS, "lua5.4", "spec/power/" .. options.WORKLOAD .. ".lua", path, batches,
     options.SEED + tonumber(name:match("%d+$")), options.SYNC, name })
 end
 
---- Runs the workloads: one that is killed, when that is asked for, then the others at once.
+--- Runs the workloads: one that is killed, when that is asked for, then the others at once. A
+--- keeper has the store open all the while, and looks when somebody was killed.
 local function record(directory, options)
   tree.write_file(directory .. "/log", "")
+  local lines, file = {}, tree.quoted(directory .. "/go")
+  if options.KEEPER == 1 then
+    lines = { ("%s %s & keeper=$!"):format(workload(directory, "keeper9", 2, options), file),
+      ("while ! test -e %s.open && kill -0 $keeper; do sleep 0.02; done"):format(file) }
+  end
   if options.KILL then
     local command = workload(directory, "w0", options.BATCHES, options, options.KILL)
-    tree.must(command .. " 2>/dev/null; test $? = 137")
+    lines[#lines + 1] = ("( %s ) 2>/dev/null; test $? = 137 || status=1; >%s"):format(command, file)
   end
-  local lines = {}
+  if options.KEEPER == 1 then lines[#lines + 1] = "wait $keeper || exit 1" end
+  lines[#lines + 1] = "test -z \"$status\" || exit 1"
   for number = 1, options.PROCESSES do
-    lines[number] = ("%s & p%d=$!"):format(
+    lines[#lines + 1] = ("%s & p%d=$!"):format(
       workload(directory, "w" .. number, options.BATCHES, options), number)
   end
   for number = 1, options.PROCESSES do
@@ -145,7 +154,8 @@ local function cut_some_again(place, work, options, figures)
   return all_good, all_said
 end
 
---- Records and looks: whether all was good, what was said, and its figures.
+--- Records and looks: whether all was good, what was said, and its figures. With `is_forgotten` the
+--- recording is not kept, whatever is found.
 function power_loss.run(given)
   local options = setmetatable(given, { __index = DEFAULTS })
   options.SEED = options.SEED or os.time()
@@ -169,7 +179,8 @@ function power_loss.run(given)
     said = said .. more
   end
   scratch.remove(work)
-  if is_good and not options.POINT then tree.must("rm -rf " .. tree.quoted(place)) end
+  local is_kept = options.POINT or not (is_good or given.is_forgotten)
+  if not is_kept then tree.must("rm -rf " .. tree.quoted(place)) end
   return is_good, said, figures
 end
 
@@ -183,9 +194,12 @@ local function main(words)
   local is_good, said = power_loss.run(options)
   io.write(said)
   if not is_good then
-    print(("again: make power-loss POINT=... SEED=%s BATCHES=%s SYNC=%s PROCESSES=%s SUBSETS=%s%s")
-      :format(options.SEED, options.BATCHES, options.SYNC, options.PROCESSES, options.SUBSETS,
-      options.KILL and " KILL=" .. options.KILL or ""))
+    local again = { "again: make power-loss POINT=..." }
+    for _, name in ipairs({ "SEED", "BATCHES", "SYNC", "PROCESSES", "BUILD", "SUBSETS", "KILL",
+      "KEEPER", "WORKLOAD", "IGNORE_FLUSH" }) do
+      if options[name] then again[#again + 1] = name .. "=" .. options[name] end
+    end
+    print(table.concat(again, " "))
   end
   os.exit(is_good, true)
 end

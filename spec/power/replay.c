@@ -36,7 +36,7 @@
 #include "check.h"
 #include "images.h"
 
-enum { STATES_MAX = 1 << 20, TOLD_MAX = 20, SECONDS_MAX = 60, THOROUGH = 4 };
+enum { STATES_MAX = 1 << 20, TOLD_MAX = 20, SECONDS_MAX = 60, THOROUGH = 8 };
 
 struct options {
     const char *log, *work, *sync, *data, *base;

@@ -1,7 +1,9 @@
 --- Writes all kinds of batches to a store, from a seed, and says what was acknowledged: the
 --- workload that recorder.c records.
 ---
----   lua5.4 workload.lua STORE BATCHES SEED SYNC NAME
+---   lua5.4 workload.lua STORE BATCHES SEED SYNC NAME [FILE]
+---
+--- With a FILE it opens the store, says so in FILE.open, and begins when there is that file.
 ---
 --- Each event carries its own id in its data, and before its end the workload reads all events that
 --- it wrote and compares. Several may run at once, with different names; each then writes to
@@ -10,7 +12,7 @@
 local random = require "support.random"
 local tycho = require "tycho"
 
-local path, batches, seed, sync, name = table.unpack(arg)
+local path, batches, seed, sync, name, file = table.unpack(arg)
 batches = math.tointeger(tonumber(batches))
 local chance = random.new(math.tointeger(tonumber(seed)))
 local store <close> = tycho.open(path, { sync = sync, reserve_size = 1 })
@@ -67,7 +69,10 @@ function kinds.several()
   end)
 end
 
-function kinds.large() return store:append(stream_name(chance:between(1, 3)), new_events(1000)) end
+function kinds.large()
+  local size = batches >= 50 and 1000 or 100
+  return store:append(stream_name(chance:between(1, 3)), new_events(size))
+end
 
 --- An event that takes pages of its own.
 function kinds.long()
@@ -169,23 +174,39 @@ local WEIGHTS = {
   checkpoint = 4, metadata = 3, delete = 3, truncate = 4, overwrite = 4, lock = 4, rename = 1,
 }
 
---- What comes once, at the batch that is this part of all of them.
-local FIXED = { { "large", 0.6 }, { "large", 0.8 }, { "rename", 0.7 }, { "backfill", 0.9 },
-  { "backfill", 0.95 } }
+--- What comes once, at about this part of all batches; late what makes the store large, as each
+--- disk that is looked at is read as a whole.
+local FIXED = { { "rename", 0.5 }, { "large", 0.85 }, { "large", 0.92 }, { "backfill", 0.95 },
+  { "backfill", 0.98 } }
 
-local function kind_of(number)
-  for _, fixed in ipairs(FIXED) do
-    local is_alone = fixed[1] ~= "backfill" or name == "w1"
-    if is_alone and number == math.max(1, math.ceil(fixed[2] * batches)) then return fixed[1] end
+--- The kind of each batch that is not left to chance, by its number.
+local function fixed_kinds()
+  local fixed = {}
+  for _, each in ipairs(FIXED) do
+    local number = math.ceil(each[2] * batches)
+    while fixed[number] do number = number - 1 end
+    if number > 1 and (each[1] ~= "backfill" or name == "w1") then fixed[number] = each[1] end
   end
-  return number == 1 and "single" or chance:weighted(WEIGHTS)
+  return fixed
+end
+
+local fixed = fixed_kinds()
+fixed[1] = "single" -- others need one
+local function is_there(place)
+  local handle <close> = io.open(place)
+  return handle ~= nil
 end
 
 mark("opened")
+if file then
+  store:append("kept", new_event())
+  assert(io.open(file .. ".open", "w")):close()
+  while not is_there(file) do os.execute("sleep 0.02") end
+end
 -- What somebody saw must stay, also what a process left that was killed in its last flush.
 if sync == "full" then mark("synced %d", store:stats().sequence) end
 for number = 1, batches do
-  acknowledged(kinds[kind_of(number)]())
+  acknowledged(kinds[fixed[number] or chance:weighted(WEIGHTS)]())
   if sync ~= "full" and number % SYNC_EVERY == 0 then
     local sequence = store:stats().sequence
     store:sync()

@@ -1,4 +1,4 @@
---- The verbs that look after a store: `verify`, `backup`, `stats`.
+--- The verbs that look after a store: `verify`, `salvage`, `backup`, `stats`.
 local failure = require "tycho.command.failure"
 local input = require "tycho.command.input"
 local progress = require "tycho.command.progress"
@@ -10,7 +10,8 @@ local verify = { name = "verify" }
 function verify.define(command)
   command:summary "Prove every index against every record"
   command:description [[
-Checks all checksums, counts and indexes. It ends with 5 when something is damaged.]]
+Checks all pages, checksums, counts and indexes. It ends with 5 when something is damaged. A store
+that is too damaged to be opened is looked at as tycho salvage does.]]
   command:flag("--in-process", "Check in this process: damaged pages may end it"):hidden(true)
 end
 
@@ -22,16 +23,47 @@ local function own_command()
   return table.concat(words, " ")
 end
 
+local function show_findings(findings, output)
+  for _, text in ipairs(findings) do
+    if output.json then output:object { finding = text } else output:write(text, "\n") end
+  end
+end
+
+local counts = { "events", "events_lost", "entries", "entries_lost", "rows", "rows_lost" }
+
+local function raise_damage(count, path)
+  failure.raise(5, ("%s in %s"):format(shared.counted(count, "finding"), path),
+    "restore a backup, or save what is intact: tycho salvage DAMAGED NEW")
+end
+
+-- What is hurt in a store that does not open.
+local function look(path, why, output)
+  local found = tycho.salvage(path)
+  if #found.findings == 0 then found.findings[1] = why end
+  show_findings(found.findings, output)
+  if output.json then
+    output:object { events = found.events, findings = #found.findings, ok = false }
+  else
+    output:write(("%s of %s events are intact\n"):format(output.count(found.events),
+      output.count(found.head)))
+  end
+  output:flush()
+  raise_damage(#found.findings, path)
+end
+
 local function check(arguments, output)
-  local store <close> = shared.open(arguments, "read_only")
+  local path = shared.store_path(arguments)
+  local ok, opened = pcall(tycho.open, path, { mode = "read_only" })
+  if not ok and failure.code(opened) == "corrupt" then
+    return look(path, failure.text(opened), output)
+  end
+  local store <close> = ok and opened or shared.open(arguments, "read_only")
   local shown = progress.new("records")
   local found = store:verify(function(done, total)
     shown:update(done, total > 0 and done / total or nil)
   end)
   shown:finish()
-  for _, text in ipairs(found.findings) do
-    if output.json then output:object { finding = text } else output:write(text, "\n") end
-  end
+  show_findings(found.findings, output)
   local count = #found.findings
   if output.json then
     output:object { events = found.events, findings = count, ok = count == 0 }
@@ -39,10 +71,7 @@ local function check(arguments, output)
     output:write(("%s events and their indexes are sound\n"):format(output.count(found.events)))
   end
   output:flush()
-  if count > 0 then
-    failure.raise(5, shared.counted(count, "finding") .. " in " .. store:path(),
-      "restore a backup, or save what can be read: tycho export")
-  end
+  if count > 0 then raise_damage(count, store:path()) end
 end
 
 --- Runs itself again as a child, because LMDB ends the process when it meets a damaged page.
@@ -55,7 +84,34 @@ function verify.run(arguments, output)
   if how ~= "signal" then return code end
   if code == 2 or code == 13 or code == 15 then return 128 + code end
   failure.raise(5, ("the check of %s was ended by signal %d: its pages are damaged"):format(path,
-    code), "restore a backup; a copy may still give events: tycho export")
+    code), "restore a backup, or save what is intact: tycho salvage DAMAGED NEW")
+end
+
+local salvage = { name = "salvage" }
+
+function salvage.define(command)
+  command:summary "Save what is intact of a damaged store into a new one"
+  command:description [[
+Reads the damaged store without trusting it, saves every intact event with its id, position and
+stream, and makes everything else anew. It tells what is lost, and ends with 0 all the same.]]
+  command:argument("damaged", "The directory of the damaged store"):argname "DAMAGED"
+  command:argument("path", "The directory to be made"):argname "NEW"
+end
+
+function salvage.run(arguments, output)
+  local ok, saved = pcall(tycho.salvage, arguments.damaged, arguments.path)
+  if not ok and failure.code(saved) == "busy" then
+    failure.raise(1, failure.text(saved), "choose a path where nothing is yet")
+  elseif not ok then
+    error(saved, 0)
+  end
+  show_findings(saved.findings, output)
+  local object = { path = arguments.path, findings = #saved.findings }
+  for _, name in ipairs(counts) do object[name] = saved[name] end
+  if output.json then return output:object(object) end
+  output:write(("%s of %s events, %s entries and %s rows are in %s\n"):format(
+    output.count(saved.events), output.count(saved.head), output.count(saved.entries),
+    output.count(saved.rows), arguments.path))
 end
 
 local backup = { name = "backup" }
@@ -63,6 +119,7 @@ local backup = { name = "backup" }
 function backup.define(command)
   command:summary "Copy the store, while it is used, into a new directory"
   command:argument("path", "The directory to be made"):argname "PATH"
+  command:flag("--verify", "Then verify the copy, as tycho verify does")
 end
 
 function backup.run(arguments, output)
@@ -75,6 +132,11 @@ function backup.run(arguments, output)
   end
   local copy <close> = tycho.open(arguments.path, { mode = "read_only" })
   local stats = copy:stats()
+  if arguments.verify then
+    local findings = copy:verify().findings
+    show_findings(findings, output)
+    if #findings > 0 then raise_damage(#findings, copy:path()) end
+  end
   if output.json then
     return output:object { path = copy:path(), events = stats.events, file_size = stats.file_size }
   end
@@ -112,4 +174,4 @@ function stats.run(arguments, output)
   output:facts(object, stats_order, texts)
 end
 
-return { verify, backup, stats }
+return { verify, salvage, backup, stats }
