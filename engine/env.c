@@ -113,7 +113,7 @@ static int open_mdb(tycho__env *env, const char *path, const tycho_options *opti
 static int end_tables(tycho__env *env, MDB_txn *txn, bool is_write, int error) {
     if (error == 0) return is_write ? tycho__mdb_commit(env, txn) : mdb_txn_commit(txn);
     if (is_write) {
-        tycho__mdb_abort(txn);
+        tycho__mdb_abort(env, txn);
     } else {
         mdb_txn_abort(txn);
     }
@@ -248,7 +248,7 @@ static int fill_store(const char *path, const tycho_options *options) {
             error = tycho__mdb_commit(env, txn.mdb);
             if (error != 0) status = tycho__mdb_fail(env, error, "creating");
         } else if (error == 0) {
-            tycho__mdb_abort(txn.mdb);
+            tycho__mdb_abort(env, txn.mdb);
         }
     }
     free_env(env);

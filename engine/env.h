@@ -63,8 +63,8 @@ typedef struct tycho__state {
 
 typedef struct tycho__env tycho__env;
 typedef struct tycho__txn tycho__txn;
-struct MDB_txn;       /* LMDB */
-struct tycho__writer; /* commit.c */
+struct MDB_txn;           /* LMDB */
+struct tycho__writer;     /* commit.c */
 struct tycho__generation; /* generation.h */
 struct tycho__pending;    /* pending.h */
 struct tycho__watch;      /* watch.c */
@@ -84,14 +84,15 @@ struct tycho__env {
     struct MDB_env *mdb;
     unsigned tables[TYCHO__TABLES]; /* or TYCHO__NO_TABLE, which reads as an empty one */
     tycho__gate gate;
-    tycho__disk disk; /* of the writer */
-    char *path; /* absolute */
+    tycho__disk disk;       /* of the writer */
+    char *path;             /* absolute */
     uint64_t device, inode; /* of data.mdb */
     unsigned handles;
     unsigned fork_count; /* of the process that opened it */
     bool can_write;
-    bool is_unsynced;      /* LMDB's own flag, which only the writer sets */
-    atomic_bool is_broken; /* a commit failed such that LMDB must be reopened */
+    bool is_unsynced;          /* LMDB's own flag, which only the writer sets */
+    atomic_bool is_committing; /* this process is at a durable commit */
+    atomic_bool is_broken;     /* a commit failed such that LMDB must be reopened */
     uint64_t map_size;
     pthread_mutex_t pool_mutex;
     tycho__txn *pool[TYCHO__POOL];
@@ -105,9 +106,9 @@ struct tycho__env {
     uint64_t kept_sequence, kept_settlements; /* of the state that they go with */
     pthread_mutex_t recent_mutex;             /* of the pointers */
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
-    atomic_size_t recent_slots; /* of the tables of the next one, a power of 2 */
-    struct tycho__guard *guard; /* of a large store; else NULL */
-    tycho__env *next; /* in the registry */
+    atomic_size_t recent_slots;               /* of the tables of the next one, a power of 2 */
+    struct tycho__guard *guard;               /* of a large store; else NULL */
+    tycho__env *next;                         /* in the registry */
 };
 
 /* Finds or opens the environment of a directory; see tycho_store_open(). Each get takes a put. */
@@ -132,7 +133,7 @@ void tycho__env_clear_readers(tycho__env *env);
 ** meta page is written without its seal. The error is LMDB's. */
 int tycho__mdb_begin(tycho__env *env, uint32_t sync, struct MDB_txn **txn);
 int tycho__mdb_commit(tycho__env *env, struct MDB_txn *txn);
-void tycho__mdb_abort(struct MDB_txn *txn);
+void tycho__mdb_abort(tycho__env *env, struct MDB_txn *txn);
 
 /* ---------------------------------------------------------------- transactions (txn.c) */
 

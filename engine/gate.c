@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPENING = 0, WRITING = 1, TABLE = 2, PAGE_SIZE = 4096, PROBE_MS = 20, OPEN_MS = 10000 };
+enum { OPENING = 0, WRITING = 1, TABLE = 2, COMMITTING = 3 };
+enum { PAGE_SIZE = 4096, PROBE_MS = 20, OPEN_MS = 10000 };
 #define MAGIC 0x3159464954594354u /* "TCYTIFY1" */
 
 /* A change of layout takes another file name: processes of both versions may be running. */
@@ -126,8 +127,7 @@ void tycho__futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters) {
 /* ---------------------------------------------------------------- locks */
 
 static struct flock lock_of(uint64_t byte, short type) {
-    return (struct flock){
-        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
 }
 
 static bool set_lock(const tycho__gate *gate, uint64_t byte, short type) {
@@ -200,6 +200,18 @@ bool tycho__gate_try_enter(tycho__gate *gate) {
 
 void tycho__gate_leave(tycho__gate *gate) {
     unlock(gate, WRITING);
+}
+
+void tycho__gate_begin_commit(tycho__gate *gate) {
+    if (gate->locks_fd >= 0) set_lock(gate, COMMITTING, F_WRLCK);
+}
+
+void tycho__gate_end_commit(tycho__gate *gate) {
+    if (gate->locks_fd >= 0) set_lock(gate, COMMITTING, F_UNLCK);
+}
+
+bool tycho__gate_is_committing(const tycho__gate *gate) {
+    return gate->locks_fd >= 0 && tycho__gate_is_taken(gate, COMMITTING);
 }
 
 int tycho__gate_lock_table(tycho__gate *gate) {

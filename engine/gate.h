@@ -3,7 +3,8 @@
 **   <store>/locks    never read or written, only byte ranges of it are locked, with locks that
 **                    belong to the open file (OFD): the kernel releases them with the process.
 **                    byte 0: somebody opens or closes the store; byte 1: the writer gate; byte
-**                    2: somebody makes or opens `lock_table`; bytes 3 to 15 are kept free; the
+**                    2: somebody makes or opens `lock_table`; byte 3: who has the gate
+**                    is at a durable commit of its own; bytes 4 to 15 are kept free; the
 **                    others are named locks (lock.c).
 **   <store>/notify   one mapped page of counters (struct notify_page in gate.c). Disposable: it is
 **                    made anew when it is missing. Threads of other processes sleep on its words.
@@ -44,6 +45,12 @@ void tycho__gate_leave(tycho__gate *gate);
 
 /* Byte 1 without waiting: false when another process has it, and after a failure, too. */
 bool tycho__gate_try_enter(tycho__gate *gate);
+
+/* Byte 3, in the gate: from when all earlier commits are seen by readers until this one is. It is
+** free as soon as its process is dead. `is_committing` tells of other processes. */
+void tycho__gate_begin_commit(tycho__gate *gate);
+void tycho__gate_end_commit(tycho__gate *gate);
+bool tycho__gate_is_committing(const tycho__gate *gate);
 
 /* Byte 2, waiting up to 10 s. BUSY. */
 int tycho__gate_lock_table(tycho__gate *gate);

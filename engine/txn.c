@@ -3,6 +3,7 @@
 #include <lmdb.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "commit.h"
 #include "env.h"
@@ -154,20 +155,60 @@ static int new_read(tycho__env *env, tycho__txn **out) {
     return TYCHO_OK;
 }
 
-/* A process that was killed between the last write of its commit and its word to LMDB's readers
-** left a commit that they would see only with the next one, and that may not be flushed. When
-** nobody writes, it is flushed, and beginning to write makes LMDB look for it. While somebody does,
-** the last commit is ahead of the readers for a moment. */
-static int find_half_commit(tycho__env *env, MDB_txn *txn) {
+enum { ADOPTION_MS = 1000, ADOPTION_STEP_US = 50 };
+
+static bool is_behind(tycho__env *env, MDB_txn *txn) {
     MDB_envinfo facts;
-    MDB_txn *writing;
     mdb_env_info(env->mdb, &facts);
-    if (facts.me_last_txnid == mdb_txn_id(txn) || !tycho__commit_try_enter(env)) return TYCHO_OK;
-    int error = tycho__disk_flush(&env->disk) == 0 ? 0 : errno;
-    if (error == 0 && mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
-    tycho__commit_leave(env);
+    return facts.me_last_txnid != mdb_txn_id(txn);
+}
+
+static int renew(MDB_txn *txn) {
     mdb_txn_reset(txn);
-    if (error == 0) error = mdb_txn_renew(txn);
+    return mdb_txn_renew(txn);
+}
+
+/* Whether a living process is at its commit. It holds byte 3 of the gate from when all earlier ones
+** are seen by readers until its own is. */
+static bool is_committing(tycho__env *env) {
+    return atomic_load(&env->is_committing) || tycho__gate_is_committing(&env->gate);
+}
+
+/* In the gate: flushes the half commit, and makes LMDB look for it by beginning to write. */
+static int adopt(tycho__env *env) {
+    MDB_txn *writing;
+    if (tycho__disk_flush(&env->disk) != 0) return errno;
+    if (mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
+    return 0;
+}
+
+/* A process that was killed between the last write of its commit and its word to LMDB's readers
+** left a commit that they would see only with the next one, and that may not be flushed. Who reads
+** flushes it and makes it seen; when somebody is in the gate, that one does so first of all, and is
+** waited for. While a living process commits, nobody waits. */
+static int find_half_commit(tycho__env *env, MDB_txn *txn) {
+    const struct timespec step = {.tv_nsec = ADOPTION_STEP_US * 1000};
+    int64_t end = 0; /* of waiting; 0: a commit may just have been seen, so look again */
+    int error = 0;
+    while (error == 0 && env->can_write && is_behind(env, txn)) {
+        if (is_committing(env)) { /* what was there before it began is seen now */
+            error = renew(txn);
+            break;
+        }
+        if (end == 0) {
+            end = tycho__monotonic_ms() + ADOPTION_MS;
+        } else if (tycho__commit_try_enter(env)) {
+            error = adopt(env);
+            tycho__commit_leave(env);
+            end = 1;
+        } else if (tycho__monotonic_ms() < end) {
+            nanosleep(&step, NULL);
+        } else {
+            break;
+        }
+        int renewed = renew(txn);
+        if (error == 0) error = renewed;
+    }
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "beginning to read");
 }
 
@@ -255,19 +296,29 @@ int tycho__mdb_begin(tycho__env *env, uint32_t sync, MDB_txn **txn) {
     if (env->is_unsynced != is_unsynced) mdb_env_set_flags(env->mdb, MDB_NOSYNC, is_unsynced);
     env->is_unsynced = is_unsynced;
     tycho__disk_begin(&env->disk, sync == TYCHO_SYNC_FULL);
+    if (sync == TYCHO_SYNC_FULL) {
+        atomic_store(&env->is_committing, true);
+        tycho__gate_begin_commit(&env->gate);
+    }
     return 0;
+}
+
+static void end_mdb(tycho__env *env) {
+    tycho__disk_end();
+    if (!atomic_exchange(&env->is_committing, false)) return;
+    tycho__gate_end_commit(&env->gate);
 }
 
 int tycho__mdb_commit(tycho__env *env, MDB_txn *txn) {
     tycho__disk_commit(&env->disk);
     int error = mdb_txn_commit(txn);
-    tycho__disk_end();
+    end_mdb(env);
     return error;
 }
 
-void tycho__mdb_abort(MDB_txn *txn) {
+void tycho__mdb_abort(tycho__env *env, MDB_txn *txn) {
     mdb_txn_abort(txn);
-    tycho__disk_end();
+    end_mdb(env);
 }
 
 int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
@@ -308,7 +359,7 @@ void tycho__txn_abort(tycho__txn *txn) {
     if (txn->mdb == NULL) return;
     if (!txn->is_changed) tycho__lists_keep(txn);
     tycho__recent_abort(txn);
-    tycho__mdb_abort(txn->mdb);
+    tycho__mdb_abort(txn->env, txn->mdb);
     end_write(txn);
 }
 
