@@ -59,7 +59,8 @@ describe("tycho", function()
     assert(result.err:find("tycho: [^\n]+\n[^\n]+\n$"), result.err)
   end)
 
-  it("names the table, page and positions that are damaged, and saves what is intact", function()
+  -- Not where stores of a few pages are large: those are opened, and verified as they are.
+  it("names the page and positions that are damaged, and saves the rest #unsanitized", function()
     local place = find_text(("x"):rep(100))
     damage(place - place % 4096 + 12, 2) -- the bounds of a page of events
     local result = tycho:run("verify")

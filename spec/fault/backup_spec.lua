@@ -28,6 +28,7 @@ end
 
 local function entries_of(store, stream, count)
   local ids = {}
+  if count == 0 then return ids end
   for event in store:read():stream(stream):limit(count):each() do ids[#ids + 1] = event.id end
   return ids
 end
