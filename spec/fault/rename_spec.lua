@@ -17,9 +17,7 @@ local SOURCE, TARGET = experiment.source, experiment.target
 
 describe(("A rename under publishers, all of them killed now and then (SEED=%d)"):format(SEED),
   function()
-    -- Not under ASan: there a process that is killed in its flush takes milliseconds to die, and
-    -- what it wrote may still be seen after the kill; about one false conflict in 40 rounds.
-    it("loses, doubles and reorders nothing #unsanitized", function()
+    it("loses, doubles and reorders nothing", function()
       local ledger = rounds.run(ROUNDS, SEED)
       assert.equal(ROUNDS, ledger.rounds)
       assert.same({}, ledger.faults.said)
