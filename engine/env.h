@@ -57,7 +57,8 @@ typedef struct tycho__state {
     uint64_t links_settling;      /* and so many links */
     uint64_t moved_kind;          /* how far that is: they are in the tables up to this kind */
     uint64_t moved_number;        /* and number */
-    uint64_t spare[2];
+    uint64_t commit;              /* LMDB's number of the transaction that wrote this; 0: unknown */
+    uint64_t spare[1];
     uint64_t checksum;
 } tycho__state;
 

@@ -107,6 +107,7 @@ static int state_read(tycho__txn *txn) {
 }
 
 int tycho__state_write(tycho__txn *txn) {
+    txn->state.commit = mdb_txn_id(txn->mdb);
     txn->state.checksum = state_checksum(&txn->state);
     return tycho__put(txn, TYCHO__MAIN, tycho__bytes("state", 5),
                       tycho__bytes(&txn->state, sizeof txn->state));
@@ -157,10 +158,10 @@ static int new_read(tycho__env *env, tycho__txn **out) {
 
 enum { ADOPTION_MS = 1000, ADOPTION_STEP_US = 50 };
 
-static bool is_behind(tycho__env *env, MDB_txn *txn) {
+static uint64_t last_commit(const tycho__env *env) {
     MDB_envinfo facts;
     mdb_env_info(env->mdb, &facts);
-    return facts.me_last_txnid != mdb_txn_id(txn);
+    return facts.me_last_txnid;
 }
 
 static int renew(MDB_txn *txn) {
@@ -190,7 +191,7 @@ static int find_half_commit(tycho__env *env, MDB_txn *txn) {
     const struct timespec step = {.tv_nsec = ADOPTION_STEP_US * 1000};
     int64_t end = 0; /* of waiting; 0: a commit may just have been seen, so look again */
     int error = 0;
-    while (error == 0 && env->can_write && is_behind(env, txn)) {
+    while (error == 0 && env->can_write && last_commit(env) != mdb_txn_id(txn)) {
         if (is_committing(env)) { /* what was there before it began is seen now */
             error = renew(txn);
             break;
@@ -212,6 +213,28 @@ static int find_half_commit(tycho__env *env, MDB_txn *txn) {
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "beginning to read");
 }
 
+/* LMDB takes the number of the last commit and then looks into the meta page of that number, which
+** the next commit but one writes over. Who is stopped between the two sees a commit that nobody
+** was told of and that may never come to be; it goes by the older number. In a copy, whose numbers
+** begin again, the state has that of its origin until the first commit. */
+static bool is_overtaken(const tycho__txn *txn) {
+    uint64_t number = mdb_txn_id(txn->mdb);
+    return txn->state.commit > number && (number > 1 || last_commit(txn->env) > number + 1);
+}
+
+/* Looks at what a transaction sees that was just begun or renewed. */
+static int begin_read(tycho__txn *txn) {
+    for (;;) {
+        int status = find_half_commit(txn->env, txn->mdb);
+        if (status == TYCHO_OK) status = begin_guard(txn);
+        if (status == TYCHO_OK) status = state_read(txn);
+        if (status != TYCHO_OK || !is_overtaken(txn)) return status;
+        int error = renew(txn->mdb);
+        txn->stale_cursors = UINT32_MAX;
+        if (error != 0) return tycho__mdb_fail(txn->env, error, "beginning to read");
+    }
+}
+
 int tycho__txn_read(tycho__env *env, tycho__txn **out) {
     *out = NULL;
     tycho__txn *txn = pool_take(env);
@@ -222,9 +245,7 @@ int tycho__txn_read(tycho__env *env, tycho__txn **out) {
         int error = mdb_txn_renew(txn->mdb);
         if (error != 0) status = tycho__mdb_fail(env, error, "beginning to read");
     }
-    if (status == TYCHO_OK) status = find_half_commit(env, txn->mdb);
-    if (status == TYCHO_OK) status = begin_guard(txn);
-    if (status == TYCHO_OK) status = state_read(txn);
+    if (status == TYCHO_OK) status = begin_read(txn);
     if (status != TYCHO_OK) {
         if (txn != NULL) free_read(txn);
         return status;
@@ -244,10 +265,7 @@ int tycho__txn_renew(tycho__txn *txn) {
     txn->stale_cursors = UINT32_MAX;
     tycho__recent_drop(txn);
     int error = mdb_txn_renew(txn->mdb);
-    if (error != 0) return tycho__mdb_fail(txn->env, error, "going on to read");
-    int status = find_half_commit(txn->env, txn->mdb);
-    if (status == TYCHO_OK) status = begin_guard(txn);
-    return status == TYCHO_OK ? state_read(txn) : status;
+    return error == 0 ? begin_read(txn) : tycho__mdb_fail(txn->env, error, "going on to read");
 }
 
 void tycho__txn_done(tycho__txn *txn) {
@@ -273,12 +291,11 @@ void tycho__pool_clear(tycho__env *env) {
 /* The same for who is about to write, in the gate: what goes before the next commit must be flushed
 ** before that begins. */
 static int flush_half_commit(tycho__env *env) {
-    MDB_envinfo facts;
     MDB_txn *reading;
-    mdb_env_info(env->mdb, &facts);
-    if (facts.me_last_txnid == env->disk.last_flushed) return 0;
+    uint64_t last = last_commit(env);
+    if (last == env->disk.last_flushed) return 0;
     int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &reading);
-    bool is_published = error == 0 && mdb_txn_id(reading) == facts.me_last_txnid;
+    bool is_published = error == 0 && mdb_txn_id(reading) == last;
     if (error == 0) mdb_txn_abort(reading);
     return is_published || tycho__disk_flush(&env->disk) == 0 ? 0 : errno;
 }

@@ -14,7 +14,9 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -248,6 +250,72 @@ static void who_has_the_store_open_flushes_what_a_killed_process_left(void **sta
     tycho_store_close(store);
 }
 
+/* Another process that has bytes of `locks` from `first` to `last`, until it is told to end or for
+** so many milliseconds. */
+typedef struct holder {
+    pid_t pid;
+    int pipe;
+} holder;
+
+static void hold(const fixture *f, int first, int last, const int there[2], int limit_ms) {
+    char path[DIRECTORY_SIZE + 32], byte = 0;
+    snprintf(path, sizeof path, "%s/locks", f->path);
+    int fd = open(path, O_RDWR);
+    struct flock lock = {.l_type = F_WRLCK, .l_start = first, .l_len = last - first + 1};
+    struct pollfd end = {.fd = there[0], .events = POLLIN};
+    if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) != 0 || write(there[0], &byte, 1) != 1) _exit(1);
+    poll(&end, 1, limit_ms);
+    _exit(0);
+}
+
+static holder start_holder(const fixture *f, int first, int last, int limit_ms) {
+    int there[2];
+    char byte = 1;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, there), 0);
+    holder started = {.pid = fork(), .pipe = there[1]};
+    assert_true(started.pid >= 0);
+    if (started.pid == 0) {
+        close(there[1]);
+        hold(f, first, last, there, limit_ms);
+    }
+    close(there[0]);
+    assert_int_equal(read(started.pipe, &byte, 1), 1);
+    return started;
+}
+
+static void end_holder(holder ended) {
+    int status;
+    close(ended.pipe);
+    assert_int_equal(waitpid(ended.pid, &status, 0), ended.pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void who_reads_waits_for_who_is_about_to_write(void **state) {
+    fixture *f = *state;
+    tycho_store *store = open_synced(f->path, TYCHO_SYNC_FULL);
+    ASSERT_STATUS(append(store, "first"), TYCHO_OK);
+    ASSERT_STATUS(append(store, "second"), TYCHO_OK);
+    commit_and_be_cut(f, NULL, "left");
+    holder in_gate = start_holder(f, 1, 1, 100);
+    assert_true(has(store, "left"));
+    end_holder(in_gate);
+    tycho_store_close(store);
+}
+
+/* It goes by byte 3 that what was left before is seen; here nothing has made it so. */
+static void who_reads_does_not_wait_for_who_commits(void **state) {
+    fixture *f = *state;
+    tycho_store *store = open_synced(f->path, TYCHO_SYNC_FULL);
+    ASSERT_STATUS(append(store, "first"), TYCHO_OK);
+    ASSERT_STATUS(append(store, "second"), TYCHO_OK);
+    commit_and_be_cut(f, NULL, "being committed");
+    holder committing = start_holder(f, 1, 3, -1);
+    assert_false(has(store, "being committed"));
+    end_holder(committing);
+    assert_true(has(store, "being committed"));
+    tycho_store_close(store);
+}
+
 static void check_taken_back(const fixture *f, image shown) {
     write_image(f, shown);
     tycho_store *store = open_synced(f->path, TYCHO_SYNC_FULL);
@@ -370,6 +438,8 @@ int main(void) {
         TEST(pages_that_no_seal_can_list_are_flushed_first),
         TEST(a_commit_that_arrived_counts),
         TEST(who_has_the_store_open_flushes_what_a_killed_process_left),
+        TEST(who_reads_waits_for_who_is_about_to_write),
+        TEST(who_reads_does_not_wait_for_who_commits),
         TEST(a_commit_is_taken_back_when_any_page_of_it_is_lost),
         TEST(a_commit_that_cannot_be_taken_back_is_told),
         TEST(two_broken_commits_are_no_power_cut),
