@@ -57,10 +57,6 @@ static const char *start(peer *base, const bench *run) {
     return run_script(self, run, "fill", "-") ? NULL : "spec/bench/emmett.cjs failed to fill it";
 }
 
-static void stop(peer *self) {
-    (void)self;
-}
-
 static bool work(peer *base, const bench *run, work_kind kind, const char *name) {
     static const char *const works[WORK_COUNT] = {"one", "many", "batches", "read", "replay", ""};
     return run_script((emmett *)base, run, works[kind], name);
@@ -70,14 +66,12 @@ static emmett on_sqlite = {.base = {.name = "Emmett on SQLite",
                                     .is_durable = true,
                                     .is_event_store = true,
                                     .start = start,
-                                    .stop = stop,
                                     .work = work},
                            .kind = "sqlite"};
 static emmett on_postgres = {.base = {.name = "Emmett on PostgreSQL",
                                       .is_durable = true,
                                       .is_event_store = true,
                                       .start = start,
-                                      .stop = stop,
                                       .work = work},
                              .kind = "postgresql"};
 

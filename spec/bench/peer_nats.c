@@ -91,8 +91,7 @@ static const char *start(peer *self, const bench *run) {
     return NULL;
 }
 
-static void stop(peer *self) {
-    (void)self;
+static void stop(void) {
     server_stop(&nats);
     nats_Close();
 }
@@ -148,13 +147,10 @@ static uint64_t read_subject(connection *to, const char *subject, uint64_t count
     return count;
 }
 
-static uint64_t read_long(void *client) {
-    return read_subject(client, "e.long", LONG_STREAM);
-}
-
-static uint64_t replay(void *client) {
+static uint64_t read_all(void *client, work_kind kind) {
     connection *to = client;
     jsStreamInfo *info = NULL;
+    if (kind == WORK_READ) return read_subject(to, "e.long", LONG_STREAM);
     need(js_GetStreamInfo(&info, to->stream, "EVENTS", NULL, NULL));
     uint64_t count = info->State.Msgs;
     jsStreamInfo_Destroy(info);
@@ -163,21 +159,12 @@ static uint64_t replay(void *client) {
 
 peer peer_nats = {.name = "NATS JetStream",
                   .is_event_store = true,
-                  .start = start,
                   .stop = stop,
-                  .connect = connect_to,
-                  .disconnect = disconnect,
-                  .append = append,
-                  .read_long = read_long,
-                  .replay = replay};
+                  PEER_FUNCTIONS};
 
 #else
 
-static const char *start(peer *self, const bench *run) {
-    (void)self, (void)run;
-    return "libnats-dev was not there at build time";
-}
-
-peer peer_nats = {.name = "NATS JetStream", .start = start};
+peer peer_nats = {.name = "NATS JetStream",
+                  .absent = "libnats-dev was not there at build time"};
 
 #endif

@@ -151,8 +151,7 @@ const char *peer_postgres_address(void) {
     return postgres.process != 0 ? report_name("127.0.0.1:%d", postgres.port) : NULL;
 }
 
-static void stop(peer *self) {
-    (void)self;
+static void stop(void) {
     server_stop(&postgres);
 }
 
@@ -233,8 +232,7 @@ static uint64_t look_at(const PGresult *rows) {
     return (uint64_t)PQntuples(rows);
 }
 
-static uint64_t read_long(void *client) {
-    const connection *to = client;
+static uint64_t read_long(const connection *to) {
     PGresult *rows = PQexecPrepared(to->session, "long", 0, NULL, NULL, NULL, 1);
     need(to, rows);
     uint64_t count = look_at(rows);
@@ -242,10 +240,11 @@ static uint64_t read_long(void *client) {
     return count;
 }
 
-static uint64_t replay(void *client) {
+static uint64_t read_all(void *client, work_kind kind) {
     const connection *to = client;
     uint64_t count = 0, page = PAGE;
     int64_t last = 0;
+    if (kind == WORK_READ) return read_long(to);
     while (page == PAGE) {
         const char *values[] = {(const char *)&last};
         const int sizes[] = {sizeof last}, formats[] = {1};
@@ -271,26 +270,17 @@ static bool link_long(void *client, unsigned number) {
 peer peer_postgres = {.name = "PostgreSQL",
                       .is_durable = true,
                       .is_event_store = true,
-                      .start = start,
                       .stop = stop,
-                      .connect = connect_to,
-                      .disconnect = disconnect,
-                      .append = append,
-                      .read_long = read_long,
-                      .replay = replay,
+                      PEER_FUNCTIONS,
                       .link_long = link_long};
 
 #else
-
-static const char *start(peer *self, const bench *run) {
-    (void)self, (void)run;
-    return "libpq-dev was not there at build time";
-}
 
 const char *peer_postgres_address(void) {
     return NULL;
 }
 
-peer peer_postgres = {.name = "PostgreSQL", .start = start};
+peer peer_postgres = {.name = "PostgreSQL",
+                      .absent = "libpq-dev was not there at build time"};
 
 #endif

@@ -46,8 +46,7 @@ static const char *start(peer *self, const bench *run) {
     return server_start(&redis, serve, SIGTERM) ? NULL : server_complaint(&redis);
 }
 
-static void stop(peer *self) {
-    (void)self;
+static void stop(void) {
     server_stop(&redis);
 }
 
@@ -100,7 +99,9 @@ static bool append(void *client, const prepared *events, size_t first, size_t co
 }
 
 /* All entries in pages, each from behind the last one; the type and the data are looked at. */
-static uint64_t read_stream(redisContext *to, const char *name) {
+static uint64_t read_all(void *client, work_kind kind) {
+    redisContext *to = client;
+    const char *name = kind == WORK_READ ? "long" : "log";
     char from[64] = "-";
     uint64_t count = 0, seen = 0, page = PAGE;
     while (page == PAGE) {
@@ -120,32 +121,15 @@ static uint64_t read_stream(redisContext *to, const char *name) {
     return count;
 }
 
-static uint64_t read_long(void *client) {
-    return read_stream(client, "long");
-}
-
-static uint64_t replay(void *client) {
-    return read_stream(client, "log");
-}
-
 peer peer_redis = {.name = "Redis streams",
                    .is_durable = true,
                    .is_event_store = true,
-                   .start = start,
                    .stop = stop,
-                   .connect = connect_to,
-                   .disconnect = disconnect,
-                   .append = append,
-                   .read_long = read_long,
-                   .replay = replay};
+                   PEER_FUNCTIONS};
 
 #else
 
-static const char *start(peer *self, const bench *run) {
-    (void)self, (void)run;
-    return "libhiredis-dev was not there at build time";
-}
-
-peer peer_redis = {.name = "Redis streams", .start = start};
+peer peer_redis = {.name = "Redis streams",
+                   .absent = "libhiredis-dev was not there at build time"};
 
 #endif

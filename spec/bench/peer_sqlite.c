@@ -77,10 +77,6 @@ static const char *start(peer *self, const bench *run) {
     return NULL;
 }
 
-static void stop(peer *self) {
-    (void)self;
-}
-
 static void step(const connection *to, sqlite3_stmt *statement) {
     need(to, sqlite3_step(statement) == SQLITE_DONE);
     sqlite3_reset(statement);
@@ -113,7 +109,9 @@ static bool append(void *client, const prepared *events, size_t first, size_t co
     return true;
 }
 
-static uint64_t read_rows(const connection *to, sqlite3_stmt *statement) {
+static uint64_t read_all(void *client, work_kind kind) {
+    const connection *to = client;
+    sqlite3_stmt *statement = kind == WORK_READ ? to->stream : to->scan;
     uint64_t count = 0, seen = 0;
     while (sqlite3_step(statement) == SQLITE_ROW) {
         const uint8_t *data = sqlite3_column_blob(statement, 4);
@@ -126,16 +124,6 @@ static uint64_t read_rows(const connection *to, sqlite3_stmt *statement) {
     return count;
 }
 
-static uint64_t read_long(void *client) {
-    const connection *to = client;
-    return read_rows(to, to->stream);
-}
-
-static uint64_t replay(void *client) {
-    const connection *to = client;
-    return read_rows(to, to->scan);
-}
-
 static bool link_long(void *client, unsigned number) {
     const connection *to = client;
     sqlite3_bind_int64(to->link, 1, number);
@@ -145,22 +133,12 @@ static bool link_long(void *client, unsigned number) {
 
 peer peer_sqlite = {.name = "SQLite in C",
                     .is_durable = true,
-                    .start = start,
-                    .stop = stop,
-                    .connect = connect_to,
-                    .disconnect = disconnect,
-                    .append = append,
-                    .read_long = read_long,
-                    .replay = replay,
+                    PEER_FUNCTIONS,
                     .link_long = link_long};
 
 #else
 
-static const char *start(peer *self, const bench *run) {
-    (void)self, (void)run;
-    return "libsqlite3-dev was not there at build time";
-}
-
-peer peer_sqlite = {.name = "SQLite in C", .start = start};
+peer peer_sqlite = {.name = "SQLite in C",
+                    .absent = "libsqlite3-dev was not there at build time"};
 
 #endif

@@ -18,8 +18,7 @@ static const char *start(peer *self, const bench *run) {
     return NULL;
 }
 
-static void stop(peer *self) {
-    (void)self;
+static void stop(void) {
     tycho_store_close(store);
 }
 
@@ -43,12 +42,13 @@ static bool append(void *client, const prepared *events, size_t first, size_t co
     return status == TYCHO_OK && tycho_commit(store, batch, NULL) == TYCHO_OK;
 }
 
-static uint64_t read_long(void *client) {
+/* Only the stream "long": see work(). */
+static uint64_t read_all(void *client, work_kind kind) {
     tycho_read what = {.size = sizeof what, .stream = workload_text("long")};
     tycho_cursor *cursor = NULL;
     tycho_event event;
     uint64_t count = 0, seen = 0;
-    (void)client;
+    (void)client, (void)kind;
     bench_need(tycho_cursor_open(store, &what, &cursor), "cursor");
     while (tycho_cursor_next(cursor, &event) == TYCHO_OK) {
         seen += ((const uint8_t *)event.data.data)[DATA_SIZE - 1] + (uint64_t)event.time;
@@ -85,11 +85,7 @@ static bool work(peer *self, const bench *run, work_kind kind, const char *name)
 peer peer_tycho = {.name = "Tycho",
                    .is_durable = true,
                    .is_event_store = true,
-                   .start = start,
                    .stop = stop,
-                   .connect = connect_to,
-                   .disconnect = disconnect,
-                   .append = append,
-                   .read_long = read_long,
+                   PEER_FUNCTIONS,
                    .link_long = link_long,
                    .work = work};

@@ -73,7 +73,7 @@ static uint64_t batches(contest *all) {
 
 static uint64_t reads(contest *all) {
     uint64_t count = 0;
-    for (int i = 0; i < READS; i++) count += all->now->read_long(all->with[0]);
+    for (int i = 0; i < READS; i++) count += all->now->read(all->with[0], WORK_READ);
     peer_need(count == READS * LONG_STREAM, all->now->name, "the long stream is not whole");
     return count;
 }
@@ -88,12 +88,12 @@ static void timed(contest *all, work_kind kind, const char *name) {
     uint64_t count = kind == WORK_BATCHES ? batches(all)
                      : kind == WORK_READ  ? reads(all)
                      : kind == WORK_LINK  ? links(all)
-                                          : all->now->replay(all->with[0]);
+                                          : all->now->read(all->with[0], WORK_REPLAY);
     report_value(name, works[kind].unit, (double)count / (bench_seconds() - start));
 }
 
 static bool is_own_work(const peer *one, work_kind kind) {
-    return one->append == NULL || (kind == WORK_REPLAY && one->replay == NULL);
+    return one->append == NULL || (kind == WORK_REPLAY && one->work != NULL);
 }
 
 static void measure_one(contest *all, size_t index, work_kind kind) {
@@ -179,7 +179,9 @@ static void start_one(contest *all, size_t index) {
     peer *one = peers[index];
     bench_progress(one->name);
     bool is_left_out = bench_has_name(all->run->without, one->name);
-    const char *reason = is_left_out ? "left out (--without)" : one->start(one, all->run);
+    const char *reason = is_left_out           ? "left out (--without)"
+                         : one->absent != NULL ? one->absent
+                                               : one->start(one, all->run);
     if (reason != NULL) fprintf(stderr, "      skipped: %s\n", reason);
     all->is_there[index] = reason == NULL;
     for (work_kind kind = 0; kind < WORK_COUNT; kind++) {
@@ -198,7 +200,7 @@ static void stop_one(contest *all, size_t index) {
     for (size_t i = 0; i < CLIENTS && one->append != NULL; i++) {
         one->disconnect(all->clients[index][i]);
     }
-    one->stop(one);
+    if (one->stop != NULL) one->stop();
 }
 
 void peers_bench(const bench *run) {

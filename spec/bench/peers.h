@@ -30,9 +30,10 @@ typedef struct peer {
     const char *name;
     bool is_durable;     /* what it answers is flushed */
     bool is_event_store; /* not just a table in the process of the reader */
-    /* Makes it ready. NULL, or why it is not there. It may change the two above. */
+    const char *absent;  /* why it is never there, instead of all below */
+    /* Makes it ready. NULL, or why it is not there. It may change the two above that. */
     const char *(*start)(struct peer *self, const bench *run);
-    void (*stop)(struct peer *self); /* only what was started */
+    void (*stop)(void); /* only what was started; NULL: nothing */
 
     void *(*connect)(void);
     void (*disconnect)(void *client);
@@ -40,14 +41,21 @@ typedef struct peer {
     ** when it is durable. */
     bool (*append)(void *client, const prepared *events, size_t first, size_t count,
                    const char *stream);
-    uint64_t (*read_long)(void *client); /* how many events of the stream "long" */
-    uint64_t (*replay)(void *client);    /* events of the whole log, their types counted */
+    /* How many events: of the stream "long" (WORK_READ), or of the whole log (WORK_REPLAY).
+    ** Type and data of each are looked at. */
+    uint64_t (*read)(void *client, work_kind kind);
     /* The events of "long" into a new stream, durable; NULL where there are no links. */
     bool (*link_long)(void *client, unsigned number);
 
-    /* Instead of all that: does the work and reports it under the name itself. False: failed. */
+    /* Instead of all that, or of replaying alone: does the work and reports it under the name
+    ** itself. False: failed. */
     bool (*work)(struct peer *self, const bench *run, work_kind kind, const char *name);
 } peer;
+
+/* The functions of a peer with clients, which its file has under these names. */
+#define PEER_FUNCTIONS                                                                             \
+    .start = start, .connect = connect_to, .disconnect = disconnect, .append = append,             \
+    .read = read_all
 
 /* Ends the run with "bench: who: why" unless it was done. */
 void peer_need(bool is_done, const char *who, const char *why);
