@@ -7,9 +7,6 @@
 ** The child must end by itself, and soon: no signal, no assertion. What it is told is right, or an
 ** error, or else `verify` must have found something; an event of the log is never told wrong. What
 ** tables hold without a checksum of their own (UNPROVED) may be told wrong and is counted apart.
-**
-** TYCHO_ROUNDS says how many rounds (`make damage ROUNDS=... SEED=...`), TYCHO_SEED from which
-** seed, TYCHO_ROUND that it is to be this round alone.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,18 +15,12 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "damage_values.h"
-#include "full_store.h"
-#include "store_values.h"
+#include "damage_rounds.h"
 
-enum { ROUNDS = 200, BATCHES = 260, HANG_S = 120, REPORTS_MAX = 8 };
+enum { ROUNDS = 200 };
 
 /* What the child tells, in memory that it shares with its parent. */
 struct told {
@@ -42,34 +33,9 @@ struct told {
 static const char *const STEPS[] = {"opening",   "asking",        "verifying",
                                     "appending", "opening again", "the end"};
 
-static fixture good; /* the store, whole */
-static uint64_t head;
-static size_t questions;
-static answer *answers; /* the right ones */
 static struct told *told;
-static char scratch[DIRECTORY_SIZE];
 
 /* ---------------------------------------------------------------- the child */
-
-static int verify(tycho_store *store, uint64_t *findings) {
-    tycho_verification *verification;
-    tycho_finding finding = {.findings = 0};
-    int status = tycho_verification_open(store, &verification);
-    if (status != TYCHO_OK) return status;
-    while (status == TYCHO_OK) status = tycho_verification_step(verification, &finding);
-    tycho_verification_close(verification);
-    *findings = finding.findings;
-    return status == TYCHO_END ? TYCHO_OK : status;
-}
-
-/* A signal ends the child, whatever cmocka would make of it. */
-static void let_signals_end(void) {
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], SIG_DFL);
-    alarm(HANG_S);
-}
 
 static void live(const char *path) {
     tycho_store *store;
@@ -94,18 +60,7 @@ static void live(const char *path) {
 
 /* ---------------------------------------------------------------- judging */
 
-static struct { unsigned rounds, refused, clean, told, found, unproved, failures; } counts;
-
-__attribute__((format(printf, 2, 3))) static void complain(const damage *d, const char *format,
-                                                           ...) {
-    char words[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(words, sizeof words, format, arguments);
-    va_end(arguments);
-    if (counts.failures++ < REPORTS_MAX)
-        print_error("round %u, %s: %s\n", d->round, d->words, words);
-}
+static struct { unsigned rounds, refused, clean, told, found, unproved; } counts;
 
 static bool is_error(int status) {
     return status == TYCHO_CORRUPT || status == TYCHO_NEWER_FORMAT;
@@ -126,8 +81,8 @@ static void judge_answers(const damage *d) {
     size_t first = 0;
     bool is_found = told->findings > 0 || is_error(told->verified);
     for (size_t i = 0; i < questions; i++) {
-        const answer *a = &told->answers[i], *right = &answers[i];
-        if (a->status == right->status && a->hash == right->hash) continue;
+        const answer *a = &told->answers[i];
+        if (is_right(told->answers, i)) continue;
         if (is_error(a->status)) {
             errors++;
             continue;
@@ -207,48 +162,25 @@ static void run_round(uint64_t seed, unsigned round) {
 
 static void damaged_pages_are_told_or_do_no_harm(void **state) {
     (void)state;
-    uint64_t seed = number_from("TYCHO_SEED", 1);
-    unsigned rounds = (unsigned)number_from("TYCHO_ROUNDS", ROUNDS);
-    unsigned only = (unsigned)number_from("TYCHO_ROUND", 0);
-    for (unsigned round = 1; round <= rounds; round++) {
-        if (only == 0 || only == round) run_round(seed, round);
-    }
+    run_rounds(run_round, ROUNDS);
     print_message("# seed %llu: %u rounds, %u stores refused, %u answered with errors, %u found by "
                   "verify, %u answered all right, %u told wrong from tables without checksums\n",
-                  (unsigned long long)seed, counts.rounds, counts.refused, counts.told,
-                  counts.found, counts.clean, counts.unproved);
-    assert_int_equal(counts.failures, 0);
+                  (unsigned long long)number_from("TYCHO_SEED", 1), counts.rounds, counts.refused,
+                  counts.told, counts.found, counts.clean, counts.unproved);
+    assert_int_equal(failures, 0);
 }
 
 static int set_up(void **state) {
-    char path[DIRECTORY_SIZE + 16];
-    tycho_store *store;
     (void)state;
-    if (make_directory(scratch) != 0) return -1;
-    snprintf(path, sizeof path, "%s/good", scratch);
-    int status = full_store_make(path, number_from("TYCHO_SEED", 1), BATCHES);
-    if (status == TYCHO_OK) status = full_store_open(path, TYCHO_EXISTING, &store);
-    if (status == TYCHO_OK) status = tycho_head(store, &head);
-    if (status != TYCHO_OK) {
-        print_error("making the store: %s\n", tycho_error());
-        return -1;
-    }
-    questions = full_store_question_count(head);
-    answers = calloc(questions, sizeof *answers);
-    told = mmap(NULL, sizeof *told + questions * sizeof *answers, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (answers == NULL || told == MAP_FAILED) return -1;
-    full_store_ask(store, head, answers, &told->at);
-    tycho_store_close(store);
-    return fixture_read(&good, path);
+    if (make_good_store() != 0) return -1;
+    told = share(sizeof *told);
+    return told != NULL ? 0 : -1;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    free(answers);
-    fixture_free(&good);
-    munmap(told, sizeof *told + questions * sizeof *answers);
-    return remove_directory(scratch);
+    munmap(told, shared_size(sizeof *told));
+    return remove_good_store();
 }
 
 int main(void) {

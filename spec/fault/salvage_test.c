@@ -13,18 +13,12 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "damage_values.h"
-#include "full_store.h"
-#include "store_values.h"
+#include "damage_rounds.h"
 
-enum { ROUNDS = 60, BATCHES = 260, HANG_S = 120, REPORTS_MAX = 8, POSITIONS_MAX = 4096 };
+enum { ROUNDS = 60, POSITIONS_MAX = 4096 };
 
 struct told {
     volatile uint64_t at;
@@ -42,14 +36,9 @@ typedef struct place {
     size_t big, big_size;
 } place;
 
-static fixture good;
-static uint64_t head;
-static size_t questions;
-static answer *answers;
 static place *places; /* by position */
 static struct told *told;
-static char scratch[DIRECTORY_SIZE];
-static unsigned failures, refused, losses;
+static unsigned refused, losses;
 
 /* ---------------------------------------------------------------- the oracle */
 
@@ -90,22 +79,6 @@ static bool is_intact(const fixture *hurt, uint64_t position) {
 
 /* ---------------------------------------------------------------- the child */
 
-static int verify(tycho_store *store, uint64_t *findings) {
-    tycho_verification *verification;
-    tycho_finding finding = {.findings = 0};
-    int status = tycho_verification_open(store, &verification);
-    while (status == TYCHO_OK) {
-        status = tycho_verification_step(verification, &finding);
-        if (finding.text.size > 0) {
-            fprintf(stderr, "verify: %.*s\n", (int)finding.text.size,
-                    (const char *)finding.text.data);
-        }
-    }
-    tycho_verification_close(verification);
-    *findings = finding.findings;
-    return status == TYCHO_END ? TYCHO_OK : status;
-}
-
 /* What is told that the oracle cannot know. */
 static void note_lines(tycho_salvage *salvage) {
     tycho_bytes line;
@@ -124,13 +97,9 @@ static void note_lines(tycho_salvage *salvage) {
 }
 
 static void live(const char *damaged, const char *path) {
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    const struct rlimit none = {0, 0};
     tycho_salvage *salvage;
     tycho_store *store;
-    setrlimit(RLIMIT_CORE, &none);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], SIG_DFL);
-    alarm(HANG_S);
+    let_signals_end();
     told->salvaged = tycho_salvage_open(damaged, path, &salvage);
     if (told->salvaged != TYCHO_OK) return;
     tycho_salvage_get(salvage, &told->counts);
@@ -160,21 +129,6 @@ static int run_child(const char *damaged, const char *path) {
 
 /* ---------------------------------------------------------------- judging */
 
-__attribute__((format(printf, 3, 4))) static void complain(unsigned round, const char *words,
-                                                           const char *format, ...) {
-    char what[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(what, sizeof what, format, arguments);
-    va_end(arguments);
-    if (failures++ < REPORTS_MAX) print_error("round %u, %s: %s\n", round, words, what);
-}
-
-static bool is_right(size_t question) {
-    const answer *a = &told->answers[question], *right = &answers[question];
-    return a->status == right->status && a->hash == right->hash;
-}
-
 /* What is in these can be made anew from other tables, wholly. */
 static bool is_made_anew(const damage *d) {
     return d->table == TYCHO__IDS || d->table == TYCHO__NAMES || d->table == TYCHO__GARBAGE ||
@@ -184,29 +138,30 @@ static bool is_made_anew(const damage *d) {
 static void judge(const damage *d, bool is_single, const fixture *hurt) {
     uint64_t saved = 0;
     for (uint64_t position = 1; position <= head; position++) {
-        bool is_saved = is_right(full_store_log_question(position));
+        bool is_saved = is_right(told->answers, full_store_log_question(position));
         saved += is_saved;
         if (is_saved || !is_intact(hurt, position)) continue;
         /* With its name lost, or when it is told that it may be an old version, its id is asked. */
         bool is_excused = told->is_name_lost || told->has_versions[position];
-        if (is_excused && is_right(full_store_log_question(head) + position)) continue;
-        complain(d->round, d->words, "the event at position %llu is intact and was not saved",
+        size_t by_id = full_store_log_question(head) + position;
+        if (is_excused && is_right(told->answers, by_id)) continue;
+        complain(d, "the event at position %llu is intact and was not saved",
                  (unsigned long long)position);
     }
     losses += (unsigned)(head - saved);
     if (saved < head && told->counts.findings == 0) {
-        complain(d->round, d->words, "%llu events are lost, and nothing is told",
+        complain(d, "%llu events are lost, and nothing is told",
                  (unsigned long long)(head - saved));
     }
     if (told->verified != TYCHO_OK || told->findings != 0) {
-        complain(d->round, d->words, "the new store has %llu findings (%s)",
+        complain(d, "the new store has %llu findings (%s)",
                  (unsigned long long)told->findings, tycho_status_code(told->verified));
     }
     if (!is_single || !d->is_alone || !is_made_anew(d)) return;
     for (size_t i = 0; i < questions; i++) {
         char question[128];
         full_store_question(head, i, question, sizeof question);
-        if (!is_right(i)) complain(d->round, d->words, "%s is told wrong", question);
+        if (!is_right(told->answers, i)) complain(d, "%s is told wrong", question);
     }
 }
 
@@ -222,12 +177,12 @@ static void run_round(uint64_t seed, unsigned round) {
     assert_int_equal(fixture_write(&hurt, damaged), 0);
     int ended = run_child(damaged, path);
     if (WIFSIGNALED(ended)) {
-        complain(round, d.words, "salvaging ends by signal %d", WTERMSIG(ended));
+        complain(&d, "salvaging ends by signal %d", WTERMSIG(ended));
     } else if (told->salvaged != TYCHO_OK) {
         refused++;
-        if (hurt.pages >= 3) complain(round, d.words, "nothing is saved (%d)", told->salvaged);
+        if (hurt.pages >= 3) complain(&d, "nothing is saved (%d)", told->salvaged);
     } else if (told->opened != TYCHO_OK) {
-        complain(round, d.words, "the new store does not open (%d)", told->opened);
+        complain(&d, "the new store does not open (%d)", told->opened);
     } else {
         judge(&d, times == 1, &hurt);
     }
@@ -239,19 +194,16 @@ static void run_round(uint64_t seed, unsigned round) {
 
 static void every_intact_event_is_saved(void **state) {
     (void)state;
-    uint64_t seed = number_from("TYCHO_SEED", 1);
-    unsigned rounds = (unsigned)number_from("TYCHO_ROUNDS", ROUNDS);
-    unsigned only = (unsigned)number_from("TYCHO_ROUND", 0);
-    for (unsigned round = 1; round <= rounds; round++) {
-        if (only == 0 || only == round) run_round(seed, round);
-    }
+    unsigned rounds = run_rounds(run_round, ROUNDS);
     print_message("# seed %llu: %u rounds of %llu events, %u events lost, %u files refused\n",
-                  (unsigned long long)seed, rounds, (unsigned long long)head, losses, refused);
+                  (unsigned long long)number_from("TYCHO_SEED", 1), rounds,
+                  (unsigned long long)head, losses, refused);
     assert_int_equal(failures, 0);
 }
 
 static void a_whole_store_is_saved_as_it_is(void **state) {
     char damaged[DIRECTORY_SIZE + 16], path[DIRECTORY_SIZE + 16];
+    const damage none = {.words = "nothing is damaged"};
     (void)state;
     snprintf(damaged, sizeof damaged, "%s/damaged", scratch);
     snprintf(path, sizeof path, "%s/saved", scratch);
@@ -267,7 +219,7 @@ static void a_whole_store_is_saved_as_it_is(void **state) {
     for (size_t i = 0; i < questions; i++) {
         char question[128];
         full_store_question(head, i, question, sizeof question);
-        if (!is_right(i)) complain(0, "nothing is damaged", "%s is told wrong", question);
+        if (!is_right(told->answers, i)) complain(&none, "%s is told wrong", question);
     }
     assert_int_equal(failures, 0);
     assert_int_equal(remove_directory(path), 0);
@@ -324,35 +276,20 @@ static void what_cannot_be_salvaged_is_refused(void **state) {
 }
 
 static int set_up(void **state) {
-    char path[DIRECTORY_SIZE + 16];
-    tycho_store *store;
     (void)state;
-    if (make_directory(scratch) != 0) return -1;
-    snprintf(path, sizeof path, "%s/good", scratch);
-    int status = full_store_make(path, number_from("TYCHO_SEED", 1), BATCHES);
-    if (status == TYCHO_OK) status = full_store_open(path, TYCHO_EXISTING, &store);
-    if (status == TYCHO_OK) status = tycho_head(store, &head);
-    if (status != TYCHO_OK || head >= POSITIONS_MAX) return -1;
-    questions = full_store_question_count(head);
-    answers = calloc(questions, sizeof *answers);
+    if (make_good_store() != 0 || head >= POSITIONS_MAX) return -1;
+    told = share(sizeof *told);
     places = calloc(head + 1, sizeof *places);
-    told = mmap(NULL, sizeof *told + questions * sizeof *answers, PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (answers == NULL || places == NULL || told == MAP_FAILED) return -1;
-    full_store_ask(store, head, answers, &told->at);
-    tycho_store_close(store);
-    if (fixture_read(&good, path) != 0) return -1;
+    if (told == NULL || places == NULL) return -1;
     find_places();
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    free(answers);
     free(places);
-    fixture_free(&good);
-    munmap(told, sizeof *told + questions * sizeof *answers);
-    return remove_directory(scratch);
+    munmap(told, shared_size(sizeof *told));
+    return remove_good_store();
 }
 
 int main(void) {
