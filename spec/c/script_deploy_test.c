@@ -12,15 +12,6 @@
 
 #include "script_fixture.h"
 
-static const char order_type[] =
-    "return event_type { name = 'Order', version = 1,\n"
-    "  data = { customer = 'string', cents = 'integer' },\n"
-    "  check = function(data, event)\n"
-    "    if data.cents < 0 then return 'cents must not be negative' end\n"
-    "    if event.stream == nil then return 'an order needs a stream' end\n"
-    "  end,\n"
-    "  tags = function(data) return 'customer:' .. data.customer, { 'big', 'small' } end }";
-
 /* ---------------------------------------------------------------- definitions */
 
 static const struct {
@@ -143,7 +134,7 @@ static void two_deployments_at_once_are_planned_anew(void **state) {
     tycho_deployment *deployment;
     tycho_batch *batch;
     ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
-    ASSERT_STATUS(tycho_deployment_put(deployment, text(""), text(order_type), 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text(""), text(ORDER_TYPE), 0), TYCHO_OK);
     deploy(f->store, "return linker { name = 'l', version = 1, by = 'type' }");
     ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
     ASSERT_STATUS(tycho_deployment_write(deployment, batch), TYCHO_OK);

@@ -11,6 +11,16 @@
 #include "codec.h"
 #include "tycho_scripts.h"
 
+/* An event type that uses all that one can have but upcasters. */
+#define ORDER_TYPE                                                                                 \
+    "return event_type { name = 'Order', version = 1,\n"                                           \
+    "  data = { customer = 'string', cents = 'integer' },\n"                                       \
+    "  check = function(data, event)\n"                                                            \
+    "    if data.cents < 0 then return 'cents must not be negative' end\n"                         \
+    "    if event.stream == nil then return 'an order needs a stream' end\n"                       \
+    "  end,\n"                                                                                     \
+    "  tags = function(data) return 'customer:' .. data.customer, { 'big', 'small' } end }"
+
 /* A Lua for writing and reading values; nothing of the library under test runs in it. */
 static lua_State *values_lua;
 
@@ -93,17 +103,22 @@ static inline void undeploy(tycho_store *store, int kind, const char *name) {
     tycho_batch_destroy(batch);
 }
 
-/* Appends one event whose data is written in Lua. */
-static inline int try_append(tycho_store *store, const char *stream, const char *type,
-                             const char *data) {
-    const tycho_new_event event = {.type = text(type), .data = packed(data)};
+static inline int try_append_all(tycho_store *store, const char *stream,
+                                 const tycho_new_event *events, size_t count) {
     tycho_batch *batch;
     ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
-    ASSERT_STATUS(tycho_batch_append(batch, text(stream), TYCHO_EXPECT_ANY, &event, 1, 0),
+    ASSERT_STATUS(tycho_batch_append(batch, text(stream), TYCHO_EXPECT_ANY, events, count, 0),
                   TYCHO_OK);
     int status = tycho_commit(store, batch, NULL);
     tycho_batch_destroy(batch);
     return status;
+}
+
+/* Appends one event whose data is written in Lua. */
+static inline int try_append(tycho_store *store, const char *stream, const char *type,
+                             const char *data) {
+    const tycho_new_event event = {.type = text(type), .data = packed(data)};
+    return try_append_all(store, stream, &event, 1);
 }
 
 static inline void append(tycho_store *store, const char *stream, const char *type,

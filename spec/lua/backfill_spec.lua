@@ -239,7 +239,8 @@ describe("store:backfill", function()
     end
   end)
 
-  it("leaves a stream alone to which somebody appends while it is made anew", function()
+  --- Exchanges the linker in a new store, acts once in each phase of that, and then judges.
+  local function disturb_each_phase(act, judge)
     for _, when in ipairs { "linking", "preparing" } do
       store = fresh()
       fill(store, 1, 1800)
@@ -247,39 +248,38 @@ describe("store:backfill", function()
       local is_done = false
       store:backfill { source = V2, chunk = 100, progress = function(status)
         if is_done or status.phase ~= when or status.position < 200 then return end
-        store:append("customer-3", { id = "home", type = "Noted" })
+        act()
         is_done = true
       end }
       assert.is_true(is_done)
+      judge()
+      backfilling.check_clean(store)
+    end
+  end
+
+  it("leaves a stream alone to which somebody appends while it is made anew", function()
+    disturb_each_phase(function()
+      store:append("customer-3", { id = "home", type = "Noted" })
+    end, function()
       local found, wanted = {}, {}
       for _, id in ipairs(backfilling.ids(store, "customer-3")) do found[id] = true end
       for _, entry in ipairs(expected(store, V2)["customer-3"]) do
         wanted[entry:match("^[^@]*")] = true
       end
       assert.same(wanted, found)
-      backfilling.check_clean(store)
-    end
+    end)
   end)
 
   it("follows a stream that is renamed while it is made anew", function()
-    for _, when in ipairs { "linking", "preparing" } do
-      store = fresh()
-      fill(store, 1, 1800)
-      store:backfill { source = V1 }
-      local is_done = false
-      store:backfill { source = V2, chunk = 100, progress = function(status)
-        if is_done or status.phase ~= when or status.position < 200 then return end
-        store:rename { source = "customer-3", target = "three", delete_source = true }
-        is_done = true
-      end }
-      assert.is_true(is_done)
+    disturb_each_phase(function()
+      store:rename { source = "customer-3", target = "three", delete_source = true }
+    end, function()
       local wanted = expected(store, V2)
       wanted["three"], wanted["customer-3"] = wanted["customer-3"], nil
       local found = streams(store)
       assert.same(wanted["three"], found["three"])
       assert.same(wanted, found)
-      backfilling.check_clean(store)
-    end
+    end)
   end)
 
   it("makes a stream anew that has more entries than a batch", function()
