@@ -7,19 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Of a meta page of LMDB 0.9: its place of the page's number, what marks it, what a commit writes,
-** and of that the page size and the number of the transaction. */
-enum {
-    META_PAGES = 2,
-    PAGE_NUMBER = 0,
-    MAGIC = 16,
-    FIELDS = 32,
-    PAGE_SIZE_FIELD = 40,
-    TRANSACTION = 144,
-    FIELDS_END = 152,
-    SEAL = 256
-};
-#define LMDB_MAGIC 0xbeefc0deu
+#include "meta_page.h"
+
+/* In a meta page: where the seal is, and how much of it a commit writes. */
+enum { SEAL = 256, FIELDS_SIZE = TYCHO__META_END - TYCHO__META_FIELDS };
 #define SEAL_MAGIC 0x6c6165732e637974ull /* "tyc.seal" */
 enum { PAGE_SIZE_MIN = 4096, PAGE_SIZE_MAX = 65536, READ_PAGES = 64 };
 
@@ -74,15 +65,23 @@ static bool write_all(int fd, const void *from, size_t size, uint64_t offset) {
 
 /* ---------------------------------------------------------------- seals */
 
+static bool is_marked(const uint8_t *meta) {
+    return tycho__load32(meta + TYCHO__META_MAGIC) == TYCHO__LMDB_MAGIC;
+}
+
+static uint64_t commit_of(const uint8_t *meta) {
+    return tycho__load64(meta + TYCHO__META_COMMIT);
+}
+
 static uint64_t seal_checksum(const uint8_t *meta, const seal *head) {
-    uint64_t hash = tycho__hash(meta + FIELDS, FIELDS_END - FIELDS, 0);
+    uint64_t hash = tycho__hash(meta + TYCHO__META_FIELDS, FIELDS_SIZE, 0);
     return tycho__hash(head, offsetof(seal, checksum), hash);
 }
 
 /* Puts the head of a seal into the meta page, whose fields are final. */
 static void put_seal(uint8_t *meta, seal head) {
     head.magic = SEAL_MAGIC;
-    head.transaction = tycho__load64(meta + TRANSACTION);
+    head.transaction = commit_of(meta);
     head.checksum = seal_checksum(meta, &head);
     memcpy(meta + SEAL, &head, sizeof head);
 }
@@ -97,7 +96,7 @@ static seal seal_of(const uint8_t *meta) {
 static bool is_sealed(const uint8_t *meta) {
     seal head = seal_of(meta);
     return head.magic == SEAL_MAGIC && head.run_count <= TYCHO__RUNS_MAX &&
-           head.transaction == tycho__load64(meta + TRANSACTION) &&
+           head.transaction == commit_of(meta) &&
            head.checksum == seal_checksum(meta, &head);
 }
 
@@ -108,18 +107,18 @@ static uint64_t hash_pages(const uint8_t *pages, size_t count, size_t page_size,
 
 /* ---------------------------------------------------------------- a transaction */
 
-static bool read_metas(int fd, size_t page_size, uint8_t metas[META_PAGES][PAGE_SIZE_MIN]) {
+static bool read_metas(int fd, size_t page_size, uint8_t metas[TYCHO__META_PAGES][PAGE_SIZE_MIN]) {
     return read_all(fd, metas[0], PAGE_SIZE_MIN, 0) &&
            read_all(fd, metas[1], PAGE_SIZE_MIN, page_size);
 }
 
-static size_t last_of(uint8_t metas[META_PAGES][PAGE_SIZE_MIN]) {
-    return tycho__load64(metas[0] + TRANSACTION) < tycho__load64(metas[1] + TRANSACTION);
+static size_t last_of(uint8_t metas[TYCHO__META_PAGES][PAGE_SIZE_MIN]) {
+    return commit_of(metas[0]) < commit_of(metas[1]);
 }
 
 /* Whether the pages of the next commit may be flushed together with its meta page. */
 static bool may_list(const tycho__disk *disk) {
-    uint8_t metas[META_PAGES][PAGE_SIZE_MIN];
+    uint8_t metas[TYCHO__META_PAGES][PAGE_SIZE_MIN];
     return read_metas(disk->fd, disk->page_size, metas) && is_sealed(metas[0]) &&
            is_sealed(metas[1]) && seal_of(metas[last_of(metas)]).kind != TYCHO__UNFLUSHED;
 }
@@ -168,14 +167,15 @@ static bool write_meta(tycho__disk *disk, const void *fields, uint64_t offset) {
     size_t runs_size = sizeof *disk->runs * run_count;
     seal head = {.kind = disk->kind, .run_count = run_count};
     head.pages_hash = tycho__hash(disk->runs, runs_size, disk->pages_hash);
-    memcpy(meta + FIELDS, fields, FIELDS_END - FIELDS);
+    memcpy(meta + TYCHO__META_FIELDS, fields, FIELDS_SIZE);
     put_seal(meta, head);
     memcpy(meta + SEAL + sizeof head, disk->runs, runs_size);
-    size_t size = SEAL + sizeof head + runs_size - FIELDS;
-    if (!write_all(disk->fd, meta + FIELDS, size, offset + FIELDS)) return false;
+    size_t size = SEAL + sizeof head + runs_size - TYCHO__META_FIELDS;
+    const uint8_t *from = meta + TYCHO__META_FIELDS;
+    if (!write_all(disk->fd, from, size, offset + TYCHO__META_FIELDS)) return false;
     if (disk->kind == TYCHO__UNFLUSHED) return true;
     if (fdatasync(disk->fd) != 0) return false;
-    disk->last_flushed = tycho__load64(meta + TRANSACTION);
+    disk->last_flushed = commit_of(meta);
     return true;
 }
 
@@ -194,9 +194,9 @@ int tycho__lmdb_fsync(int fd);
 
 ssize_t tycho__lmdb_pwrite(int fd, const void *from, size_t size, off_t offset) {
     tycho__disk *disk = writing;
-    bool is_meta = disk != NULL && (uint64_t)offset < META_PAGES * disk->page_size;
-    if (is_meta && size == FIELDS_END - FIELDS) {
-        bool is_written = write_meta(disk, from, (uint64_t)offset - FIELDS);
+    bool is_meta = disk != NULL && (uint64_t)offset < TYCHO__META_PAGES * disk->page_size;
+    if (is_meta && size == FIELDS_SIZE) {
+        bool is_written = write_meta(disk, from, (uint64_t)offset - TYCHO__META_FIELDS);
         disk->kind = TYCHO__UNFLUSHED; /* after a failure LMDB puts back what was there */
         return is_written ? (ssize_t)size : -1;
     }
@@ -247,7 +247,7 @@ static bool is_arrived(int fd, const uint8_t *meta, size_t page_size, uint8_t *p
 
 /* A meta page without a seal is that of a new store or of a copy, flushed by who made it. */
 static enum condition condition_of(int fd, const uint8_t *meta, size_t page_size, uint8_t *pages) {
-    if (tycho__load32(meta + MAGIC) != LMDB_MAGIC) return DAMAGED;
+    if (!is_marked(meta)) return DAMAGED;
     if (seal_of(meta).magic == 0) return WHOLE;
     if (!is_sealed(meta)) return DAMAGED;
     bool is_listed = seal_of(meta).kind == TYCHO__LISTED;
@@ -257,10 +257,10 @@ static enum condition condition_of(int fd, const uint8_t *meta, size_t page_size
 /* Makes the meta page `bad` an older one of what `good` says. */
 static bool take_back(int fd, const uint8_t *good, size_t bad, size_t page_size) {
     uint8_t meta[PAGE_SIZE_MIN] = {0};
-    uint64_t transaction = tycho__load64(good + TRANSACTION);
-    memcpy(meta, good, FIELDS_END);
-    tycho__store64(meta + PAGE_NUMBER, bad);
-    tycho__store64(meta + TRANSACTION, transaction > 0 ? transaction - 1 : 0);
+    uint64_t transaction = commit_of(good);
+    memcpy(meta, good, TYCHO__META_END);
+    tycho__store64(meta + TYCHO__META_NUMBER, bad);
+    tycho__store64(meta + TYCHO__META_COMMIT, transaction > 0 ? transaction - 1 : 0);
     put_seal(meta, (seal){.kind = TYCHO__FLUSHED});
     return write_all(fd, meta, sizeof meta, bad * page_size) && fdatasync(fd) == 0;
 }
@@ -280,13 +280,13 @@ static int fail_write(void) {
 }
 
 static int recover(int fd, bool can_write, size_t page_size, uint8_t *pages, bool *is_copy) {
-    uint8_t metas[META_PAGES][PAGE_SIZE_MIN];
-    enum condition conditions[META_PAGES];
+    uint8_t metas[TYCHO__META_PAGES][PAGE_SIZE_MIN];
+    enum condition conditions[TYCHO__META_PAGES];
     if (!read_metas(fd, page_size, metas)) return TYCHO_OK; /* LMDB finds the file too short */
     size_t last = last_of(metas);
-    uint64_t transaction = tycho__load64(metas[last] + TRANSACTION);
+    uint64_t transaction = commit_of(metas[last]);
     *is_copy = seal_of(metas[last]).magic == 0;
-    for (size_t i = 0; i < META_PAGES; i++) {
+    for (size_t i = 0; i < TYCHO__META_PAGES; i++) {
         conditions[i] = condition_of(fd, metas[i], page_size, pages);
         if (conditions[i] != DAMAGED) continue;
         return tycho__fail(TYCHO_CORRUPT, "meta page %zu of data.mdb is damaged", i);
@@ -313,14 +313,14 @@ static int recover(int fd, bool can_write, size_t page_size, uint8_t *pages, boo
 }
 
 int tycho__disk_recover(int directory, bool can_write, bool *is_copy) {
-    uint8_t head[PAGE_SIZE_FIELD + 4];
+    uint8_t head[TYCHO__META_PAGE_SIZE + 4];
     int fd = openat(directory, "data.mdb", (can_write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (fd < 0) return tycho__fail(TYCHO_IO, "opening data.mdb: %s", strerror(errno));
     int status = TYCHO_OK;
     uint8_t *pages = NULL;
     /* Where this is not LMDB's file, LMDB says so. */
-    bool is_lmdb = read_all(fd, head, sizeof head, 0) && tycho__load32(head + MAGIC) == LMDB_MAGIC;
-    uint32_t page_size = is_lmdb ? tycho__load32(head + PAGE_SIZE_FIELD) : 0;
+    bool is_lmdb = read_all(fd, head, sizeof head, 0) && is_marked(head);
+    uint32_t page_size = is_lmdb ? tycho__load32(head + TYCHO__META_PAGE_SIZE) : 0;
     bool is_odd = page_size < PAGE_SIZE_MIN || page_size > PAGE_SIZE_MAX ||
                   (page_size & (page_size - 1)) != 0;
     if (is_lmdb && is_odd) {
@@ -337,15 +337,15 @@ int tycho__disk_recover(int directory, bool can_write, bool *is_copy) {
 }
 
 void tycho__disk_close(const tycho__disk *disk) {
-    uint8_t metas[META_PAGES][PAGE_SIZE_MIN];
+    uint8_t metas[TYCHO__META_PAGES][PAGE_SIZE_MIN];
     if (disk->last_flushed == 0 || !read_metas(disk->fd, disk->page_size, metas)) return;
     size_t last = last_of(metas);
-    if (tycho__load64(metas[last] + TRANSACTION) != disk->last_flushed) return;
+    if (commit_of(metas[last]) != disk->last_flushed) return;
     mark_flushed(disk->fd, metas[last], last, disk->page_size);
 }
 
 bool tycho__disk_has_seal(const tycho__disk *disk) {
-    uint8_t metas[META_PAGES][PAGE_SIZE_MIN];
+    uint8_t metas[TYCHO__META_PAGES][PAGE_SIZE_MIN];
     return read_metas(disk->fd, disk->page_size, metas) &&
            (seal_of(metas[0]).magic == SEAL_MAGIC || seal_of(metas[1]).magic == SEAL_MAGIC);
 }

@@ -7,26 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    MAGIC = 0x00, /* places in a meta page, from its head on */
-    VERSION = 4,
-    FREE_TREE = 24,
-    MAIN_TREE = 72,
-    LAST_PAGE = 120,
-    COMMIT = 128,
-    PAGE_SIZE_LEAST = 512,
-    PAGE_SIZE_MOST = 65536,
-    META_SIZE = 136
-};
-#define LMDB_MAGIC 0xBEEFC0DEu
-#define LMDB_VERSION 1u
+#include "meta_page.h"
+
+enum { PAGE_SIZE_LEAST = 512, PAGE_SIZE_MOST = 65536 };
 
 /* ---------------------------------------------------------------- the file */
 
 static uint32_t page_size_of(const uint8_t *page) {
-    uint32_t size = tycho__load32(page + TYCHO__PAGE_HEAD + FREE_TREE);
+    uint32_t size = tycho__load32(page + TYCHO__META_PAGE_SIZE);
     bool is_size = size >= PAGE_SIZE_LEAST && size <= PAGE_SIZE_MOST && (size & (size - 1)) == 0;
-    bool is_meta = tycho__load32(page + TYCHO__PAGE_HEAD + MAGIC) == LMDB_MAGIC;
+    bool is_meta = tycho__load32(page + TYCHO__META_MAGIC) == TYCHO__LMDB_MAGIC;
     return is_meta && is_size ? size : 0;
 }
 
@@ -36,7 +26,7 @@ static uint32_t find_page_size(const uint8_t *bytes, uint64_t size) {
     uint32_t found = page_size_of(bytes);
     uint32_t usual = (uint32_t)sysconf(_SC_PAGESIZE);
     for (uint32_t at = PAGE_SIZE_LEAST; found == 0 && at <= PAGE_SIZE_MOST; at *= 2) {
-        if (at + TYCHO__PAGE_HEAD + META_SIZE <= size && page_size_of(bytes + at) == at) found = at;
+        if (at + TYCHO__META_END <= size && page_size_of(bytes + at) == at) found = at;
     }
     return found != 0 ? found : usual;
 }
@@ -103,16 +93,17 @@ bool tycho__tree_read(tycho_bytes value, tycho__tree *tree) {
 }
 
 bool tycho__meta_read(const tycho__image *image, uint64_t number, tycho__meta *meta) {
-    const uint8_t *at = tycho__page(image, number) + TYCHO__PAGE_HEAD;
-    if (image->page_size < TYCHO__PAGE_HEAD + META_SIZE) return false;
-    meta->free = parse_tree(at + FREE_TREE);
-    meta->main = parse_tree(at + MAIN_TREE);
-    meta->last = tycho__load64(at + LAST_PAGE);
-    meta->commit = tycho__load64(at + COMMIT);
-    return tycho__load32(at + MAGIC) == LMDB_MAGIC && tycho__load32(at + VERSION) == LMDB_VERSION &&
-           tycho__load32(at + FREE_TREE) == image->page_size && is_tree(&meta->free) &&
-           is_tree(&meta->main) && (meta->commit == 0 || (meta->commit & 1) == number) &&
-           meta->last >= 1;
+    const uint8_t *at = tycho__page(image, number);
+    if (image->page_size < TYCHO__META_END) return false;
+    meta->free = parse_tree(at + TYCHO__META_FREE_TREE);
+    meta->main = parse_tree(at + TYCHO__META_MAIN_TREE);
+    meta->last = tycho__load64(at + TYCHO__META_LAST_PAGE);
+    meta->commit = tycho__load64(at + TYCHO__META_COMMIT);
+    return tycho__load32(at + TYCHO__META_MAGIC) == TYCHO__LMDB_MAGIC &&
+           tycho__load32(at + TYCHO__META_VERSION) == TYCHO__LMDB_VERSION &&
+           tycho__load32(at + TYCHO__META_PAGE_SIZE) == image->page_size &&
+           is_tree(&meta->free) && is_tree(&meta->main) &&
+           (meta->commit == 0 || (meta->commit & 1) == number) && meta->last >= 1;
 }
 
 /* ---------------------------------------------------------------- pages and nodes */

@@ -12,10 +12,7 @@
 **          16 u16 per node: where it begins; then room; then the nodes, at even places
 **   node    0 u32 size of the value (branch: u48 number of the child)   4 u16 flags
 **           6 u16 size of the key   8 key, value (BIG: u64 number of the first overflow page)
-**   meta   page 0 or 1, of the commit with that parity; what is behind 152 bytes is not LMDB's
-**          16 u32 magic   20 u32 version   24 u64 address   32 u64 size of the map
-**          40 tree of free pages, whose first u32 is the size of a page   88 tree of the main table
-**         136 u64 the last page   144 u64 number of the commit
+**   meta   pages 0 and 1: meta_page.h
 **   tree    0 u32 -  4 u16 flags   6 u16 depth   8 u64 branch pages   16 u64 leaf pages
 **          24 u64 overflow pages   32 u64 rows   40 u64 number of the root
 **

@@ -10,7 +10,7 @@ local FILE_LINES, FUNCTION_LINES, COLUMNS, PARAMETERS = 600, 60, 100, 6
 local LAYERS = {
   { "tycho.h", "base.h", "commit.h", "lock.h" },
   { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h",
-    "disk.h" },
+    "meta_page.h", "disk.h" },
   { "table.h", "pages.h", "inspect.h", "guard.h", "env.h", "list.h", "generation.h",
     "recent.h", "pending.h", "watch.h", "lock_table.h" },
   { "query.h", "ways.h", "stream.h", "settle.h" },
