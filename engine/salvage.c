@@ -535,10 +535,10 @@ static int salvage(tycho_salvage *s, const char *damaged, const char *path) {
 }
 
 int tycho_salvage_open(const char *damaged, const char *path, tycho_salvage **out) {
+    if (out != NULL) *out = NULL;
     if (out == NULL || damaged == NULL) {
         return tycho__fail(TYCHO_MISUSE, "a salvage needs a path, and a place to put it");
     }
-    *out = NULL;
     tycho_salvage *s = calloc(1, sizeof *s);
     if (s == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory to salvage a store");
     int status = salvage(s, damaged, path);

@@ -262,7 +262,9 @@ static void what_cannot_be_salvaged_is_refused(void **state) {
     ASSERT_STATUS(tycho_salvage_open(damaged, "/nowhere/at/all", &salvage), TYCHO_NOT_FOUND);
     ASSERT_STATUS(tycho_salvage_open(damaged, "", &salvage), TYCHO_MISUSE);
     ASSERT_STATUS(tycho_salvage_open(damaged, NULL, NULL), TYCHO_MISUSE);
+    salvage = (tycho_salvage *)damaged;
     ASSERT_STATUS(tycho_salvage_open(NULL, NULL, &salvage), TYCHO_MISUSE);
+    assert_null(salvage);
     fixture hurt = fixture_copy(&good);
     memset(hurt.bytes, 0xa5, hurt.size);
     assert_int_equal(fixture_write(&hurt, damaged), 0);
