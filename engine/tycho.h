@@ -11,10 +11,11 @@
 **     over, or a negative code of TYCHO_STATUS_MAP. tycho_error() then gives a sentence with the
 **     surprising value. Facts that a program needs are out parameters, never to be parsed.
 **   - Strings are bytes with a size, never NUL-terminated, unless the type is `const char *`.
-**     Stream, type, tag, route, table and checkpoint names are valid UTF-8 without ASCII
+**     Stream, type, tag, route, table, checkpoint and lock names are valid UTF-8 without ASCII
 **     control characters, 1 to TYCHO_NAME_MAX bytes. Event ids are any 1 to TYCHO_ID_MAX bytes.
 **   - Inputs are copied before return. Outputs are values, handles, or views into a handle that
-**     are good until that handle moves, is cleared or is closed. Nothing needs to be freed.
+**     are good until that handle moves, is cleared or is closed. Nothing needs to be freed. A call
+**     that opens something and fails sets the handle to NULL.
 **   - Option structs start with their own size; all other zero fields mean the default.
 **   - Times are microseconds since 1970-01-01T00:00:00Z, as int64_t.
 **   - `position` is the place of an event in the store: 1, 2, 3, gapless, in commit order; 0 means
@@ -117,27 +118,21 @@ typedef struct tycho_bytes {
     size_t size;
 } tycho_bytes;
 
-enum { /* tycho_new_event.flags */
-    TYCHO_HAS_TIME = 1,
-    TYCHO_HAS_VALID_TIME = 2
-};
+enum { TYCHO_HAS_TIME = 1, TYCHO_HAS_VALID_TIME = 2 }; /* tycho_new_event.flags */
 
 /* An event to be written. Zero fields mean: a new UUIDv7 as id, now as time, time as valid_time,
 ** MessagePack as content type, no ids, no tags, no metadata, no data. `type` is required.
 ** `metadata` is opaque to the engine; bindings write a MessagePack map. */
 typedef struct tycho_new_event {
-    tycho_bytes id;
-    tycho_bytes type;
+    tycho_bytes id, type;
     uint32_t flags;     /* TYCHO_HAS_TIME, TYCHO_HAS_VALID_TIME: the times below are given */
     uint32_t tag_count; /* up to TYCHO_TAGS_MAX; a tag given twice is kept once */
     int64_t time;       /* when it was recorded */
     int64_t valid_time; /* since when it holds in the domain */
-    tycho_bytes correlation_id;
-    tycho_bytes causation_id;
+    tycho_bytes correlation_id, causation_id;
     const tycho_bytes *tags;
     tycho_bytes content_type; /* of data, 0 to TYCHO_NAME_MAX bytes; empty: MessagePack */
-    tycho_bytes metadata;
-    tycho_bytes data;
+    tycho_bytes metadata, data;
 } tycho_new_event;
 
 /* An event as it is read: a view into a cursor. The home stream and the tags are looked up on
@@ -145,26 +140,21 @@ typedef struct tycho_new_event {
 typedef struct tycho_event {
     uint64_t position;
     int64_t revision;   /* in the stream that is read, else in the home stream; -1: not in one */
-    int64_t time;
-    int64_t valid_time;
-    tycho_bytes id;
-    tycho_bytes type;
-    tycho_bytes correlation_id;
-    tycho_bytes causation_id;
+    int64_t time, valid_time;
+    tycho_bytes id, type;
+    tycho_bytes correlation_id, causation_id;
     tycho_bytes content_type; /* empty: MessagePack */
-    tycho_bytes metadata;
-    tycho_bytes data;
+    tycho_bytes metadata, data;
     uint32_t tag_count;
     uint32_t is_link; /* 1 when the stream that is read has it as a link */
-    uint64_t written; /* its position; overwritten under scripts: that of the next event then */
+    uint64_t written; /* says under which scripts it was written: its position, or, when it was
+                      ** overwritten under scripts, the position that was next at that time */
 } tycho_event;
 
 enum { TYCHO_UUID_SIZE = 36 };
-
 /* Writes a new UUIDv7 as 36 characters (no NUL). Ids of one process rise strictly. 0.1 us. */
 TYCHO_API void tycho_uuid(char text[TYCHO_UUID_SIZE]);
-
-/* Now, in microseconds since the epoch (CLOCK_REALTIME). */
+/* Now, by CLOCK_REALTIME. */
 TYCHO_API int64_t tycho_now(void);
 
 /* ---------------------------------------------------------------- 4. the store */
@@ -175,8 +165,8 @@ enum tycho_mode {
     TYCHO_CREATE = 0,    /* open for reading and writing, create when it does not exist */
     TYCHO_EXISTING = 1,  /* open for reading and writing; TYCHO_NOT_FOUND when it does not exist */
     TYCHO_READ_ONLY = 2, /* never write events; TYCHO_NOT_FOUND when it does not exist. Readers
-                         ** enter themselves in lock.mdb: DENIED when that may not be written,
-                         ** but on a file system that is read-only as a whole */
+                         ** enter themselves in lock.mdb: where that may not be written it is
+                         ** DENIED, unless the whole file system is read-only */
     TYCHO_TEMPORARY = 3  /* a new store below $TMPDIR (or /tmp), removed when it is closed */
 };
 
@@ -184,8 +174,8 @@ enum tycho_mode {
 ** cut" is any end of the machine.
 **   FULL     a receipt is returned after the flush. Neither takes anything acknowledged.
 **   BATCHED  data is flushed at each commit, the commit record with the next one or with
-**            tycho_store_sync(): as often as FULL. A process crash takes nothing; a power cut may
-**            take the last commit, with all that shared it, and never damages the store.
+**            tycho_store_sync(): no fewer flushes than FULL. A process crash takes nothing; a power
+**            cut may take the last commit, with all that shared it, and never damages the store.
 **   NONE     nothing is flushed before tycho_store_sync(). A process crash takes nothing; a power
 **            cut after a later commit may destroy the store, with all that was synced, or mix old
 **            and new, which verification may miss. Only for what can be made again.
@@ -196,9 +186,8 @@ typedef struct tycho_options {
     size_t size;               /* sizeof(tycho_options) */
     uint32_t mode;             /* enum tycho_mode */
     uint32_t sync;             /* enum tycho_sync */
-    uint64_t map_size;         /* bytes of address space to reserve, at least 64 MiB; 0: 1 TiB,
-                               ** halved while the system refuses. The first open of a process
-                               ** decides. */
+    uint64_t map_size;         /* bytes of address space, from 64 MiB; 0: 1 TiB, halved while the
+                               ** system refuses. The first open of a process decides. */
     uint32_t readers_max;      /* concurrent readers of all processes; 0: 1022 */
     uint32_t write_timeout_ms; /* how long a commit waits for another process; 0: 30 s */
     uint64_t reserve_size;     /* free bytes of the disk below which it refuses writes; 0: 64 MiB */
@@ -209,7 +198,7 @@ typedef struct tycho_options {
 ** Temporary stores take `path` NULL. Costs milliseconds; take it once per process.
 ** Files are for owner and group, less the umask. Errors: MISUSE (options, path), NOT_FOUND, DENIED
 ** (permissions, not a store, a link, a network file system), NEWER_FORMAT, CORRUPT, BUSY (another
-** process is opening it for over 10 s), FULL, NO_MEMORY, IO. `*store` is NULL on error. */
+** process is opening it for over 10 s), FULL, NO_MEMORY, IO. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
 /* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed
@@ -218,7 +207,6 @@ TYCHO_API void tycho_store_close(tycho_store *store);
 
 /* The absolute path of the store; good until it is closed. */
 TYCHO_API const char *tycho_store_path(const tycho_store *store);
-
 /* Makes everything committed so far durable; for BATCHED and NONE. */
 TYCHO_API int tycho_store_sync(tycho_store *store);
 
@@ -258,8 +246,7 @@ typedef struct tycho_query {
     size_t item_count;
 } tycho_query;
 
-/* NO_MEMORY. */
-TYCHO_API int tycho_batch_create(tycho_batch **batch);
+TYCHO_API int tycho_batch_create(tycho_batch **batch); /* NO_MEMORY */
 TYCHO_API void tycho_batch_destroy(tycho_batch *batch);
 /* Empties it, keeping its memory; its receipt is gone. */
 TYCHO_API void tycho_batch_clear(tycho_batch *batch);
@@ -267,30 +254,26 @@ TYCHO_API void tycho_batch_clear(tycho_batch *batch);
 /* A batch whose events are all in the store already, with the same content and streams, gets the
 ** original positions and revisions again, without its conditions being checked (the answer to "was
 ** my request carried out?" after a lost connection); the receipt says is_replay, with sequence 0.
-** Times are not compared, since they are put in when left out, nor tags where there are scripts. */
+** Two things are not compared: times, because those left out are put in anew, and, where there are
+** scripts, tags, because scripts add some. */
 TYCHO_API void tycho_batch_set_idempotent(tycho_batch *batch, int idempotent);
 
 /* The stream (or route) is at `expected`. Broken: WRONG_EXPECTED_VERSION, with `actual`. Errors of
 ** all builders: MISUSE, INVALID_EXPECTED_VERSION, TOO_LARGE, NO_MEMORY. */
 TYCHO_API int tycho_batch_expect(tycho_batch *batch, tycho_bytes stream, int64_t expected,
                                  uint32_t flags);
-
 /* No event after position `after` matches the query: the append condition of a dynamic
 ** consistency boundary (dcb.events). Broken: CONDITION_FAILED, `actual` is the position found. */
 TYCHO_API int tycho_batch_expect_none(tycho_batch *batch, const tycho_query *query, uint64_t after);
-
 /* The route points to the stream; an empty stream: there is no such route. */
 TYCHO_API int tycho_batch_expect_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream);
-
 /* The row has this version; 0: there is no such row. `actual` is the version found. */
 TYCHO_API int tycho_batch_expect_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
                                      uint64_t version);
-
 /* The lock is still held with this token (section 10), by whatever process, and no batch was
 ** committed with a later one: a paused or late owner cannot write. Broken: CONDITION_FAILED,
 ** `actual` is the token that is current, 0 when nobody holds the lock. */
 TYCHO_API int tycho_batch_expect_lock(tycho_batch *batch, tycho_bytes name, uint64_t token);
-
 /* The checkpoint is at this position; 0: never set. `actual` is the position found. */
 TYCHO_API int tycho_batch_expect_checkpoint(tycho_batch *batch, tycho_bytes name,
                                             uint64_t position);
@@ -310,11 +293,10 @@ TYCHO_API int tycho_batch_link(tycho_batch *batch, tycho_bytes stream, int64_t e
                                const tycho_bytes *event_ids, size_t count, uint32_t flags);
 
 /* Links the entries of `source` with revisions from `first` to `last` (inclusive; -1: the last
-** there is) into `target`, in order, in C at apply time. At most TYCHO_BATCH_EVENTS_MAX entries
-** (TOO_LARGE at commit), and not into itself (MISUSE). RAW applies to both names.
-** KEEP_REVISIONS makes the target an image of the source: revisions that the source does not have
-** any more are skipped in the target too. A target that is beyond the revision of the first of them
-** is refused with WRONG_EXPECTED_VERSION. */
+** there is) into `target`, in order. At most TYCHO_BATCH_EVENTS_MAX entries (TOO_LARGE at commit),
+** and not into itself (MISUSE). RAW applies to both names. KEEP_REVISIONS makes the target an image
+** of the source: revisions that the source does not have any more are skipped in the target too. A
+** target that is beyond the first of the revisions is refused with WRONG_EXPECTED_VERSION. */
 TYCHO_API int tycho_batch_link_range(tycho_batch *batch, tycho_bytes source, int64_t first,
                                      int64_t last, tycho_bytes target, int64_t expected,
                                      uint32_t flags);
@@ -325,10 +307,9 @@ typedef struct tycho_source {
     int64_t first;
 } tycho_source;
 
-/* Links all that the sources have into `target`, in the order of their positions, in C at apply
-** time. At most TYCHO_SOURCES_MAX sources, each named once, none of them the target (MISUSE), and
-** TYCHO_BATCH_EVENTS_MAX entries together (TOO_LARGE at commit). An event that several of them have
-** is a duplicate. RAW applies to all names. */
+/* Links all that the sources have into `target`, in the order of their positions. At most
+** TYCHO_SOURCES_MAX sources, each named once, none of them the target (MISUSE), and as many entries
+** as above. An event that several of them have is a duplicate. RAW applies to all names. */
 TYCHO_API int tycho_batch_link_merged(tycho_batch *batch, const tycho_source *sources, size_t count,
                                       tycho_bytes target, int64_t expected, uint32_t flags);
 
@@ -350,24 +331,22 @@ TYCHO_API int tycho_batch_move_stream(tycho_batch *batch, tycho_bytes source, ty
 /* Removes the entries with revisions below `before`; the revisions stay used. */
 TYCHO_API int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64_t before,
                                    uint32_t flags);
-
 /* Sets the metadata of a stream, which need not have entries; empty bytes remove it. */
 TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes stream,
                                               tycho_bytes metadata, uint32_t flags);
 
 /* Makes `route` forward to `stream`, which may itself be a route (a circle is MISUSE at commit); an
 ** empty stream removes the route. The result has the previous stream. With TYCHO_CLOSED, readers
-** follow it, and who writes is refused with DENIED, `stream` being where it leads; writing to the
-** name with TYCHO_RAW goes on. */
+** follow it, and who writes is refused (DENIED; `stream` is where it leads), unless with RAW. */
 TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream,
                                     uint32_t flags);
 
-/* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is that
-** batch's sequence which put it, so it never comes back. One that is not there may be deleted. */
+/* Rows of a table: key 0 to TYCHO_KEY_MAX bytes, value any bytes. The version of a row is the
+** sequence of the batch that put it: a row never has the same one again, not even after it was
+** deleted. Deleting a row that is not there is no error. */
 TYCHO_API int tycho_batch_put_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key,
                                   tycho_bytes value);
 TYCHO_API int tycho_batch_delete_row(tycho_batch *batch, tycho_bytes table, tycho_bytes key);
-
 /* Sets a checkpoint; position 0 removes it. */
 TYCHO_API int tycho_batch_set_checkpoint(tycho_batch *batch, tycho_bytes name, uint64_t position);
 
@@ -380,8 +359,7 @@ TYCHO_API int tycho_batch_overwrite(tycho_batch *batch, const tycho_new_event *e
 /* The canonical encoding of the batch: versioned, bounded, checksummed; a view good until the
 ** batch changes. Same calls, ids and times: same bytes. */
 TYCHO_API int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes);
-
-/* Replaces the batch by one that was encoded. Any bytes: CORRUPT, NEWER_FORMAT, TOO_LARGE. */
+/* Replaces the batch by one that was encoded. Takes any bytes: CORRUPT, NEWER_FORMAT, TOO_LARGE. */
 TYCHO_API int tycho_batch_decode(tycho_batch *batch, tycho_bytes bytes);
 
 /* ---------------------------------------------------------------- 7. commit and receipt */
@@ -404,21 +382,18 @@ typedef struct tycho_receipt {
     size_t result_count;
     int is_replay;           /* 1: idempotent, and all was there already */
     /* facts of a refusal */
-    int32_t operation;       /* index of the operation that was refused, or -1 */
-    int32_t condition;       /* index of the condition that was refused, or -1 */
-    int64_t actual;          /* what was found instead: revision, version or position */
-    tycho_bytes event_id;    /* the event in question */
-    tycho_bytes stream;      /* the stream or route in question */
+    int32_t operation, condition; /* index of the one that was refused, or -1 */
+    int64_t actual;               /* what was found instead: revision, version or position */
+    tycho_bytes event_id, stream; /* the event, and the stream or route, in question */
 } tycho_receipt;
 
 /* Commits the batch and waits for its durability as the handle's sync level says. Threads that
 ** commit at the same time share one flush; processes take turns. An empty batch is MISUSE.
 ** `receipt` (may be NULL) is also filled on refusal; it is a view into the batch. The batch stays
-** as it is and can be committed again.
-** Errors: those of its conditions and operations; TIMEOUT (another process writes for longer than
-** write_timeout_ms), FULL, NO_MEMORY, IO, DENIED (read-only handle, or deployed scripts and no
-** script host), CORRUPT, UNKNOWN_OUTCOME. All but the last mean: nothing was changed.
-** Cost with FULL: one flush, shared by all batches of the group. */
+** as it is and can be committed again. Errors: those of its conditions and operations; TIMEOUT
+** (another process writes for longer than write_timeout_ms), FULL, NO_MEMORY, IO, DENIED (read-only
+** handle, or deployed scripts and no script host), CORRUPT, UNKNOWN_OUTCOME. All but the last mean:
+** nothing was changed. Cost with FULL: that one flush. */
 TYCHO_API int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt);
 
 /* The same for a batch that must see all that was written before it: complete() is called, in the
@@ -444,17 +419,15 @@ TYCHO_API void tycho_snapshot_close(tycho_snapshot *snapshot);
 TYCHO_API int tycho_snapshot_get(tycho_snapshot *snapshot, uint64_t *head, uint64_t *rules);
 
 enum { /* tycho_read.flags */
-    TYCHO_READ_BACKWARD = 1 << 0,     /* the exact reverse of forward */
-    TYCHO_READ_RAW = 1 << 1,          /* `stream` is not resolved through routes */
-    TYCHO_READ_FIRST = 1 << 2,        /* only the first event of the result */
-    TYCHO_READ_LAST = 1 << 3,         /* only the last event of the (limited) result */
-    TYCHO_READ_BY_IDS = 1 << 4,       /* `ids` is given (none of them: an empty result) */
-    TYCHO_READ_FROM_POSITION = 1 << 5, /* the field of that name is given; and so on */
-    TYCHO_READ_TO_POSITION = 1 << 6,
-    TYCHO_READ_FROM_REVISION = 1 << 7,
-    TYCHO_READ_TO_REVISION = 1 << 8,
-    TYCHO_READ_FROM_TIME = 1 << 9,
-    TYCHO_READ_UNTIL_TIME = 1 << 10,
+    TYCHO_READ_BACKWARD = 1 << 0, /* the exact reverse of forward */
+    TYCHO_READ_RAW = 1 << 1,      /* `stream` is not resolved through routes */
+    TYCHO_READ_FIRST = 1 << 2,    /* only the first event of the result */
+    TYCHO_READ_LAST = 1 << 3,     /* only the last event of the (limited) result */
+    TYCHO_READ_BY_IDS = 1 << 4,   /* `ids` is given (none of them: an empty result) */
+    /* The field of the same name is given. */
+    TYCHO_READ_FROM_POSITION = 1 << 5, TYCHO_READ_TO_POSITION = 1 << 6,
+    TYCHO_READ_FROM_REVISION = 1 << 7, TYCHO_READ_TO_REVISION = 1 << 8,
+    TYCHO_READ_FROM_TIME = 1 << 9, TYCHO_READ_UNTIL_TIME = 1 << 10,
     TYCHO_READ_STORED = 1 << 11 /* events and types as they are stored, whatever hooks do to them */
 };
 
@@ -475,12 +448,9 @@ typedef struct tycho_read {
     uint32_t order;         /* enum tycho_order */
     tycho_bytes from_id;    /* events after (backward: before) this one in the order read */
     tycho_bytes to_id;      /* ... and before (backward: after) this one */
-    uint64_t from_position; /* 0: before the first */
-    uint64_t to_position;
-    int64_t from_revision;  /* only with `stream`; -1: before the first */
-    int64_t to_revision;
-    int64_t from_time;
-    int64_t until_time;
+    uint64_t from_position, to_position; /* 0: before the first */
+    int64_t from_revision, to_revision;  /* only with `stream`; -1: before the first */
+    int64_t from_time, until_time;
     const tycho_query *query; /* NULL: everything */
     const tycho_bytes *ids;   /* with TYCHO_READ_BY_IDS: only these, in the order of the store */
     size_t id_count;
@@ -495,8 +465,8 @@ typedef struct tycho_cursor tycho_cursor;
 ** is empty. Cost: a few microseconds; AS_AT and AS_OF read all that match first, 32 bytes each. */
 TYCHO_API int tycho_cursor_open(tycho_store *store, const tycho_read *read, tycho_cursor **cursor);
 
-/* The next event, or TYCHO_END. The view is good until the cursor moves or closes. Every record's
-** checksum is verified: CORRUPT names the position, and the cursor may go on behind it. */
+/* The next event, or END. Each record's checksum is verified: CORRUPT names the position, and the
+** next call goes on behind it. */
 TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
 
 /* The home stream of the current event (empty: none), and one of its tags (index < tag_count, in
@@ -512,23 +482,18 @@ TYCHO_API void tycho_cursor_close(tycho_cursor *cursor);
 
 /* How many events the read would give. O(1) for the log or a whole stream, else O(result). */
 TYCHO_API int tycho_count(tycho_store *store, const tycho_read *read, uint64_t *count);
-
 /* The last position of the store; 0 when it is empty. */
 TYCHO_API int tycho_head(tycho_store *store, uint64_t *position);
-
 /* Position of an event: EVENT_NOT_FOUND when there is none. */
 TYCHO_API int tycho_event_position(tycho_store *store, tycho_bytes event_id, uint64_t *position);
-
 /* Revision of an event in a stream (resolved through routes unless `flags` has TYCHO_RAW):
 ** ENTRY_NOT_FOUND when the stream does not have it, EVENT_NOT_FOUND when nobody does. */
 TYCHO_API int tycho_event_revision(tycho_store *store, tycho_bytes event_id, tycho_bytes stream,
                                    uint32_t flags, int64_t *revision);
-
-/* The last revision that the stream ever gave, also when that entry is gone; -1 when it never had
-** any (deleting a stream begins anew). */
+/* The last revision that the stream ever gave, also when that entry is gone; -1: it never gave any
+** (a stream that was deleted begins anew). */
 TYCHO_API int tycho_stream_version(tycho_store *store, tycho_bytes stream, uint32_t flags,
                                    int64_t *revision);
-
 /* The stream that a name leads to, itself without a route. Good until the thread's next call. */
 TYCHO_API int tycho_route_resolve(tycho_store *store, tycho_bytes name, tycho_bytes *stream);
 
@@ -542,8 +507,7 @@ enum tycho_list {
     TYCHO_LIST_STREAMS_OF = 6  /* of `subject`, an event id, in link order: name, revision */
 };
 
-/* One line of a directory; fields that its kind does not name above are zero. A view good until
-** the listing moves or closes. */
+/* One line of a directory, a view; fields that its kind does not name above are zero. */
 typedef struct tycho_item {
     tycho_bytes name;   /* or the key of a row */
     tycho_bytes value;  /* of a row, metadata of a stream, target of a route */
@@ -574,8 +538,8 @@ TYCHO_API void tycho_listing_close(tycho_listing *listing);
 /* ---------------------------------------------------------------- 9. waiting and following */
 
 /* Waits until the head is beyond `position` and gives the head: TYCHO_OK, or TIMEOUT after
-** timeout_ms (-1: for ever). Commits of other processes wake it too (a shared futex; a committer
-** that was killed before it told costs 250 ms at most). No CPU while waiting. Holds no snapshot. */
+** timeout_ms (-1: for ever). Commits of other processes wake it too (late by 250 ms at most where
+** the committer was killed before it told). No CPU while waiting. Holds no snapshot. */
 TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms,
                          uint64_t *head);
 
@@ -596,19 +560,16 @@ TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_
 **   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
 typedef struct tycho_follower tycho_follower;
 
-/* Errors: those of tycho_cursor_open(). */
 TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
-                                  tycho_follower **follower);
+                                  tycho_follower **follower); /* as tycho_cursor_open() */
 
 /* The next event, waiting up to timeout_ms for one (0: looks, without waiting; -1: for ever).
-** TIMEOUT: there was none. END: the limit was served, or the follower was cancelled. The view is
-** good until the next call. CORRUPT names the position; the next call goes on behind it. Wake-up:
-** some 10 us after the commit, in any process; no CPU meanwhile. */
+** TIMEOUT: there was none. END: the limit was served, or the follower was cancelled. CORRUPT as for
+** a cursor. Wake-up: some 10 us after the commit, in any process; no CPU meanwhile. */
 TYCHO_API int tycho_follower_next(tycho_follower *follower, int64_t timeout_ms, tycho_event *event);
 
-/* The cursor at the event served last, for tycho_cursor_stream() and _tag(). NULL: there is none */
+/* The cursor at the event served last, for tycho_cursor_stream() and _tag(); NULL: none was. */
 TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
-
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
 ** and 0 again from the next event on that was there already when it was looked for. */
 TYCHO_API int tycho_follower_is_caught_up(const tycho_follower *follower);
@@ -624,16 +585,16 @@ TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
 ** the last one. IO, NO_MEMORY. Good until the follower is closed. */
 TYCHO_API int tycho_follower_descriptor(tycho_follower *follower, int *descriptor);
 
-/* Ends a wait of another thread, and all later ones, with TYCHO_END. Not of a closed one. */
+/* From another thread: ends the wait, and all later ones, with END. Never after the close. */
 TYCHO_API void tycho_follower_cancel(tycho_follower *follower);
 TYCHO_API void tycho_follower_close(tycho_follower *follower);
 
 /* ---------------------------------------------------------------- 10. locks */
 
-/* A named exclusive right, across the threads and processes of one machine. The name is any
-** (CONVENTIONS above); it has nothing to do with streams. The kernel takes it back when the process
-** that holds it ends, however it ends, kill -9 included. Waiters are served in the order of their
-** coming; one that is killed or stopped loses its turn (it may count for 150 ms).
+/* A named exclusive right, across the threads and processes of one machine. Its name has nothing to
+** do with streams. The kernel takes it back when the process that holds it ends, however it ends,
+** kill -9 included. Waiters are served in the order of their coming; one that is killed or stopped
+** loses its turn (it may count for 150 ms).
 **
 ** Each grant has a token, higher than all before in the store. What a lock protects outside of the
 ** store must check the token; in the store tycho_batch_expect_lock() does.
@@ -645,9 +606,8 @@ typedef struct tycho_lock tycho_lock;
 
 typedef struct tycho_lock_info {
     uint64_t token;
-    int64_t since;  /* the time of the grant */
-    int64_t pid;    /* of the owner, and the thread that took it (gettid) */
-    int64_t thread;
+    int64_t since;       /* the time of the grant */
+    int64_t pid, thread; /* of the owner, and the thread that took it (gettid) */
     uint32_t waiters;
     uint32_t name_size;
     char name[TYCHO_NAME_MAX + 1]; /* NUL at the end */
@@ -658,19 +618,16 @@ typedef struct tycho_lock_info {
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
 ** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO (also when the file
 ** `locks` of the store was removed since it was opened), NO_MEMORY, and those of a commit, which
-** the first lock of a store needs and one in a million later. `*lock` is NULL on error. Cost: 2 to
-** 4 us with the release. */
+** the first lock of a store needs and one in a million later. Cost: 2 to 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
 
-/* The same; another thread can end the wait by storing something else than 0 in `*cancelled`, with
-** an atomic store: TIMEOUT within 50 ms. */
+/* The same; an atomic store of non-zero to `*cancelled` ends the wait: TIMEOUT within 50 ms. */
 TYCHO_API int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                                      const int *cancelled, tycho_lock **lock,
                                      tycho_lock_info *owner);
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
-
-/* Gives it to the next waiter; due before its store is closed (asserted). NULL is accepted. */
+/* Gives it to the next waiter; due before its store is closed (asserted). */
 TYCHO_API void tycho_lock_release(tycho_lock *lock);
 
 /* The locks that are held now, by name, at most `most` of them; `*count` is how many there are. */
@@ -681,8 +638,8 @@ TYCHO_API int tycho_lock_list(tycho_store *store, tycho_lock_info *locks, size_t
 
 /* Proves every page, every index against every record, all counts and checksums, in one snapshot.
 ** Open, then step until TYCHO_END; each step does a bounded piece of work (about 1,000 events).
-** Where pages are damaged they are all it tells of. Names of routes, what they lead to,
-** checkpoints and stream metadata have no checksums: one that is another by a bit is not found. */
+** Where pages are damaged, it tells of these pages alone. Names of routes, what they lead to,
+** checkpoints and stream metadata have no checksums: a bit that flipped in one is not found. */
 typedef struct tycho_verification tycho_verification;
 
 typedef struct tycho_finding {
@@ -709,9 +666,9 @@ TYCHO_API int tycho_backup(tycho_store *store, const char *path);
 ** scripts and stream metadata are as they were, as far as they are intact; all indexes are made
 ** anew. Positions that are lost have an event of the type TYCHO_LOST, in no stream, with a new id.
 **
-** `path` is made and must not exist (BUSY); NULL: it only looks, and tells what is hurt. Errors:
-** CORRUPT (nothing there is of a store), NOT_FOUND, DENIED, BUSY, FULL, NO_MEMORY, IO. Costs
-** some 32 bytes of memory for each row of the store. */
+** `path` is made and must not exist (BUSY); NULL: it only looks, and tells what is hurt. CORRUPT
+** (nothing there is of a store), NOT_FOUND, DENIED, FULL, NO_MEMORY, IO. Costs some 32 bytes of
+** memory for each row of the store. */
 #define TYCHO_LOST "$lost"
 typedef struct tycho_salvage tycho_salvage;
 
@@ -721,14 +678,13 @@ typedef struct tycho_salvaged {
     uint64_t events_lost;
     uint64_t entries;      /* of streams, links included */
     uint64_t entries_lost; /* as far as is known */
-    uint64_t rows;
-    uint64_t rows_lost;    /* as far as is known */
+    uint64_t rows, rows_lost; /* the same */
     uint64_t findings;     /* things that are hurt or lost; 0: the file is sound */
 } tycho_salvaged;
 
 TYCHO_API int tycho_salvage_open(const char *damaged, const char *path, tycho_salvage **salvage);
 TYCHO_API int tycho_salvage_get(tycho_salvage *salvage, tycho_salvaged *salvaged);
-/* The next thing that is hurt or lost, one line. TYCHO_END. The view is good until it is closed. */
+/* The next thing that is hurt or lost, one line, good until it is closed; or TYCHO_END. */
 TYCHO_API int tycho_salvage_next(tycho_salvage *salvage, tycho_bytes *text);
 TYCHO_API void tycho_salvage_close(tycho_salvage *salvage);
 
@@ -738,17 +694,14 @@ typedef struct tycho_stats {
     uint64_t events;          /* = the head */
     uint64_t sequence;        /* batches ever committed */
     uint64_t streams;         /* with entries */
-    uint64_t types;
-    uint64_t tags;
+    uint64_t types, tags;
     uint64_t links;           /* entries that are links */
     uint64_t entries;         /* of streams, links included */
-    uint64_t rows;
-    uint64_t routes;
+    uint64_t rows, routes;
     uint64_t file_size;       /* bytes of the data file */
     uint64_t free_size;       /* bytes in it that can be used again */
     uint64_t map_size;        /* bytes of address space reserved */
-    uint64_t readers;         /* reader slots in use, all processes */
-    uint64_t readers_max;
+    uint64_t readers, readers_max; /* reader slots in use, and all, of all processes */
     uint64_t reader_lag;      /* commits since the oldest snapshot still open */
     uint64_t commits;         /* of this process */
     uint64_t commit_batches;  /* batches in them: their ratio is the group size */
@@ -757,22 +710,23 @@ TYCHO_API int tycho_stats_get(tycho_store *store, tycho_stats *stats);
 
 /* ---------------------------------------------------------------- 12. scripts and hooks */
 
-/* Scripts are deployed into the store: all who write to it keep the same rules. To the engine one
-** is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and only this
-** operation writes; empty bytes take it away. A batch that deploys gives the rules a new version,
-** its own sequence (0: no scripts), but what it appends behind its first operation that deploys
-** (-1: none) is expanded under the old ones. A handle without hooks can only read then (DENIED). */
+/* Scripts are deployed into the store, so that all who write to it keep the same rules. To the
+** engine a script is a name and bytes: a row of the table TYCHO_SCRIPTS, which anybody may list and
+** only tycho_batch_deploy() writes; empty bytes take it away. The rules have a version, which is
+** the sequence of the last batch that deployed; 0: there are no scripts. What that batch itself
+** appends is still expanded under the rules before it: tycho_batch_first_deploy() says which of
+** its operations is the first that deploys, -1: none does. Through a handle without hooks a store
+** that has rules can only be read (DENIED). */
 #define TYCHO_SCRIPTS "tycho.scripts"
 TYCHO_API int tycho_batch_deploy(tycho_batch *batch, tycho_bytes name, tycho_bytes script);
 TYCHO_API int tycho_rules_version(tycho_store *store, uint64_t *version);
 TYCHO_API int64_t tycho_batch_first_deploy(const tycho_batch *batch);
 
 /* What takes part in every batch of a handle: deployed scripts. tycho_commit() calls `expand` in
-** the caller's thread, before any lock is taken; it may read the store and add to the batch. A
-** status other than TYCHO_OK (REJECTED, mostly) refuses the batch with it; the hook sets the
-** sentence with tycho_set_error(). What it added is taken out again after the commit. The batch is
-** committed on the condition that the rules still have the version `rules`; when they have not, or
-** had not when it was refused, it is expanded again. Set hooks before the handle is shared.
+** the caller's thread, before any lock is taken. It may read the store, add to the batch and refuse
+** it (REJECTED, mostly), all as complete() of tycho_commit_completed(). The batch is committed on
+** the condition that the rules still have the version `rules`; when they have not, or had not when
+** it was refused, it is expanded again. Set hooks before the handle is shared.
 **
 ** The others take part in reads while the store has scripts, unless those have TYCHO_READ_STORED,
 ** and are set together or not at all; hold, former and release also in queries of conditions.
@@ -782,8 +736,8 @@ TYCHO_API int64_t tycho_batch_first_deploy(const tycho_batch *batch);
 **   former   the names that a type of a query also has; it may be one of them
 **   read     may give an event another type, content type, metadata and data, as views good until
 **            the cursor moves; a status other than TYCHO_OK is the answer for this event
-** Each is called in the thread of the reader, by any number of threads at once. `close` (may be
-** NULL) is called when the handle is closed. */
+** Each is called in the thread of the reader, by any number of threads at once; `close` (may be
+** NULL) when the handle is closed. */
 typedef struct tycho_hooks {
     size_t size; /* sizeof(tycho_hooks) */
     void *context;
@@ -801,7 +755,6 @@ TYCHO_API void tycho_set_error(const char *sentence);
 TYCHO_API void *tycho_store_hook_context(const tycho_store *store,
                                          int (*expand)(void *context, tycho_store *store,
                                                        uint64_t rules, tycho_batch *batch));
-
 /* Memory for what `read` gives, until the cursor moves; NULL when there is none. */
 TYCHO_API void *tycho_cursor_room(tycho_cursor *cursor, size_t size);
 /* What `former` gives for a type where the cursor (may be NULL) stands; good until it moves. */
@@ -813,7 +766,8 @@ typedef struct tycho_appended {
     tycho_event event; /* position 0, revision -1 */
     tycho_bytes stream; /* as the batch names it; empty: the log alone */
     const tycho_bytes *tags;
-    uint32_t operation, is_overwrite; /* index in the batch; 1: stream, tags, time are not told */
+    uint32_t operation;    /* index in the batch */
+    uint32_t is_overwrite; /* 1: it is overwritten; its stream, tags and time are not given here */
 } tycho_appended;
 
 /* What a hook adds to an event: tags, and streams that it is linked into as it is appended, where

@@ -21,7 +21,7 @@ local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "list_memor
   "lock_table.c" }
 
 -- One public header is promised; most of it is prose.
-local MORE_LINES = { ["engine/tycho.h"] = 850 }
+local MORE_LINES = { ["engine/tycho.h"] = 800 }
 
 -- The only files of the engine that may name LMDB.
 local NAMES_LMDB = {
