@@ -1,6 +1,6 @@
---- Runs what README.md tells people to type. A block marked `lua`, `c` or `sh` is run in an empty
---- directory; a block marked `text` that follows it is what it must print. Blocks with another mark
---- (`console`) are for reading.
+--- Runs what README.md tells people to type. The blocks marked `lua`, `c` or `sh` are run in one
+--- directory, one after the other, as who reads the page types them; a block marked `text` that
+--- follows one is what it must print. Blocks with another mark (`console`) are for reading.
 
 local tree = require "support.tree"
 
@@ -37,7 +37,7 @@ end
 describe("README.md", function()
   local place, environment
 
-  before_each(function()
+  setup(function()
     place = tree.make_directory()
     local root = tree.root()
     environment = ([[export TREE=ROOT PATH=ROOT:$PATH LUA_CPATH='ROOT/build/lua/?.so;;'
@@ -45,7 +45,7 @@ describe("README.md", function()
       cd PLACE; ]]):gsub("ROOT", root):gsub("PLACE", place)
   end)
 
-  after_each(function() tree.remove_directory(place) end)
+  teardown(function() tree.remove_directory(place) end)
 
   local count = {}
   for _, block in ipairs(blocks_of(tree.read_file("README.md"))) do

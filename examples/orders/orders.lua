@@ -1,4 +1,9 @@
 --- Orders: write events, link them, read them, fold them.
+---
+---   lua5.4 orders.lua
+---
+--- It makes the store orders.tycho in the directory where it is run. Run once more there, it ends
+--- with wrong_expected_version: the orders are there already.
 
 local tycho = require "tycho"
 
