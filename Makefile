@@ -103,8 +103,9 @@ FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/fuzz/%,$(notdir $(FUZZ_SRC)))
 TYCHO_SO := $(BUILD)/libtycho.so.$(SOVERSION)
 RPC_SO := $(BUILD)/libtycho_rpc.so.$(SOVERSION)
 SCRIPTS_SO := $(BUILD)/libtycho_scripts.so.$(SOVERSION)
-LIBRARIES := $(foreach name,libtycho libtycho_rpc libtycho_scripts,\
-  $(BUILD)/$(name).so $(BUILD)/$(name).a)
+NAMES := libtycho libtycho_rpc libtycho_scripts
+LIBRARIES := $(foreach name,$(NAMES),$(BUILD)/$(name).so $(BUILD)/$(name).a)
+PKG_CONFIGS := $(addprefix $(BUILD)/,tycho.pc tycho_rpc.pc tycho_scripts.pc)
 MODULES := $(BUILD)/lua/tycho/core.so $(BUILD)/lua/tycho/rpc.so \
   $(patsubst bindings/lua/%.c,$(BUILD)/lua/tycho/%.so,$(LUA_MODULE_SRC))
 DEPS_BUILD := build/.deps-build
@@ -118,7 +119,7 @@ DEPS_CHECK := build/.deps-check
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
 
-libs: $(LIBRARIES) $(MODULES) $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc $(BUILD)/tycho_scripts.pc
+libs: $(LIBRARIES) $(MODULES) $(PKG_CONFIGS)
 
 # ---------------------------------------------------------------- what must be installed first
 
@@ -144,23 +145,8 @@ $(BUILD)/obj/bindings/lua/%.o: bindings/lua/%.c | $(DEPS_BUILD)
 $(BUILD)/obj/bindings/rpc/lua_module.o: bindings/rpc/lua_module.c | $(DEPS_BUILD)
 	$(call compile,$(LUA_CFLAGS))
 
-$(BUILD)/obj/spec/c/sandbox%.o: spec/c/sandbox%.c | $(DEPS_CHECK)
-	$(call compile,-Ispec/c $(LUA_CFLAGS))
-
-$(BUILD)/obj/spec/fault/sandbox%.o: spec/fault/sandbox%.c | $(DEPS_CHECK)
-	$(call compile,-Ispec/c $(LUA_CFLAGS))
-
-$(BUILD)/obj/spec/fuzz/sandbox%.o: spec/fuzz/sandbox%.c | $(DEPS_CHECK)
-	$(call compile,-Ispec/c $(LUA_CFLAGS))
-
-$(BUILD)/obj/spec/c/script_%.o: spec/c/script_%.c | $(DEPS_CHECK)
-	$(call compile,-Ispec/c $(LUA_CFLAGS))
-
-$(BUILD)/obj/spec/fault/script_%.o: spec/fault/script_%.c | $(DEPS_CHECK)
-	$(call compile,-Ispec/c $(LUA_CFLAGS))
-
 $(BUILD)/obj/spec/%.o: spec/%.c | $(DEPS_CHECK)
-	$(call compile,-Ispec/c)
+	$(call compile,-Ispec/c $(LUA_CFLAGS))
 
 $(BUILD)/obj/%.o: %.c | $(DEPS_BUILD)
 	$(call compile,)
@@ -174,6 +160,12 @@ ALL_SRC := $(ENGINE_SRC) $(MSGPACK_SRC) $(LUA_SRC) $(LUA_MODULE_SRC) $(HOST_SRC)
 
 link = @mkdir -p $(@D) && echo "  LINK  $@" && $(CC) $(CFLAGS) $(TYCHO_LDFLAGS) $(LDFLAGS) -o $@
 archive = @mkdir -p $(@D) && echo "  AR    $@" && rm -f $@ && $(AR) crD $@ $^
+# An archive of one object, in which $(1) says to objcopy which symbols stay outside.
+archive_one = @echo "  AR    $@" && $(LD) -r -o $(@:.a=.o) $^ && $(OBJCOPY) --wildcard $(1) \
+  $(@:.a=.o) && rm -f $@ && $(AR) crD $@ $(@:.a=.o) && rm $(@:.a=.o)
+
+$(NAMES:%=$(BUILD)/%.so): %.so: %.so.$(SOVERSION)
+	@ln -sf $(<F) $@
 
 # LMDB is inside, because the engine decides how its commits are flushed (engine/disk.h); none of
 # its symbols goes in or out.
@@ -188,21 +180,13 @@ $(TYCHO_SO): $(ENGINE_OBJ) $(LMDB_INSIDE) engine/libtycho.map
 	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) -Wl,--version-script=engine/libtycho.map \
 	  $(ENGINE_OBJ) $(LMDB_INSIDE) $(ENGINE_LIBS) $(LDLIBS)
 
-$(BUILD)/libtycho.so: $(TYCHO_SO)
-	@ln -sf $(<F) $@
-
 $(BUILD)/libtycho.a: $(ENGINE_OBJ) $(LMDB_INSIDE)
-	@echo "  AR    $@" && $(LD) -r -o $(@:.a=.o) $^ && $(OBJCOPY) --wildcard \
-	  --localize-symbol='mdb_*' $(@:.a=.o) && rm -f $@ && $(AR) crD $@ $(@:.a=.o) && \
-	  rm $(@:.a=.o)
+	$(call archive_one,--localize-symbol='mdb_*')
 
 $(RPC_SO): $(RPC_OBJ) $(MSGPACK_OBJ) bindings/rpc/libtycho_rpc.map $(BUILD)/libtycho_scripts.so
 	$(link) -shared $(NO_UNDEFINED) -Wl,-soname,$(@F) \
 	  -Wl,--version-script=bindings/rpc/libtycho_rpc.map -Wl,-rpath,'$$ORIGIN' \
 	  $(RPC_OBJ) $(MSGPACK_OBJ) -L$(BUILD) -ltycho_scripts -ltycho $(RPC_LIBS) $(LDLIBS)
-
-$(BUILD)/libtycho_rpc.so: $(RPC_SO)
-	@ln -sf $(<F) $@
 
 $(BUILD)/libtycho_rpc.a: $(RPC_OBJ) $(MSGPACK_OBJ)
 	$(archive)
@@ -221,13 +205,9 @@ $(SCRIPTS_SO): $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE) bindings/lua/host/libtyc
 	  -Wl,--version-script=bindings/lua/host/libtycho_scripts.map -Wl,-rpath,'$$ORIGIN' \
 	  $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE) -L$(BUILD) -ltycho -lm $(LDLIBS)
 
-$(BUILD)/libtycho_scripts.so: $(SCRIPTS_SO)
-	@ln -sf $(<F) $@
-
 $(BUILD)/libtycho_scripts.a: $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE)
-	@echo "  AR    $@" && $(LD) -r -o $(@:.a=.o) $^ && $(OBJCOPY) --wildcard \
-	  $(foreach name,script deployment_ backfill_ model_,--keep-global-symbol='tycho_$(name)*') \
-	  $(@:.a=.o) && rm -f $@ && $(AR) crD $@ $(@:.a=.o) && rm $(@:.a=.o)
+	$(call archive_one,$(foreach name,script deployment_ backfill_ model_,\
+	  --keep-global-symbol='tycho_$(name)*'))
 
 # A module finds its library in the tree (build/lua/tycho -> build) and installed
 # (LIBDIR/lua/5.4/tycho -> LIBDIR) without being linked again.
@@ -249,14 +229,11 @@ $(BUILD)/lua/tycho/%.so: $(BUILD)/obj/bindings/lua/%.o bindings/lua/module.map
 fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@LUA@|$(LUA)|g' \
   -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' -e 's|@VERSION@|$(VERSION)|g'
 
-$(BUILD)/tycho.pc: engine/tycho.pc.in always
-	@mkdir -p $(@D) && $(fill) $< >$@
-
-$(BUILD)/tycho_rpc.pc: bindings/rpc/tycho_rpc.pc.in always
-	@mkdir -p $(@D) && $(fill) $< >$@
-
-$(BUILD)/tycho_scripts.pc: bindings/lua/host/tycho_scripts.pc.in always
-	@mkdir -p $(@D) && $(fill) $< >$@
+$(BUILD)/tycho.pc: engine/tycho.pc.in
+$(BUILD)/tycho_rpc.pc: bindings/rpc/tycho_rpc.pc.in
+$(BUILD)/tycho_scripts.pc: bindings/lua/host/tycho_scripts.pc.in
+$(PKG_CONFIGS): always
+	@mkdir -p $(@D) && $(fill) $(filter %.in,$^) >$@
 
 tycho: scripts/tycho.in
 	@$(fill) -e 's|@LUA_LMOD@||' -e 's|@LUA_CMOD@||' $< >$@ && chmod 755 $@
@@ -279,21 +256,19 @@ HOST := $(BUILD)/libtycho_host.a
 $(HOST): $(HOST_OBJ) $(MSGPACK_OBJ)
 	$(archive)
 
-$(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/c/sandbox%.o $(HOST)
-	$(link) $< $(HOST) $(HOST_LIBS) $(SPEC_LIBS) $(LDLIBS)
+# Tests lie in two folders. The shortest stem counts: sandbox and script tests come before others.
+define test_rules
+$(BUILD)/spec/sandbox%: $(BUILD)/obj/$(1)/sandbox%.o $(HOST)
+	$$(link) $$< $(HOST) $$(HOST_LIBS) $$(SPEC_LIBS) $$(LDLIBS)
 
-$(BUILD)/spec/sandbox%: $(BUILD)/obj/spec/fault/sandbox%.o $(HOST)
-	$(link) $< $(HOST) $(HOST_LIBS) $(SPEC_LIBS) $(LDLIBS)
+$(BUILD)/spec/script_%: $(BUILD)/obj/$(1)/script_%.o $(SPEC_HELP_OBJ) $(HOST) $(STATIC)
+	$$(link) $$< $(SPEC_HELP_OBJ) -Wl,--start-group $(HOST) $(BUILD)/libtycho_rpc.a -Wl,--end-group \
+	  $(BUILD)/libtycho.a $$(HOST_LIBS) $$(ENGINE_LIBS) $$(RPC_LIBS) $$(SPEC_LIBS) $$(LDLIBS)
 
-SCRIPT_TEST = $(link) $< $(SPEC_HELP_OBJ) -Wl,--start-group $(HOST) $(BUILD)/libtycho_rpc.a \
-  -Wl,--end-group $(BUILD)/libtycho.a $(HOST_LIBS) $(ENGINE_LIBS) \
-  $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
-
-$(BUILD)/spec/script_%: $(BUILD)/obj/spec/c/script_%.o $(SPEC_HELP_OBJ) $(HOST) $(STATIC)
-	$(SCRIPT_TEST)
-
-$(BUILD)/spec/script_%: $(BUILD)/obj/spec/fault/script_%.o $(SPEC_HELP_OBJ) $(HOST) $(STATIC)
-	$(SCRIPT_TEST)
+$(BUILD)/spec/%: $(BUILD)/obj/$(1)/%.o $(SPEC_HELP_OBJ) $(STATIC)
+	$$(link) $$< $(SPEC_HELP_OBJ) $(STATIC) $$(ENGINE_LIBS) $$(RPC_LIBS) $$(SPEC_LIBS) -lm $$(LDLIBS)
+endef
+$(foreach folder,spec/c spec/fault,$(eval $(call test_rules,$(folder))))
 
 $(BUILD)/fuzz/sandbox%: $(BUILD)/obj/spec/fuzz/sandbox%.o $(HOST)
 	$(link) -fsanitize=fuzzer $< $(HOST) $(HOST_LIBS) $(LDLIBS)
@@ -302,12 +277,6 @@ $(BUILD)/fuzz/sandbox%: $(BUILD)/obj/spec/fuzz/sandbox%.o $(HOST)
 $(BUILD)/spec/inside_lua_test: $(BUILD)/obj/spec/c/inside_lua_test.o $(STATIC) \
   $(BUILD)/libtycho_scripts.so
 	$(link) -rdynamic $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
-
-$(BUILD)/spec/%: $(BUILD)/obj/spec/c/%.o $(SPEC_HELP_OBJ) $(STATIC)
-	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
-
-$(BUILD)/spec/%: $(BUILD)/obj/spec/fault/%.o $(SPEC_HELP_OBJ) $(STATIC)
-	$(link) $< $(SPEC_HELP_OBJ) $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 
 $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) $(PEER_LIBS) -lm $(LDLIBS)
@@ -327,6 +296,10 @@ $(BUILD)/soak/clock.so: $(BUILD)/obj/spec/soak/clock.o
 	$(link) -shared $< $(LDLIBS)
 
 .SECONDARY:
+
+# Lua that finds what is in the tree.
+LUA_HERE = LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
+  $(LUA)
 
 check: | $(DEPS_CHECK) ## build and run every test (under 15 minutes on 2 cores)
 	@$(LUA) spec/run.lua
@@ -355,24 +328,20 @@ bench-full: bench-program ## the same at full size, up to 100 M events: 40 GB of
 	@$(BUILD)/tycho-bench --full $(if $(BASE),--base $(BASE)) $(BENCH_FLAGS)
 
 demo: all ## import this machine's dpkg log and this repository's history; FILE=... for NDJSON
-	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;;' LUA_CPATH='build/lua/?.so;;' \
-	  $(LUA) examples/demo/demo.lua $(DEMO) $(FILE)
+	@$(LUA_HERE) examples/demo/demo.lua $(DEMO) $(FILE)
 
 property: all ## random histories against the model: STEPS=10000000 SEED=... PROFILE=...
 	@$(foreach name,STEPS SEED PROFILE,$(if $($(name)),$(name)=$($(name)))) \
 	  $(LUA) /usr/bin/busted --ignore-lua spec/property
 
 crash: all $(BUILD)/spec/history_client ## kill -9 under load, all that was seen judged: ROUNDS=1000 SEED=...
-	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
-	  $(LUA) spec/fault/history_rounds.lua $(or $(ROUNDS),1000) $(SEED)
+	@$(LUA_HERE) spec/fault/history_rounds.lua $(or $(ROUNDS),1000) $(SEED)
 
 rename-rounds: all ## streams renamed under publishers and kill -9: ROUNDS=1000 SEED=...
-	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
-	  $(LUA) spec/fault/rename_rounds.lua $(ROUNDS) $(SEED)
+	@$(LUA_HERE) spec/fault/rename_rounds.lua $(ROUNDS) $(SEED)
 
 power-loss: all power-programs ## power cuts: BATCHES=200 SEED=... SUBSETS=8 SYNC=full POINT=w.i
-	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
-	  $(LUA) spec/power/power_loss.lua $(foreach name,BATCHES SEED SUBSETS SYNC PROCESSES BUILD REPLAY \
+	@$(LUA_HERE) spec/power/power_loss.lua $(foreach name,BATCHES SEED SUBSETS SYNC PROCESSES BUILD REPLAY \
 	  JOBS POINT AGAIN KILL KEEPER WORKLOAD IGNORE_FLUSH,$(if $($(name)),$(name)=$($(name))))
 
 damage: $(BUILD)/spec/damage_test $(BUILD)/spec/salvage_test ## pages damaged and salvaged: ROUNDS=10000 SEED=...
@@ -380,14 +349,12 @@ damage: $(BUILD)/spec/damage_test $(BUILD)/spec/salvage_test ## pages damaged an
 	  TYCHO_ROUNDS=$(ROUNDS) $(if $(SEED),TYCHO_SEED=$(SEED)) $(BUILD)/spec/$${test}_test || exit 1; done
 
 soak: all soak-programs ## everything at once, with faults: HOURS=n or MINUTES=n, SEED=...
-	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
-	  $(LUA) spec/soak/soak.lua $(foreach name,HOURS MINUTES SECONDS SEED,$(if $($(name)),$(name)=$($(name))))
+	@$(LUA_HERE) spec/soak/soak.lua $(foreach name,HOURS MINUTES SECONDS SEED,$(if $($(name)),$(name)=$($(name))))
 
 coverage: all soak-programs ## branch coverage of engine/ and bindings/lua/; MISSING=1 names what is missing
 	@$(MAKE) --no-print-directory BUILD=build/coverage WERROR= \
 	  CFLAGS='-O0 -g --coverage -fprofile-update=atomic' libs spec-programs power-programs
-	@LUA_PATH='scripts/?.lua;scripts/?/init.lua;spec/?.lua;;' LUA_CPATH='build/lua/?.so;;' \
-	  $(LUA) spec/coverage.lua build/coverage $(if $(MISSING),--missing)
+	@$(LUA_HERE) spec/coverage.lua build/coverage $(if $(MISSING),--missing)
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 	@for file in $(ALL_SRC); do $(CLANG) -fsyntax-only $(TYCHO_CPPFLAGS) -Ispec/c \
@@ -396,27 +363,23 @@ lint: | $(DEPS_CHECK) ## clang's warnings and luacheck
 
 # ---------------------------------------------------------------- install, pack
 
-INSTALLED := $(LIBDIR)/libtycho.so $(LIBDIR)/libtycho.so.$(SOVERSION) $(LIBDIR)/libtycho.a \
-  $(LIBDIR)/libtycho_rpc.so $(LIBDIR)/libtycho_rpc.so.$(SOVERSION) $(LIBDIR)/libtycho_rpc.a \
-  $(addprefix $(LIBDIR)/libtycho_scripts,.so .so.$(SOVERSION) .a) \
-  $(INCLUDEDIR)/tycho.h $(INCLUDEDIR)/tycho_rpc.h $(INCLUDEDIR)/tycho_scripts.h \
-  $(addprefix $(LIBDIR)/pkgconfig/tycho,.pc _rpc.pc _scripts.pc) $(BINDIR)/tycho \
-  $(MANDIR)/man1/tycho.1
+HEADERS := engine/tycho.h bindings/rpc/tycho_rpc.h bindings/lua/host/tycho_scripts.h
+INSTALLED := $(foreach name,$(NAMES),$(addprefix $(LIBDIR)/$(name),.so .so.$(SOVERSION) .a)) \
+  $(addprefix $(INCLUDEDIR)/,$(notdir $(HEADERS))) \
+  $(addprefix $(LIBDIR)/pkgconfig/,$(notdir $(PKG_CONFIGS))) $(BINDIR)/tycho $(MANDIR)/man1/tycho.1
 
 install: all ## install below PREFIX (/usr/local); DESTDIR is put in front
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR) \
 	  $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(LUA_CMOD)/tycho $(sort $(dir $(LUA_FILES:scripts/%=$(DESTDIR)$(LUA_LMOD)/%)))
 	$(INSTALL) -m 644 $(TYCHO_SO) $(RPC_SO) $(SCRIPTS_SO) $(filter %.a,$(LIBRARIES)) \
 	  $(DESTDIR)$(LIBDIR)
-	for name in libtycho libtycho_rpc libtycho_scripts; do \
+	for name in $(NAMES); do \
 	  ln -sf $$name.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/$$name.so || exit 1; done
-	$(INSTALL) -m 644 engine/tycho.h bindings/rpc/tycho_rpc.h bindings/lua/host/tycho_scripts.h \
-	  $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 644 $(MODULES) $(DESTDIR)$(LUA_CMOD)/tycho
 	for file in $(LUA_FILES:scripts/%=%); do \
 	  $(INSTALL) -m 644 scripts/$$file $(DESTDIR)$(LUA_LMOD)/$$file || exit 1; done
-	$(INSTALL) -m 644 $(BUILD)/tycho.pc $(BUILD)/tycho_rpc.pc $(BUILD)/tycho_scripts.pc \
-	  $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(INSTALL) -m 644 $(PKG_CONFIGS) $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(fill) -e 's|@LUA_LMOD@|$(LUA_LMOD)|' -e 's|@LUA_CMOD@|$(LUA_CMOD)|' scripts/tycho.in \
 	  >$(DESTDIR)$(BINDIR)/tycho
 	chmod 755 $(DESTDIR)$(BINDIR)/tycho
