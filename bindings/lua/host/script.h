@@ -6,6 +6,16 @@
 **     tycho_script  a definition and a runner, for hosts that run a script by hand
 **
 ** Rules (rules.h) are the definitions of one version of a store's rules.
+**
+** WHAT IS WHERE in this folder, each part on those above it:
+**     sandbox       sandbox.h, state.h: sandbox, environment, limits, error, source, bytecode,
+**                   inside; what scripts see: *_library, string_*, pattern, pairs, metatable, text,
+**                   fields, view; what comes out: result, fingerprint
+**     script        script.h, schema.h: script, definition, constructors, schema*, run, failure,
+**                   known, linkers; of read models: instance, history
+**     rules         rules.h: rules, attach (the hooks of a store), deployment
+**     read models   model.h: model, model_rows, fold, catch_up, found
+**     back-filling  backfill.h: backfill, backfill_*
 */
 #ifndef TYCHO_SCRIPT_H
 #define TYCHO_SCRIPT_H

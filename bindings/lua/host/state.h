@@ -134,7 +134,7 @@ void tycho__host_clear_error(struct tycho__sandbox *sandbox);
 enum tycho__sandbox_kind tycho__host_conclude(struct tycho__sandbox *sandbox, int status,
                                               enum tycho__sandbox_kind kind);
 
-/* ---------------------------------------------------------------- text buffers (buffer.c) */
+/* ---------------------------------------------------------------- text buffers (text.c) */
 
 /* Bytes in a userdata at a slot of the stack, so that an error leaks nothing. */
 struct tycho__host_text {
