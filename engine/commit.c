@@ -39,10 +39,11 @@ enum {
     GROUP_SIZE = 16 << 20,
     SWEEP_ENTRIES = 4096, /* of deleted streams, per commit */
     SETTLE_WAIT_MS = 1000,
-    SPACE_CHECKS = 64, /* commits between two looks at space and dead readers */
-    GATHER_SHARE = 4,  /* of the time of a commit, at most, for gathering the next group */
+    SPACE_CHECKS = 64,       /* commits between two looks at space and dead readers */
+    GATHER_SHARE = 3,        /* of the time of a commit, at most, for gathering the next group */
     GATHER_LEAST_NS = 20000, /* less is not worth going to sleep */
-    GATHER_REST = 64   /* commits between two attempts at gathering, at most */
+    GATHER_REST = 63,        /* commits between two attempts at gathering, at most */
+    NS = 1000000000          /* of a second */
 };
 
 enum request_state { QUEUED, LEADING, DONE };
@@ -62,7 +63,7 @@ struct request {
     enum request_state state;
     int status;
     char sentence[512]; /* of the failure: sentences belong to threads */
-    sem_t wake; /* posted once, after the last look of others at the request */
+    sem_t wake;         /* posted once, after the last look of others at the request */
     struct request *next;
 };
 
@@ -309,31 +310,31 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
 static int64_t monotonic_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return (int64_t)now.tv_sec * NS + now.tv_nsec;
 }
 
 /* With the mutex: waits for those whom the last commit released. */
 static void gather(struct tycho__writer *writer) {
-    size_t before = writer->queued, missing = writer->expected - before;
+    size_t before = writer->queued;
+    int64_t end = writer->gather_end;
+    struct timespec until = {.tv_sec = (time_t)(end / NS), .tv_nsec = (long)(end % NS)};
     if (before >= writer->expected) return;
     if (writer->rested < writer->rest) {
         writer->rested++;
         return;
     }
-    if (writer->gather_end - monotonic_ns() < GATHER_LEAST_NS) return;
-    struct timespec end = {.tv_sec = (time_t)(writer->gather_end / 1000000000),
-                           .tv_nsec = (long)(writer->gather_end % 1000000000)};
+    if (end - monotonic_ns() < GATHER_LEAST_NS) return;
     int error = 0;
     writer->is_gathering = true;
     while (error == 0 && writer->queued < writer->expected) {
-        error = pthread_cond_timedwait(&writer->gathered, &writer->mutex, &end);
+        error = pthread_cond_timedwait(&writer->gathered, &writer->mutex, &until);
     }
     writer->is_gathering = false;
     writer->rested = 0;
-    if ((writer->queued - before) * 2 >= missing) {
+    if (writer->queued + (writer->queued - before) >= writer->expected) { /* half of them came */
         writer->rest = 0;
-    } else {
-        writer->rest = writer->rest * 2 < GATHER_REST ? writer->rest * 2 + 1 : GATHER_REST;
+    } else if (writer->rest < GATHER_REST) {
+        writer->rest = writer->rest * 2 + 1;
     }
 }
 
