@@ -135,7 +135,7 @@ static void test_processes_that_write_at_once_take_turns(void **state) {
     assert_in_range(unfair, 0, TRIES / 2);
 }
 
-/* ---------------------------------------------------------------- those who fall out of the line */
+/* ---------------------------------------------------------------- those who fall out of line */
 
 static tycho__gate gate;
 
