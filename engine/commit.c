@@ -8,6 +8,12 @@
 **                     |
 **                     +--(the leader has finished, and this is the first of the queue)--> LEADING
 **
+** Whom a commit releases, mostly comes back at once. If the first of them led at once, groups of
+** one and of all the others would take turns. So a leader gathers: while fewer are queued than were
+** released and queued at the end of the last commit, it waits for them, but not beyond a fraction
+** of the time of that commit, counted from its end; and it does so more and more rarely while they
+** do not come.
+**
 ** The leader enters the writer gate, takes what is queued by then, applies batch after batch, each
 ** with its own verdict, commits, leaves the gate, and wakes all with their receipts. A batch that
 ** is refused after it changed something spoils the transaction: it is given up and begun again
@@ -17,9 +23,11 @@
 #include "commit.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "apply.h"
 #include "lock.h"
@@ -31,7 +39,11 @@ enum {
     GROUP_SIZE = 16 << 20,
     SWEEP_ENTRIES = 4096, /* of deleted streams, per commit */
     SETTLE_WAIT_MS = 1000,
-    SPACE_CHECKS = 64 /* commits between two looks at space and dead readers */
+    SPACE_CHECKS = 64,       /* commits between two looks at space and dead readers */
+    GATHER_SHARE = 3,        /* of the time of a commit, at most, for gathering the next group */
+    GATHER_LEAST_NS = 20000, /* less is not worth going to sleep */
+    GATHER_REST = 63,        /* commits between two attempts at gathering, at most */
+    NS = 1000000000          /* of a second */
 };
 
 enum request_state { QUEUED, LEADING, DONE };
@@ -51,7 +63,7 @@ struct request {
     enum request_state state;
     int status;
     char sentence[512]; /* of the failure: sentences belong to threads */
-    pthread_cond_t wake;
+    sem_t wake;         /* posted once, after the last look of others at the request */
     struct request *next;
 };
 
@@ -59,6 +71,12 @@ struct tycho__writer {
     pthread_mutex_t mutex;
     struct request *first, **last; /* the queue */
     bool has_leader;
+    size_t queued;           /* in the queue */
+    size_t expected;         /* in it, once those whom the last commit released are back */
+    int64_t gather_end;      /* CLOCK_MONOTONIC, ns */
+    uint32_t rest, rested;   /* commits without gathering: how many, how many of them were */
+    bool is_gathering;       /* a leader waits for `gathered` */
+    pthread_cond_t gathered; /* `expected` are queued */
     uint64_t commits, batches;
     uint64_t space;             /* free bytes of the disk, by a cautious guess */
     uint32_t until_space_check; /* commits until it is asked again */
@@ -67,7 +85,12 @@ struct tycho__writer {
 struct tycho__writer *tycho__writer_create(void) {
     struct tycho__writer *writer = calloc(1, sizeof *writer);
     if (writer == NULL) return NULL;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&writer->mutex, NULL);
+    pthread_cond_init(&writer->gathered, &attributes);
+    pthread_condattr_destroy(&attributes);
     writer->last = &writer->first;
     return writer;
 }
@@ -75,6 +98,7 @@ struct tycho__writer *tycho__writer_create(void) {
 void tycho__writer_destroy(struct tycho__writer *writer) {
     if (writer == NULL) return;
     assert(writer->first == NULL);
+    pthread_cond_destroy(&writer->gathered);
     pthread_mutex_destroy(&writer->mutex);
     free(writer);
 }
@@ -281,38 +305,76 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
     return TYCHO_OK;
 }
 
+/* ---------------------------------------------------------------- the queue */
+
+static int64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * NS + now.tv_nsec;
+}
+
+/* With the mutex: waits for those whom the last commit released. */
+static void gather(struct tycho__writer *writer) {
+    size_t before = writer->queued;
+    int64_t end = writer->gather_end;
+    struct timespec until = {.tv_sec = (time_t)(end / NS), .tv_nsec = (long)(end % NS)};
+    if (before >= writer->expected) return;
+    if (writer->rested < writer->rest) {
+        writer->rested++;
+        return;
+    }
+    if (end - monotonic_ns() < GATHER_LEAST_NS) return;
+    int error = 0;
+    writer->is_gathering = true;
+    while (error == 0 && writer->queued < writer->expected) {
+        error = pthread_cond_timedwait(&writer->gathered, &writer->mutex, &until);
+    }
+    writer->is_gathering = false;
+    writer->rested = 0;
+    if (writer->queued + (writer->queued - before) >= writer->expected) { /* half of them came */
+        writer->rest = 0;
+    } else if (writer->rest < GATHER_REST) {
+        writer->rest = writer->rest * 2 + 1;
+    }
+}
+
 /* Takes a group off the queue: the leader's own request first, then, unless it is to be alone, what
 ** there is room for. */
-static struct request *take_group(struct tycho__writer *writer, bool is_alone) {
+static struct request *take_group(struct tycho__writer *writer, bool is_alone, size_t *count) {
     struct request *group = writer->first, *end = group;
     size_t events = group->batch->element_count, size = group->batch->operations.size;
     is_alone = is_alone || group->completion != NULL;
+    *count = 1;
     while (end->next != NULL && !is_alone) {
         if (end->next->completion != NULL) break;
         events += end->next->batch->element_count;
         size += end->next->batch->operations.size;
         if (events > GROUP_EVENTS || size > GROUP_SIZE) break;
         end = end->next;
+        ++*count;
     }
     writer->first = end->next;
     if (writer->first == NULL) writer->last = &writer->first;
     end->next = NULL;
+    writer->queued -= *count;
     return group;
 }
 
-/* Wakes the group's other threads, and makes the first of the queue the next leader. */
-static void finish_group(struct tycho__writer *writer, struct request *group,
-                         const struct request *own) {
+/* With the mutex: makes the first of the queue the next leader. */
+static struct request *pass_lead(struct tycho__writer *writer) {
+    writer->has_leader = writer->first != NULL;
+    if (writer->has_leader) writer->first->state = LEADING;
+    return writer->first;
+}
+
+/* Wakes the group's other threads. */
+static void wake_group(struct request *group, const struct request *own) {
     while (group != NULL) {
         struct request *next = group->next; /* a woken request is gone */
         group->state = DONE;
-        if (group != own) pthread_cond_signal(&group->wake);
+        if (group != own) sem_post(&group->wake);
         group = next;
     }
-    writer->has_leader = writer->first != NULL;
-    if (!writer->has_leader) return;
-    writer->first->state = LEADING;
-    pthread_cond_signal(&writer->first->wake);
 }
 
 /* Nobody else can write: what is read now is what the batch will find. A request with its own
@@ -326,12 +388,19 @@ static int complete_batch(const struct request *own) {
 static void lead(struct tycho__writer *writer, struct request *own) {
     tycho__env *env = own->store->env;
     uint64_t applied = 0, sequence = 0;
+    size_t count;
+    if (own->completion == NULL) {
+        pthread_mutex_lock(&writer->mutex);
+        gather(writer);
+        pthread_mutex_unlock(&writer->mutex);
+    }
     int status = tycho__gate_enter(&env->gate, own->store->options.write_timeout_ms);
     bool is_inside = status == TYCHO_OK;
+    int64_t began = monotonic_ns();
     pthread_mutex_lock(&writer->mutex);
     assert(writer->first == own);
     /* When its own time is over, the others still have theirs: the next one leads. */
-    struct request *group = take_group(writer, !is_inside);
+    struct request *group = take_group(writer, !is_inside, &count);
     pthread_mutex_unlock(&writer->mutex);
     if (is_inside) status = check_space(writer, env, group);
     if (status == TYCHO_OK && own->completion != NULL) status = complete_batch(own);
@@ -339,11 +408,16 @@ static void lead(struct tycho__writer *writer, struct request *own) {
     if (is_inside) tycho__gate_leave(&env->gate);
     if (status != TYCHO_OK) refuse_group(group, status);
     if (sequence > 0) tycho__gate_announce(&env->gate, sequence);
+    int64_t ended = monotonic_ns();
     pthread_mutex_lock(&writer->mutex);
     if (status == TYCHO_OK && applied > 0) writer->commits++;
     if (status == TYCHO_OK) writer->batches += applied;
-    finish_group(writer, group, own);
+    writer->expected = count + writer->queued;
+    writer->gather_end = ended + (ended - began) / GATHER_SHARE;
+    struct request *next = pass_lead(writer);
     pthread_mutex_unlock(&writer->mutex);
+    if (next != NULL) sem_post(&next->wake);
+    wake_group(group, own);
 }
 
 /* `refusal` is that of hooks, which has just failed, or TYCHO_OK. */
@@ -357,20 +431,18 @@ static int submit(tycho_store *store, tycho_batch *batch, const struct completio
                               .completion = completion,
                               .state = QUEUED};
     if (refusal != TYCHO_OK) set_sentence(&request);
-    if (pthread_cond_init(&request.wake, NULL) != 0) {
-        return tycho__fail(TYCHO_NO_MEMORY, "no memory for a commit");
-    }
+    sem_init(&request.wake, 0, 0);
     pthread_mutex_lock(&writer->mutex);
     *writer->last = &request;
     writer->last = &request.next;
-    if (!writer->has_leader) {
-        writer->has_leader = true;
-        request.state = LEADING;
-    }
-    while (request.state == QUEUED) pthread_cond_wait(&request.wake, &writer->mutex);
+    writer->queued++;
+    bool is_first = !writer->has_leader, is_last = writer->queued == writer->expected;
+    if (is_first) pass_lead(writer);
+    if (is_last && writer->is_gathering) pthread_cond_signal(&writer->gathered);
     pthread_mutex_unlock(&writer->mutex);
+    while (!is_first && sem_wait(&request.wake) != 0) continue; /* a signal */
     if (request.state == LEADING) lead(writer, &request);
-    pthread_cond_destroy(&request.wake);
+    sem_destroy(&request.wake);
     if (request.status != TYCHO_OK) tycho_set_error(request.sentence);
     return request.status;
 }
@@ -386,8 +458,9 @@ static bool take_lead(struct tycho__writer *writer) {
 
 static void give_lead(struct tycho__writer *writer) {
     pthread_mutex_lock(&writer->mutex);
-    finish_group(writer, NULL, NULL);
+    struct request *next = pass_lead(writer);
     pthread_mutex_unlock(&writer->mutex);
+    if (next != NULL) sem_post(&next->wake);
 }
 
 bool tycho__commit_try_enter(tycho__env *env) {

@@ -22,6 +22,7 @@ void tycho__cursor_end(tycho_cursor *cursor, tycho__txn *txn) {
 
 int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn) {
     cursor->walked = 0;
+    cursor->looked_ahead = 0;
     if (cursor->source == TYCHO__FROM_QUERY) return tycho__query_begin(cursor->query, txn);
     if (cursor->source != TYCHO__FROM_STREAM) return TYCHO_OK;
     tycho__list stream;
@@ -76,6 +77,24 @@ static void prefetch_behind(const tycho_bytes *record) {
     for (size_t i = 0; i < size; i += LINE) __builtin_prefetch((const void *)(ahead + i));
 }
 
+/* Asks for the memory of the records that come behind the one at `position`, unless they lie next
+** to each other. */
+static void look_ahead(tycho_cursor *c, tycho__txn *txn, uint64_t position) {
+    uint64_t positions[TYCHO__AHEAD] = {position}, from = c->forward ? c->low : c->high;
+    uint64_t left = c->block_events - c->slot_count;
+    uint32_t most = left < TYCHO__AHEAD ? (uint32_t)left : TYCHO__AHEAD, count = 1;
+    if (c->left - c->slot_count < most) most = (uint32_t)(c->left - c->slot_count);
+    if (most < 2 || c->low > c->high) return;
+    if (c->source == TYCHO__FROM_STREAM) {
+        count += tycho__entries_ahead(c->walk, from, c->forward, positions + 1, most - 1);
+    } else if (c->source == TYCHO__FROM_QUERY) {
+        count += tycho__query_ahead(c->query, c->forward, from, positions + 1, most - 1);
+    }
+    c->looked_ahead = count;
+    bool is_run = positions[count - 1] - position == count - 1;
+    if (!is_run) tycho__events_ahead(txn, positions, count);
+}
+
 /* The record at a position, by a step of the cursor on events where that leads there. */
 static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     tycho_bytes key = {NULL, 0};
@@ -87,6 +106,8 @@ static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_byte
             return TYCHO_OK;
         }
     }
+    if (c->looked_ahead == 0) look_ahead(c, txn, position);
+    if (c->looked_ahead > 0) c->looked_ahead--;
     int status = tycho__get_event(txn, position, record);
     c->walked = status == TYCHO_OK ? position : 0;
     if (status != TYCHO_NOT_FOUND) return status;

@@ -276,3 +276,14 @@ int tycho__entries_back(tycho__entries *e, uint64_t ordinal, tycho__entry *entry
         ordinal = e->base - 1;
     }
 }
+
+uint32_t tycho__entries_ahead(const tycho__entries *e, uint64_t ordinal, bool forward,
+                              uint64_t *positions, uint32_t most) {
+    uint32_t count = 0;
+    if (!is_loaded(e, ordinal)) return 0;
+    for (int64_t i = index_from(e, ordinal); i >= 0 && i < e->count && count < most;
+         i += forward ? 1 : -1) {
+        if (e->values[i] != 0) positions[count++] = e->values[i] >> 1;
+    }
+    return count;
+}

@@ -356,15 +356,11 @@ static int inspect(tycho__env *env, const char *file, bool *is_whole) {
     return status == TYCHO_NOT_FOUND || status == TYCHO_NO_MEMORY ? TYCHO_OK : status;
 }
 
-/* Makes the guard of a store that was not inspected whole, in a transaction that it begins with. */
-static int set_guard(tycho__env *env, tycho__txn *txn) {
-    const uint8_t *base;
-    uint32_t page_size;
+/* Makes the guard of a store that was not inspected whole. */
+static int set_guard(tycho__env *env) {
     int file;
-    int status = tycho__map_base(txn, &page_size, &base);
-    if (status != TYCHO_OK) return status;
     mdb_env_get_fd(env->mdb, &file);
-    env->guard = tycho__guard_create(base, page_size, file);
+    env->guard = tycho__guard_create(env->base, env->page_size, file);
     return env->guard != NULL ? TYCHO_OK : tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
 }
 
@@ -382,7 +378,8 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
     if (status == TYCHO_OK) status = open_all_tables(env);
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
-    if (status == TYCHO_OK && !is_whole) status = set_guard(env, txn);
+    if (status == TYCHO_OK) status = tycho__map_base(txn, &env->page_size, &env->base);
+    if (status == TYCHO_OK && !is_whole) status = set_guard(env);
     bool is_new = status == TYCHO_OK && (is_copy || txn->state.sequence == 0);
     tycho__txn_done(txn);
     return is_new && env->can_write ? flush_name(directory, env->path) : status;

@@ -109,6 +109,8 @@ struct tycho__env {
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
     atomic_size_t recent_slots;               /* of the tables of the next one, a power of 2 */
     struct tycho__guard *guard;               /* of a large store; else NULL */
+    const uint8_t *base;                      /* where LMDB has mapped the file */
+    uint32_t page_size;
     tycho__env *next;                         /* in the registry */
 };
 
@@ -140,6 +142,14 @@ void tycho__mdb_abort(tycho__env *env, struct MDB_txn *txn);
 
 struct tycho__lists; /* list_memory.c: those that a write transaction has in memory */
 
+/* Where the events of a snapshot are (ahead.c). */
+typedef struct tycho__ahead {
+    uint64_t commit; /* that this is of; 0: none */
+    uint64_t pages;  /* that the snapshot may use */
+    uint64_t root;
+    uint32_t depth; /* 0: it was not found */
+} tycho__ahead;
+
 struct tycho__txn {
     tycho__env *env;
     struct MDB_txn *mdb;
@@ -154,6 +164,7 @@ struct tycho__txn {
     struct tycho__generation *shared; /* of a write transaction: where an abort has to take out */
     uint32_t held;                    /* so many additions since that was locked; 0: it is not */
     struct tycho__pending *pending;   /* links that are not written yet */
+    tycho__ahead ahead;
     struct tycho__guarded *guarded;   /* where the guard begins, when there is one */
 };
 
@@ -185,6 +196,10 @@ int tycho__remove(tycho__txn *txn, tycho__table table, tycho_bytes key);
 int tycho__append(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to);
 int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record);
 int tycho__put_event(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to);
+
+/* Asks for the memory of events that are about to be read, in a read transaction. */
+enum { TYCHO__AHEAD = 32 };
+void tycho__events_ahead(tycho__txn *txn, const uint64_t *positions, uint32_t count);
 
 /* Walking a table, with the transaction's one cursor for it: `seek` goes to the first key that is
 ** not less, and the others from there. TYCHO_NOT_FOUND at either end. */

@@ -3,6 +3,19 @@
 ** A lock is asked for without blocking; when it is taken, the waiter sleeps on a shared word that
 ** the holder changes when it leaves, for 1, 2, 4 ... 20 ms at most, and asks again. So a waiter is
 ** woken at once by a holder that leaves, and at the latest 20 ms after one that was killed.
+**
+** Who leaves the writer gate and comes again at once would be in it before anybody is awake who
+** waits. So those who wait stand in line: the system wakes the sleepers of a word in the order in
+** which they came, who leaves wakes one, and who finds others in line goes to sleep before it asks.
+**
+**   enter ---(nobody is in line, and the lock is free)--> inside
+**     |                                                     ^
+**     +--> in line, asleep on `turns` ---(woken, the lock)--+
+**
+** That is but a custom, and the lock decides. One that is killed or suspended when it is woken
+** costs the others up to 20 ms, after which they ask all the same. One that was killed in line is
+** counted there for good: who got in after it had slept in vain notes that so many as it saw are
+** `ghosts`, and from then on one stands in line only behind more than those.
 */
 #include "gate.h"
 
@@ -28,6 +41,9 @@ struct notify_page {
     _Atomic uint32_t commit_waiters;
     _Atomic uint32_t leavings; /* of the gate */
     _Atomic uint32_t gate_waiters;
+    _Atomic uint32_t turns;  /* how often the gate was left while somebody was in line */
+    _Atomic uint32_t line;   /* who waits for the gate */
+    _Atomic uint32_t ghosts; /* of those in line: who was killed, by a guess */
 };
 _Static_assert(sizeof(struct notify_page) <= PAGE_SIZE, "one page");
 
@@ -120,8 +136,12 @@ void tycho__futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_
     syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
 }
 
+static void futex_wake(_Atomic uint32_t *word, int count) {
+    syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}
+
 void tycho__futex_wake_all(_Atomic uint32_t *word, _Atomic uint32_t *waiters) {
-    if (atomic_load(waiters) != 0) syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    if (atomic_load(waiters) != 0) futex_wake(word, INT32_MAX);
 }
 
 /* ---------------------------------------------------------------- locks */
@@ -187,9 +207,45 @@ void tycho__gate_unlock_opening(tycho__gate *gate) {
     if (gate->locks_fd >= 0) unlock(gate, OPENING);
 }
 
+/* TYCHO_OK, TYCHO_TIMEOUT (no sentence), or a failure. The first in line looks more often, so that
+** it soon sees that the holder was killed. */
+static int stand_in_line(tycho__gate *gate, int64_t deadline) {
+    struct notify_page *notify = gate->page;
+    uint32_t turns = atomic_load(&notify->turns); /* before the line is seen: no turn is missed */
+    uint32_t others = atomic_fetch_add(&notify->line, 1);
+    bool may_ask = others <= atomic_load(&notify->ghosts), is_in_vain = false;
+    int64_t pause = may_ask ? 1 : PROBE_MS;
+    int status = TYCHO_BUSY;
+    while (status == TYCHO_BUSY) {
+        int64_t left = deadline - tycho__monotonic_ms();
+        may_ask = may_ask || left <= 0; /* once in any case */
+        if (may_ask && set_lock(gate, WRITING, F_WRLCK)) {
+            status = TYCHO_OK;
+        } else if (may_ask && errno != EAGAIN && errno != EACCES) {
+            status = tycho__gate_fail("locks");
+        } else if (left <= 0) {
+            status = TYCHO_TIMEOUT;
+        } else {
+            uint32_t before = turns;
+            tycho__futex_sleep(&notify->turns, turns, left < pause ? left : pause);
+            turns = atomic_load(&notify->turns);
+            is_in_vain = turns == before;
+            may_ask = true;
+            pause = pause * 2 < PROBE_MS ? pause * 2 : PROBE_MS;
+        }
+    }
+    if (status == TYCHO_OK && is_in_vain) atomic_store(&notify->ghosts, others);
+    atomic_fetch_sub(&notify->line, 1);
+    return status;
+}
+
 int tycho__gate_enter(tycho__gate *gate, uint32_t timeout_ms) {
     assert(gate->locks_fd >= 0);
-    int status = wait_for_lock(gate, WRITING, timeout_ms);
+    struct notify_page *notify = gate->page;
+    uint32_t line = atomic_load(&notify->line), ghosts = atomic_load(&notify->ghosts);
+    if (line < ghosts) atomic_store(&notify->ghosts, line);
+    if (line <= ghosts && set_lock(gate, WRITING, F_WRLCK)) return TYCHO_OK;
+    int status = stand_in_line(gate, tycho__monotonic_ms() + timeout_ms);
     if (status != TYCHO_TIMEOUT) return status;
     return tycho__fail(TYCHO_TIMEOUT, "another process has been writing for %u ms", timeout_ms);
 }
@@ -199,7 +255,12 @@ bool tycho__gate_try_enter(tycho__gate *gate) {
 }
 
 void tycho__gate_leave(tycho__gate *gate) {
-    unlock(gate, WRITING);
+    struct notify_page *notify = gate->page;
+    bool done = set_lock(gate, WRITING, F_UNLCK);
+    assert(done);
+    if (atomic_load(&notify->line) == 0) return;
+    atomic_fetch_add(&notify->turns, 1);
+    futex_wake(&notify->turns, 1);
 }
 
 void tycho__gate_begin_commit(tycho__gate *gate) {

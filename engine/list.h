@@ -180,6 +180,11 @@ void tycho__entries_begin(tycho__entries *entries, tycho__txn *txn, const tycho_
 int tycho__entries_from(tycho__entries *entries, uint64_t ordinal, tycho__entry *entry);
 int tycho__entries_back(tycho__entries *entries, uint64_t ordinal, tycho__entry *entry);
 
+/* The positions of the entries from an ordinal on, or from it back, as far as they are at hand.
+** Gives how many there are. */
+uint32_t tycho__entries_ahead(const tycho__entries *entries, uint64_t ordinal, bool forward,
+                              uint64_t *positions, uint32_t most);
+
 /* Blocks as bytes, for list.c and entries.c. */
 enum { TYCHO__BLOCK_HEAD = 6, TYCHO__BLOCK_SIZE_MAX = 10 * TYCHO__BLOCK };
 size_t tycho__block_encode(uint8_t *to, const uint64_t *values, uint32_t count);

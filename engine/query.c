@@ -216,3 +216,9 @@ int tycho__query_from(tycho__query *query, uint64_t position, uint64_t *found) {
 int tycho__query_back(tycho__query *query, uint64_t position, uint64_t *found) {
     return walk(query, false, position, found);
 }
+
+uint32_t tycho__query_ahead(const tycho__query *query, bool forward, uint64_t position,
+                            uint64_t *positions, uint32_t most) {
+    if (query->name_count != 1 || query->is_everything) return 0;
+    return tycho__entries_ahead(&query->walks[0], position, forward, positions, most);
+}

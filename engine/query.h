@@ -30,5 +30,9 @@ int tycho__query_begin(tycho__query *query, tycho__txn *txn);
 /* The first position >= (<=) the given one that may match. TYCHO_END. */
 int tycho__query_from(tycho__query *query, uint64_t position, uint64_t *found);
 int tycho__query_back(tycho__query *query, uint64_t position, uint64_t *found);
+/* The positions from the given one on, or back, that are at hand: none when there is more than one
+** name. Gives how many there are. */
+uint32_t tycho__query_ahead(const tycho__query *query, bool forward, uint64_t position,
+                            uint64_t *positions, uint32_t most);
 
 #endif

@@ -1,0 +1,119 @@
+/* ahead_test.c - records that are asked for before they are read: the hints find the log, they are
+** harmless where there is nothing, and what is read with them is what was appended, forward and
+** backward, with limits, from streams, tags and both, while others append.
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "store.h"
+#include "store_fixture.h"
+
+enum { STREAMS = 97, ROUNDS = 61, EVENTS = STREAMS * ROUNDS };
+
+static void name_stream(char name[24], uint64_t number) {
+    snprintf(name, 24, "course:%llu", (unsigned long long)number);
+}
+
+/* An event of each stream, with the stream's name as its tag; in every third stream with another
+** tag, too. */
+static void append_round(fixture *f) {
+    char names[STREAMS][24];
+    tycho_batch_clear(f->batch);
+    for (size_t i = 0; i < STREAMS; i++) {
+        name_stream(names[i], i);
+        tycho_bytes tags[2] = {text(names[i]), text("third")};
+        tycho_new_event event = {.type = text("t"),
+                                 .data = text("data of some length, as data have it"),
+                                 .tags = tags,
+                                 .tag_count = i % 3 == 0 ? 2 : 1};
+        ASSERT_STATUS(tycho_batch_append(f->batch, tags[0], TYCHO_EXPECT_ANY, &event, 1, 0),
+                      TYCHO_OK);
+    }
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+}
+
+static void fill(fixture *f) {
+    for (int i = 0; i < ROUNDS; i++) append_round(f);
+}
+
+/* Expects the first `count` of the events of one stream, or the last ones backward. */
+static void expect_events(fixture *f, tycho_read *what, uint64_t number, uint64_t count) {
+    tycho_cursor *cursor = NULL;
+    tycho_event event;
+    bool is_backward = (what->flags & TYCHO_READ_BACKWARD) != 0;
+    what->size = sizeof *what;
+    what->limit = count;
+    what->from_position = is_backward ? EVENTS + 1 : 0;
+    if (is_backward) what->flags |= TYCHO_READ_FROM_POSITION;
+    ASSERT_STATUS(tycho_cursor_open(f->store, what, &cursor), TYCHO_OK);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t at = is_backward ? ROUNDS - 1 - i : i;
+        ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+        assert_int_equal(event.position, number + 1 + at * STREAMS);
+        if (i == count / 2) append_round(f); /* a commit between two blocks */
+    }
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_END);
+    tycho_cursor_close(cursor);
+}
+
+static void expect_stream(fixture *f, uint64_t number, uint32_t flags, uint64_t count) {
+    char name[24];
+    name_stream(name, number);
+    tycho_bytes tags[2] = {text(name), text("third")};
+    tycho_query_item item = {.tags = tags, .tag_count = 1};
+    tycho_query query = {&item, 1};
+    tycho_read by_stream = {.stream = text(name), .flags = flags};
+    tycho_read by_tag = {.query = &query, .flags = flags};
+    expect_events(f, &by_stream, number, count);
+    expect_events(f, &by_tag, number, count);
+    if (number % 3 != 0) return;
+    item.tag_count = 2;
+    expect_events(f, &by_tag, number, count);
+}
+
+static void test_what_is_asked_for_ahead_is_read_as_it_was_appended(void **state) {
+    fixture *f = *state;
+    fill(f);
+    for (uint64_t number = 0; number < STREAMS; number += 24) {
+        for (uint64_t count = 1; count <= ROUNDS; count += 12) {
+            expect_stream(f, number, 0, count);
+            expect_stream(f, number, TYCHO_READ_BACKWARD, count);
+        }
+    }
+}
+
+static void test_hints_find_the_log_and_are_harmless_where_there_is_nothing(void **state) {
+    fixture *f = *state;
+    const uint64_t odd[] = {0, 1, EVENTS, EVENTS + 1, EVENTS / 2, UINT64_MAX, 1, UINT64_MAX / 2};
+    tycho__txn *txn = NULL;
+    ASSERT_STATUS(tycho__txn_read(f->store->env, &txn), TYCHO_OK);
+    tycho__events_ahead(txn, odd, sizeof odd / sizeof *odd);
+    assert_int_equal(txn->ahead.depth, 0); /* nothing was appended */
+    tycho__txn_done(txn);
+    fill(f);
+    ASSERT_STATUS(tycho__txn_read(f->store->env, &txn), TYCHO_OK);
+    tycho__events_ahead(txn, odd, sizeof odd / sizeof *odd);
+    assert_true(txn->ahead.depth > 1);
+    assert_int_equal(txn->ahead.commit, tycho__txn_number(txn));
+    append_round(f);
+    ASSERT_STATUS(tycho__txn_renew(txn), TYCHO_OK);
+    tycho__events_ahead(txn, odd, sizeof odd / sizeof *odd);
+    assert_int_equal(txn->ahead.commit, tycho__txn_number(txn));
+    tycho__txn_done(txn);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_asked_for_ahead_is_read_as_it_was_appended),
+        TEST(hints_find_the_log_and_are_harmless_where_there_is_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
