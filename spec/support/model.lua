@@ -300,7 +300,8 @@ end
 local function check_conditions(batch, are_of_locks)
   for index, condition in ipairs(batch.conditions) do
     if (condition.kind == "expect_lock") == are_of_locks then
-      at("condition", index, state.conditions[condition.kind], batch.store.state, condition)
+      local s = batch.store.state
+      at("condition", index, state.conditions[condition.kind], s, scripts.translate(s, condition))
     end
   end
 end

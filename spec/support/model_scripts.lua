@@ -155,10 +155,16 @@ function scripts.widen(s, items)
   return wider
 end
 
+--- A condition as it is asked under the scripts.
+function scripts.translate(s, condition)
+  if condition.kind ~= "expect_none" then return condition end
+  return { query = scripts.widen(s, condition.query), after = condition.after }
+end
+
 local function written_version(s, event)
   local version = 1
   for _, deployed in ipairs(s.deployed) do
-    if deployed.name == event.type and deployed.position < event.position then
+    if deployed.name == event.type and deployed.position < (event.written or event.position) then
       version = deployed.version
     end
   end
