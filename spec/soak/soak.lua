@@ -43,7 +43,7 @@ end
 
 function Soak:launch(script, arguments)
   return process.lua(script, arguments,
-    ("exec 2>&1; export SOAK_CLOCK=%s LD_PRELOAD=%s:$LD_PRELOAD"):format(
+    ("exec 2>&1; export SOAK_CLOCK=%s LD_PRELOAD=\"$LD_PRELOAD \"%s"):format(
     process.quote(self.clock), process.quote(self.shim)), self.limit)
 end
 
