@@ -164,7 +164,9 @@ function Soak:sample()
       self.residents[role] = nil
     end
   end
+  collectgarbage()
   self.ledger:sample(now() - self.started, self.store:stats(), pids)
+  self.ledger:note("driver: memory of Lua", "memory", collectgarbage("count") * 1024 // 1)
 end
 
 --- Kills all workers at once, opens the store anew, and checks it.

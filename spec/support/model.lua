@@ -300,9 +300,17 @@ end
 local function check_conditions(batch, are_of_locks)
   for index, condition in ipairs(batch.conditions) do
     if (condition.kind == "expect_lock") == are_of_locks then
-      local s = batch.store.state
-      at("condition", index, state.conditions[condition.kind], s, scripts.translate(s, condition))
+      at("condition", index, state.conditions[condition.kind], batch.store.state, condition)
     end
+  end
+end
+
+--- Former names of the types that conditions name are looked for when all conditions hold.
+local function check_former_names(batch)
+  local s = batch.store.state
+  for index, condition in ipairs(batch.conditions) do
+    local further = scripts.further(s, condition)
+    if further then at("condition", index, state.conditions.expect_none, s, further) end
   end
 end
 
@@ -316,6 +324,7 @@ function Batch:commit()
   local steps = scripts.expand(store.state, self.operations)
   check_conditions(self, true)
   check_conditions(self, false)
+  check_former_names(self)
   for index, operation in ipairs(self.operations) do
     if operation.expected and operation.stream then
       at("operation", index, state.conditions.expect, store.state, operation)

@@ -176,10 +176,17 @@ function scripts.widen(s, items)
   return wider
 end
 
---- A condition as it is asked under the scripts.
-function scripts.translate(s, condition)
-  if condition.kind ~= "expect_none" then return condition end
-  return { query = scripts.widen(s, condition.query), after = condition.after }
+--- What a condition also asks under the scripts: its query for the former names alone; nil for
+--- nothing.
+function scripts.further(s, condition)
+  local items = {}
+  for index, item in ipairs(scripts.widen(s, condition.query or {})) do
+    local given = condition.query[index]
+    local types = item.types or {}
+    local names = table.move(types, #(given.types or {}) + 1, #types, 1, {})
+    if #names > 0 then items[#items + 1] = { types = names, tags = given.tags } end
+  end
+  return #items > 0 and { query = items, after = condition.after } or nil
 end
 
 local function written_version(s, event)
