@@ -186,8 +186,10 @@ static int has_stream_news(const tycho_follower *f, tycho__txn *txn, bool *news)
     }
     if (status != TYCHO_OK) return status;
     bool is_same_name = tycho__place_name(&name) == f->place.name;
-    bool is_same = is_same_name && (f->place.stream == 0 || f->place.stream == list.number);
-    *news = is_same ? list.next > f->place.next : list.count > 0;
+    bool is_known = is_same_name && f->place.stream == list.number;
+    bool was_none = is_same_name && f->place.stream == 0;
+    *news = is_known || list.count > 0;
+    if (is_known || was_none) *news = *news && list.next > f->place.next;
     return TYCHO_OK;
 }
 

@@ -160,6 +160,21 @@ static void a_stream_that_is_all_gone_is_followed_again(void **state) {
     assert_serves(f->follower, "b ");
 }
 
+static void a_stream_that_came_and_was_emptied_before_it_was_served_is_waited_for(void **state) {
+    fixture *f = *state;
+    tycho_read read = reading("s");
+    f->follower = follow(f->store, &read);
+    write_three(f, "s");
+    ASSERT_STATUS(change(f->store, UNLINK, "s", "a"), TYCHO_OK);
+    ASSERT_STATUS(change(f->store, UNLINK, "s", "b"), TYCHO_OK);
+    ASSERT_STATUS(change(f->store, UNLINK, "s", "c"), TYCHO_OK);
+    assert_serves(f->follower, "");
+    resume(f, "s");
+    assert_serves(f->follower, "");
+    ASSERT_STATUS(append(f->store, "s", "d", "t", NULL), TYCHO_OK);
+    assert_serves(f->follower, "d ");
+}
+
 static void bounds_hold_at_the_start(void **state) {
     fixture *f = *state;
     tycho_read read = reading("s");
@@ -523,6 +538,7 @@ int main(void) {
         TEST(more_than_a_block_is_served_whole),
         TEST(what_is_removed_before_it_was_served_is_not),
         TEST(a_stream_that_is_all_gone_is_followed_again),
+        TEST(a_stream_that_came_and_was_emptied_before_it_was_served_is_waited_for),
         TEST(bounds_hold_at_the_start),
         TEST(times_and_positions_bound_for_ever),
         TEST(a_limit_ends_it),

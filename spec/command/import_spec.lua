@@ -220,11 +220,12 @@ describe("tycho import", function()
       assert.same(sequence(1, 12), numbers())
     end)
 
-    it("refuses a line too long without keeping it in memory #unsanitized", function()
-      local out, code = tycho:shell([[
-        ulimit -v 2000000
-        (head -c 40000000 /dev/zero | tr '\0' x) | $tycho import
-      ]])
+    it("refuses a line too long without keeping it in memory", function()
+      local out, code = tycho:shell [=[
+        export ASAN_OPTIONS="$ASAN_OPTIONS:mmap_limit_mb=1000" # it needs much address space
+        [[ $LD_PRELOAD == *asan* ]] || ulimit -v 2000000
+        (head -c 4000000000 /dev/zero | tr '\0' x) | $tycho import
+      ]=]
       assert.equal(1, code, out)
       assert(out:find("standard input:1: the line is longer than", 1, true), out)
     end)

@@ -3,6 +3,7 @@ local command = require "support.command"
 
 local source, expectation = "../shared/data/loans.jsonl.gz", "../shared/data/loans.expected.json"
 
+-- With ASan it would take minutes; spec/command/import_spec.lua goes the same ways there.
 describe("the loans #slow", function()
   local file = io.open(expectation)
   if not file then

@@ -59,15 +59,19 @@ describe("tycho", function()
     assert(result.err:find("tycho: [^\n]+\n[^\n]+\n$"), result.err)
   end)
 
-  -- Not where stores of a few pages are large: those are opened, and verified as they are.
-  it("names the page and positions that are damaged, and saves the rest #unsanitized", function()
+  -- Builds with sanitizers take stores of a few pages for large ones, which open all the same.
+  local opens_damaged = (os.getenv("TYCHO_BUILD") or ""):find("asan", 1, true) ~= nil
+
+  it("names the page and positions that are damaged, and saves the rest", function()
     local place = find_text(("x"):rep(100))
     damage(place - place % 4096 + 12, 2) -- the bounds of a page of events
     local result = tycho:run("verify")
     assert.equal(5, result.status)
     assert(result.out:find("page %d+ of table events, with the keys from [^\n]*position %d+"),
       result.out)
-    assert(result.out:find("of 2,000 events are intact", 1, true), result.out)
+    assert.equal(opens_damaged, tycho:run("stats").status == 0)
+    local intact = result.out:find("of 2,000 events are intact", 1, true) -- where it does not open
+    assert.equal(not opens_damaged, intact ~= nil, result.out)
     assert(result.err:find("tycho salvage DAMAGED NEW", 1, true), result.err)
     local saved = tycho:path("saved")
     local object = tycho:objects(("salvage %s %s"):format(tycho.store, saved))

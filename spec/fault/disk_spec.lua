@@ -1,6 +1,5 @@
 --- A full disk: a real file system of a few MiB (tmpfs, and ext4 in a file), which is filled by a
 --- store, freed, and filled again. Only root may mount one; for others it is pending, and says why.
---- #unsanitized
 
 local refusal = require "support.refusal"
 local scratch = require "support.scratch"

@@ -64,19 +64,20 @@ FAIL(int, posix_fallocate, (int fd, off_t at, off_t size), (fd, at, size), error
 FAIL(int, rename, (const char *from, const char *to), (from, to), -1)
 FAIL(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
      (at, size, protection, flags, fd, offset), MAP_FAILED)
-FAIL(void *, realloc, (void *block, size_t size), (block, size), NULL)
+/* Those of ASan where it is in the process, in front of which this is loaded. Not by way of
+** dlsym(), which itself allocates. */
+#define ALLOCATE(name, parameters, arguments) \
+    void *__libc_##name parameters; \
+    __attribute__((weak)) void *__interceptor_##name parameters; \
+    void *name parameters { \
+        if (fails(#name)) return NULL; \
+        return __interceptor_##name != NULL ? __interceptor_##name arguments \
+                                            : __libc_##name arguments; \
+    }
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-
-/* dlsym() itself allocates: not by way of it. */
-void *malloc(size_t size) {
-    return fails("malloc") ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size) {
-    return fails("calloc") ? NULL : __libc_calloc(count, size);
-}
+ALLOCATE(malloc, (size_t size), (size))
+ALLOCATE(calloc, (size_t count, size_t size), (count, size))
+ALLOCATE(realloc, (void *block, size_t size), (block, size))
 
 int open(const char *path, int flags, ...) {
     NEXT(open);

@@ -123,6 +123,7 @@ describe("A reserve of the disk that is not there", function()
   end)
 end)
 
+-- Not under ASan, which itself needs 20 TiB of it.
 describe("Little address space #slow", function()
   it("makes the map smaller, and everything works", function()
     local said = fill(2000, 50, "ulimit -v 2000000")

@@ -115,6 +115,7 @@ describe(("Clients of one store (SEED=%d)"):format(SEED), function()
     assert.is_true(counts.kills > 0 and counts.committed > 0)
   end)
 
+  -- The one before, more often.
   it(("see that in %d kills #slow"):format(KILLS), function()
     local kills, unknown, seed = 0, 0, SEED
     while kills < KILLS do

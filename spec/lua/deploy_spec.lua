@@ -139,6 +139,7 @@ describe("deploying", function()
     end
   end)
 
+  -- Holds under ASan, too, but takes minutes there.
   it("takes 10,000 scripts, and no more #slow", function()
     local store = fresh()
     local function deploy(first, last)

@@ -83,6 +83,20 @@ describe("An event that is overwritten", function()
     assert.equal(0, store:read():stream("by-you"):count())
   end)
 
+  it("keeps a link that no version gives now, when the linker is back-filled", function()
+    local function linker(version, prefix)
+      return ([[return linker { name = "l", version = %d,
+        to = function(event) return "%s-" .. event.data.by end }]]):format(version, prefix)
+    end
+    local function ids(stream) return plain.each(store:read():stream(stream):all()) end
+    store:deploy { sources = V2 }
+    store:backfill { source = linker(1, "by"), pause = 0 }
+    assert.same({ "a", "b" }, ids("by-?"))
+    change("b", { by = "you" })
+    store:backfill { source = linker(2, "for"), pause = 0 }
+    assert.same({ { "b" }, { "a" }, { "b" } }, { ids("by-?"), ids("for-?"), ids("for-you") })
+  end)
+
   it("is refused under a former name of its type", function()
     store:deploy { sources = V3, remove = "event_type/Paid" }
     local err = unchanged(store, "rejected", function()

@@ -279,6 +279,14 @@ describe("A rename", function()
       refuses("wrong_expected_version", "are not those with which", { undo = true })
     end)
 
+    it("is refused when the old revisions went on beyond those of the target", function()
+      store:unlink("a", { "e11", "e12" })
+      store:merge { sources = { "a" }, target = "b", pause = 0 }
+      refuses("wrong_expected_version",
+        'the revisions of "a" went on to 11, those of "b" only to 9; delete them', { undo = true })
+      assert.same({ a = "b" }, routes(store))
+    end)
+
     it("is refused when the target was renamed on", function()
       rename {}
       rename { source = "b", target = "c" }

@@ -22,6 +22,7 @@ describe(("A power cut (SEED=%d)"):format(SEED), function()
     return figures
   end
 
+  -- Those that are #slow take minutes with ASan; each does what a shorter one does there.
   it("takes nothing that was acknowledged, wherever it comes in 200 batches #slow", function()
     local figures = assert_good({ BATCHES = 200, SUBSETS = 2, AGAIN = 3 })
     assert.is_true(figures.states > 200 and figures.windows >= 200)

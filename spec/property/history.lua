@@ -60,7 +60,8 @@ function run.batch(box, step)
   return plain_receipt(box.store:batch(function(batch)
     if step.idempotent then batch:set_idempotent() end
     for _, call in ipairs(step.calls) do invoke(batch, call) end
-    if step.encoded and not box.is_model then batch:decode(batch:encode()) end
+    local is_encoded = step.encoded and #step.calls > 0 and not box.is_model
+    if is_encoded then batch:decode(batch:encode()) end
   end), step.calls)
 end
 

@@ -43,7 +43,7 @@ end
 
 function Soak:launch(script, arguments)
   return process.lua(script, arguments,
-    ("exec 2>&1; export SOAK_CLOCK=%s LD_PRELOAD=%s:$LD_PRELOAD"):format(
+    ("exec 2>&1; export SOAK_CLOCK=%s LD_PRELOAD=\"$LD_PRELOAD \"%s"):format(
     process.quote(self.clock), process.quote(self.shim)), self.limit)
 end
 
@@ -164,7 +164,9 @@ function Soak:sample()
       self.residents[role] = nil
     end
   end
+  collectgarbage()
   self.ledger:sample(now() - self.started, self.store:stats(), pids)
+  self.ledger:note("driver: memory of Lua", "memory", collectgarbage("count") * 1024 // 1)
 end
 
 --- Kills all workers at once, opens the store anew, and checks it.

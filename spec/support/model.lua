@@ -305,6 +305,15 @@ local function check_conditions(batch, are_of_locks)
   end
 end
 
+--- Former names of the types that conditions name are looked for when all conditions hold.
+local function check_former_names(batch)
+  local s = batch.store.state
+  for index, condition in ipairs(batch.conditions) do
+    local further = scripts.further(s, condition)
+    if further then at("condition", index, state.conditions.expect_none, s, further) end
+  end
+end
+
 function Batch:commit()
   local store = self.store
   if #self.conditions + #self.operations == 0 then rules.misuse("the batch is empty") end
@@ -315,6 +324,7 @@ function Batch:commit()
   local steps = scripts.expand(store.state, self.operations)
   check_conditions(self, true)
   check_conditions(self, false)
+  check_former_names(self)
   for index, operation in ipairs(self.operations) do
     if operation.expected and operation.stream then
       at("operation", index, state.conditions.expect, store.state, operation)

@@ -91,6 +91,13 @@ local function target_of(recipe, event, type_name)
   return ("x-%s-%d"):format(recipe.name, number_of(event) % recipe.modulo)
 end
 
+local function sorted_keys(set)
+  local list = {}
+  for key in pairs(set) do list[#list + 1] = key end
+  table.sort(list)
+  return list
+end
+
 local function linkers(s)
   local list = {}
   for _, recipe in pairs(s.scripts) do
@@ -100,12 +107,22 @@ local function linkers(s)
   return list
 end
 
+--- The event type of an event that is appended or overwritten; what it refuses is rejected.
+local function check_event(s, event)
+  local own, facts = event_type(s, event.type), { event_id = event.id }
+  if own and own.name ~= event.type then
+    rules.refuse("rejected", "it has another name now", facts)
+  end
+  if own and own.refuse and number_of(event) % own.refuse == 0 then
+    rules.refuse("rejected", "no", facts)
+  end
+  return own
+end
+
 local function expand_event(s, event)
   local result = {}
   for key, value in pairs(event) do result[key] = value end
-  local own, n = event_type(s, event.type), number_of(event)
-  if own and own.name ~= event.type then rules.refuse("rejected", "it has another name now") end
-  if own and own.refuse and n % own.refuse == 0 then rules.refuse("rejected", "no") end
+  local own, n = check_event(s, event), number_of(event)
   local tag = own and own.tags and "auto-" .. n % own.tags
   if tag and not contains(event.tags, tag) then
     result.tags = table.move(event.tags, 1, #event.tags, 1, {})
@@ -119,7 +136,9 @@ local function expand_event(s, event)
   return result
 end
 
---- The operations as the scripts expand them.
+--- The operations as the scripts expand them: each event in its order, before any condition is
+--- looked at or any id is looked for. So "rejected" comes before all other refusals of a commit.
+--- What overwrites an event, be it there or not, is only checked: tags and links stay.
 function scripts.expand(s, operations)
   if not next(s.scripts) then return operations end
   local expanded = {}
@@ -133,6 +152,8 @@ function scripts.expand(s, operations)
         copy.events[place] = expand_event(s, event)
       end
       expanded[index] = copy
+    elseif operation.kind == "overwrite" then
+      for _, event in ipairs(operation.events) do check_event(s, event) end
     end
   end
   return expanded
@@ -155,10 +176,23 @@ function scripts.widen(s, items)
   return wider
 end
 
+--- What a condition also asks under the scripts: its query for the former names alone; nil for
+--- nothing.
+function scripts.further(s, condition)
+  local items = {}
+  for index, item in ipairs(scripts.widen(s, condition.query or {})) do
+    local given = condition.query[index]
+    local types = item.types or {}
+    local names = table.move(types, #(given.types or {}) + 1, #types, 1, {})
+    if #names > 0 then items[#items + 1] = { types = names, tags = given.tags } end
+  end
+  return #items > 0 and { query = items, after = condition.after } or nil
+end
+
 local function written_version(s, event)
   local version = 1
   for _, deployed in ipairs(s.deployed) do
-    if deployed.name == event.type and deployed.position < event.position then
+    if deployed.name == event.type and deployed.position < (event.written or event.position) then
       version = deployed.version
     end
   end
@@ -220,18 +254,35 @@ local function deploy(store, recipes, removed)
   if is_changed then store.state = s end
 end
 
---- What the streams of a linker are when it was there from the start: name -> positions.
-local function wanted_streams(s, recipe)
-  local wanted = {}
-  for position, event in ipairs(s.events) do
-    local own = event_type(s, event.type)
-    local name = event.stream ~= "$scripts"
-      and target_of(recipe, event, own and own.name or event.type)
-    if name then
-      wanted[name] = wanted[name] or {}
-      table.insert(wanted[name], position)
+--- The stream that a linker links a stored event into as it is now; nil for none.
+local function target_now(s, recipe, position)
+  local event = s.events[position]
+  local own = event_type(s, event.type)
+  return event.stream ~= "$scripts"
+    and target_of(recipe, event, own and own.name or event.type) or nil
+end
+
+--- What the streams of a linker are to be: name -> positions. All that it gives, and what is there
+--- that the old version does not give, because an event was overwritten since it was linked.
+local function wanted_streams(s, recipe, old)
+  local wanted, prefix = {}, ("x-%s-"):format(recipe.name)
+  for name, stream in pairs(s.streams) do
+    local is_own = name:sub(1, #prefix) == prefix
+    for _, entry in ipairs(is_own and stream.entries or {}) do
+      if not old or target_now(s, old, entry.position) ~= name then
+        wanted[name] = wanted[name] or {}
+        wanted[name][entry.position] = true
+      end
     end
   end
+  for position in ipairs(s.events) do
+    local name = target_now(s, recipe, position)
+    if name then
+      wanted[name] = wanted[name] or {}
+      wanted[name][position] = true
+    end
+  end
+  for name, set in pairs(wanted) do wanted[name] = sorted_keys(set) end
   return wanted
 end
 
@@ -247,9 +298,10 @@ end
 --- Deploys a linker; its streams are then as if it had been there from the start.
 local function backfill(store, recipe)
   local s = state.copy(store.state)
+  local old = s.scripts["linker/" .. recipe.name]
   s.sequence = s.sequence + 1
   put(s, recipe)
-  local wanted, prefix = wanted_streams(s, recipe), ("x-%s-"):format(recipe.name)
+  local wanted, prefix = wanted_streams(s, recipe, old), ("x-%s-"):format(recipe.name)
   for name in pairs(s.streams) do
     if name:sub(1, #prefix) == prefix and not wanted[name] then s.streams[name] = nil end
   end

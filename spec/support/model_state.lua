@@ -2,7 +2,8 @@
 ---
 ---   sequence      batches committed
 ---   events        position -> event; an event is never changed, only replaced (overwrite). Its
----                 stream and revision say where it was written, whatever became of that entry
+---                 stream and revision say where it was written, whatever became of that entry;
+---                 `written`, where the log ended when it was overwritten under scripts
 ---   position_of   id -> position
 ---   streams       name -> { next = revision to give next, metadata = any, entries = list, born =
 ---                 what tells it from others that had its name }
@@ -356,6 +357,7 @@ function operations.overwrite(s, o)
     stored.type, stored.data, stored.metadata = event.type, event.data, event.metadata
     stored.content_type = event.content_type
     if event.has_valid_time then stored.valid_time = event.valid_time end
+    if next(s.scripts) then stored.written = #s.events + 1 end -- of the present versions
     s.events[position] = stored
   end
   return { count = #o.events }

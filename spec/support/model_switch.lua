@@ -51,8 +51,9 @@ end
 
 -- Rename --------------------------------------------------------------------------------------
 
---- Whether `image` has the first entries of `stream`, and no others.
+--- Whether `image` has the first entries of `stream`, and no others, nor revisions beyond them.
 local function is_image(s, stream, image)
+  if state.version(s, image) > state.version(s, stream) then return false end
   local entries, others = state.entries(s, stream), state.entries(s, image)
   for index, other in ipairs(others) do
     local entry = entries[index] or {}

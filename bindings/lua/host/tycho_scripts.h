@@ -385,7 +385,8 @@ TYCHO_API int tycho_model_forget(tycho_model *model, tycho_bytes key);
 ** OTHER ENTRIES. Where a stream has entries that are not the linker's, they are put into the order
 ** of positions with all others; a stream with home events is never made anew, since its revisions
 ** are what writers expect: older events come behind, after the cut-over. Links that another script
-** gives are never taken out.
+** gives are never taken out, nor are those that an event was given before it was overwritten, when
+** no version gives them now.
 **
 ** INTERRUPTED, by whatever, it goes on where it was: that is a row of the table "tycho.backfills",
 ** put in the same batch as the links, under a named lock and its token. Two at once take turns; who

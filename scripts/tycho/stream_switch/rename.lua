@@ -47,9 +47,14 @@ local function find_image(self)
       and ("%d entries of its own"):format(count) or "been written to before"),
       "choose another name, delete it, or ask for a merge")
   end
-  if names.is_image(self.store, self.source, self.target) then return version end
-  check.refuse("wrong_expected_version",
-    ("the old entries of %q are not those with which %q begins"):format(self.target, self.source),
+  local is_image = names.is_image(self.store, self.source, self.target)
+  local _, last = names.facts(self.store, self.source)
+  if is_image and version <= last then return version end
+  check.refuse("wrong_expected_version", is_image
+    and ("the revisions of %q went on to %d, those of %q only to %d"):format(self.target, version,
+      self.source, last)
+    or ("the old entries of %q are not those with which %q begins"):format(self.target,
+      self.source),
     ("delete them by the raw name first, if %q has all that is wanted"):format(self.source))
 end
 
