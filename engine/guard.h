@@ -15,6 +15,7 @@ typedef struct tycho__guard tycho__guard;
 /* A row's place in the tree of a table: the pages on the way to it, and the node in each. */
 typedef struct tycho__place {
     uint32_t depth; /* pages; 0: it is nowhere */
+    bool is_last;   /* it is on the last leaf page */
     struct {
         const uint8_t *page;
         uint32_t index; /* on a leaf page also that behind its last node */

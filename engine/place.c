@@ -28,14 +28,18 @@ static uint64_t child_in(const uint8_t *page, uint32_t index) {
 }
 
 /* A key of another size is one of another table. */
-static int compare_numbers(const uint8_t *node, tycho_bytes key) {
+static inline int compare_numbers(const uint8_t *node, tycho_bytes key) {
     if (tycho__load16(node + 6) != 8 || key.size != 8) return -1;
     uint64_t found = tycho__load64(node + TYCHO__NODE_HEAD), wanted = tycho__load64(key.data);
     return found < wanted ? -1 : found > wanted;
 }
 
-static int compare_bytes(const uint8_t *node, tycho_bytes key) {
+static inline int compare_bytes(const uint8_t *node, tycho_bytes key) {
     size_t size = tycho__load16(node + 6);
+    if (size >= 8 && key.size >= 8) { /* which is most, and mostly enough */
+        uint64_t found = tycho__unkey64(node + TYCHO__NODE_HEAD), wanted = tycho__unkey64(key.data);
+        if (found != wanted) return found < wanted ? -1 : 1;
+    }
     int order = memcmp(node + TYCHO__NODE_HEAD, key.data, size < key.size ? size : key.size);
     return order != 0 ? order : size < key.size ? -1 : size > key.size;
 }
@@ -45,14 +49,14 @@ static int compare(const tycho__tree *tree, const uint8_t *node, tycho_bytes key
     return is_integer ? compare_numbers(node, key) : compare_bytes(node, key);
 }
 
-/* The first node from `low` on whose key is not less, and whether it is equal. */
-static uint32_t search(const tycho__tree *tree, const uint8_t *page, uint32_t low, tycho_bytes key,
-                       bool *is_equal) {
+__attribute__((always_inline)) static inline uint32_t
+search_in(bool is_integer, const uint8_t *page, uint32_t low, tycho_bytes key, bool *is_equal) {
     uint32_t high = count_of(page);
     *is_equal = false;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = compare(tree, node_in(page, middle), key);
+        const uint8_t *node = node_in(page, middle);
+        int order = is_integer ? compare_numbers(node, key) : compare_bytes(node, key);
         if (order == 0) {
             *is_equal = true;
             return middle;
@@ -66,6 +70,14 @@ static uint32_t search(const tycho__tree *tree, const uint8_t *page, uint32_t lo
     return low;
 }
 
+/* The first node from `low` on whose key is not less, and whether it is equal. */
+static uint32_t search(const tycho__tree *tree, const uint8_t *page, uint32_t low, tycho_bytes key,
+                       bool *is_equal) {
+    bool is_integer = (tree->flags & TYCHO__TREE_INTEGER) != 0;
+    return is_integer ? search_in(true, page, low, key, is_equal)
+                      : search_in(false, page, low, key, is_equal);
+}
+
 /* ---------------------------------------------------------------- from page to page */
 
 static const uint8_t *leaf_of(const tycho__place *place) {
@@ -74,6 +86,13 @@ static const uint8_t *leaf_of(const tycho__place *place) {
 
 static uint32_t *index_of(tycho__place *place) {
     return &place->path[place->depth - 1].index;
+}
+
+static bool is_last(const tycho__place *place) {
+    for (uint32_t i = 0; i + 1 < place->depth; i++) {
+        if (place->path[i].index + 1 < count_of(place->path[i].page)) return false;
+    }
+    return true;
 }
 
 enum to { TO_KEY, TO_FIRST, TO_LAST };
@@ -93,6 +112,7 @@ static int descend(tycho__guarded *g, tycho__table table, tycho__place *place, u
         if (status != TYCHO_OK) return status;
     }
     place->depth = tree->depth;
+    place->is_last = is_last(place);
     if (to == TO_LAST) *index_of(place) = count_of(leaf_of(place)) - 1;
     return TYCHO_OK;
 }
@@ -160,12 +180,8 @@ static bool is_in_bounds(const tycho__tree *tree, const tycho__place *place) {
 static bool is_here(const tycho__tree *tree, const tycho__place *place, tycho_bytes key) {
     if (place->depth == 0) return false;
     const uint8_t *leaf = leaf_of(place);
-    if (compare(tree, node_in(leaf, 0), key) > 0) return false;
-    if (compare(tree, node_in(leaf, count_of(leaf) - 1), key) >= 0) return true;
-    for (uint32_t i = 0; i + 1 < place->depth; i++) {
-        if (place->path[i].index + 1 < count_of(place->path[i].page)) return false;
-    }
-    return true;
+    return compare(tree, node_in(leaf, 0), key) <= 0 &&
+           (place->is_last || compare(tree, node_in(leaf, count_of(leaf) - 1), key) >= 0);
 }
 
 /* Goes to where a key is, or would be: on its leaf page, or behind that. */
@@ -300,20 +316,30 @@ static int look_beside(tycho__guarded *g, tycho__table table, int by) {
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-int tycho__place_look(tycho__guarded *g, tycho__table table, const tycho_bytes *key) {
-    bool is_there;
-    int status;
-    if (key == NULL || key->size == 0) {
-        status = go_to_end(g, table, key == NULL ? TO_LAST : TO_FIRST);
-    } else {
-        status = know(g, table);
-        if (status == TYCHO_OK) status = go(g, table, *key, &is_there);
-    }
-    if (status != TYCHO_OK) return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
+static int surround(tycho__guarded *g, tycho__table table) {
     const uint8_t *leaf = leaf_of(&g->places[table]);
     if (tycho__guard_is_surrounded(g, leaf)) return TYCHO_OK;
-    status = look_beside(g, table, -1);
+    int status = look_beside(g, table, -1);
     if (status == TYCHO_OK) status = look_beside(g, table, 1);
     if (status == TYCHO_OK) tycho__guard_surround(g, leaf);
+    return status;
+}
+
+/* Where the place is, all was looked at: who writes goes to other places only here. (And for trees
+** in the main table, which was inspected.) */
+int tycho__place_look(tycho__guarded *g, tycho__table table, const tycho_bytes *key) {
+    bool is_end = key == NULL || key->size == 0, is_there;
+    int status = know(g, table);
+    if (status != TYCHO_OK) return status;
+    if (is_end) {
+        status = go_to_end(g, table, key == NULL ? TO_LAST : TO_FIRST);
+    } else if (is_here(&g->trees[table], &g->places[table], *key)) {
+        return TYCHO_OK;
+    } else {
+        status = go(g, table, *key, &is_there);
+    }
+    if (status == TYCHO_OK) status = surround(g, table);
+    if (status == TYCHO_OK || status == TYCHO_NOT_FOUND) return TYCHO_OK;
+    g->places[table].depth = 0;
     return status;
 }
