@@ -7,7 +7,8 @@
 **
 ** Read transactions are pooled: beginning one renews a finished one, which takes no lock; few are
 ** kept, because each holds one of the reader slots that all processes share. They are
-** not bound to threads (MDB_NOTLS). The one write transaction is begun, used and ended by one
+** not bound to threads (MDB_NOTLS). For them LMDB only keeps the pages of their commit, which are
+** read by place.h. The one write transaction is begun, used and ended by one
 ** thread, which holds the writer gate.
 */
 #ifndef TYCHO__ENV_H

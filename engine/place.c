@@ -325,21 +325,25 @@ static int surround(tycho__guarded *g, tycho__table table) {
     return status;
 }
 
-/* Where the place is, all was looked at: who writes goes to other places only here. (And for trees
-** in the main table, which was inspected.) */
-int tycho__place_look(tycho__guarded *g, tycho__table table, const tycho_bytes *key) {
+/* Goes to a key that is not where the place is. */
+static int look_from_root(tycho__guarded *g, tycho__table table, const tycho_bytes *key) {
     bool is_end = key == NULL || key->size == 0, is_there;
     int status = know(g, table);
-    if (status != TYCHO_OK) return status;
-    if (is_end) {
+    if (status == TYCHO_OK && is_end) {
         status = go_to_end(g, table, key == NULL ? TO_LAST : TO_FIRST);
-    } else if (is_here(&g->trees[table], &g->places[table], *key)) {
-        return TYCHO_OK;
-    } else {
+    } else if (status == TYCHO_OK) {
         status = go(g, table, *key, &is_there);
     }
     if (status == TYCHO_OK) status = surround(g, table);
     if (status == TYCHO_OK || status == TYCHO_NOT_FOUND) return TYCHO_OK;
     g->places[table].depth = 0;
     return status;
+}
+
+/* Where the place is, all was looked at: who writes goes to other places only here. (And for trees
+** in the main table, which was inspected.) */
+int tycho__place_look(tycho__guarded *g, tycho__table table, const tycho_bytes *key) {
+    bool is_known =
+        key != NULL && key->size > 0 && is_here(&g->trees[table], &g->places[table], *key);
+    return is_known ? TYCHO_OK : look_from_root(g, table, key);
 }
