@@ -16,6 +16,8 @@ typedef struct tycho__guard tycho__guard;
 typedef struct tycho__place {
     uint32_t depth; /* pages; 0: it is nowhere */
     bool is_last;   /* it is on the last leaf page */
+    uint64_t low;   /* of who writes: the beginnings of the first and the last key there */
+    uint64_t high;
     struct {
         const uint8_t *page;
         uint32_t index; /* on a leaf page also that behind its last node */

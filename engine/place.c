@@ -340,10 +340,33 @@ static int look_from_root(tycho__guarded *g, tycho__table table, const tycho_byt
     return status;
 }
 
+/* The beginning of a key as a number: keys that differ in it are in its order. */
+static inline uint64_t rank_of(const tycho__tree *tree, tycho_bytes key) {
+    uint8_t bytes[8] = {0};
+    if (key.size >= 8) {
+        uint64_t number = tycho__load64(key.data);
+        return (tree->flags & TYCHO__TREE_INTEGER) != 0 ? number : __builtin_bswap64(number);
+    }
+    memcpy(bytes, key.data, key.size);
+    return tycho__unkey64(bytes);
+}
+
 /* Where the place is, all was looked at: who writes goes to other places only here. (And for trees
 ** in the main table, which was inspected.) */
 int tycho__place_look(tycho__guarded *g, tycho__table table, const tycho_bytes *key) {
-    bool is_known =
-        key != NULL && key->size > 0 && is_here(&g->trees[table], &g->places[table], *key);
-    return is_known ? TYCHO_OK : look_from_root(g, table, key);
+    const tycho__tree *tree = &g->trees[table];
+    tycho__place *place = &g->places[table];
+    bool is_end = key == NULL || key->size == 0;
+    if (!is_end && place->depth > 0) {
+        uint64_t rank = rank_of(tree, *key);
+        if (rank > place->low && (place->is_last || rank < place->high)) return TYCHO_OK;
+        if (is_here(tree, place, *key)) return TYCHO_OK;
+    }
+    int status = look_from_root(g, table, key);
+    if (status == TYCHO_OK && place->depth > 0) {
+        const uint8_t *leaf = leaf_of(place);
+        place->low = rank_of(tree, key_in(leaf, 0));
+        place->high = rank_of(tree, key_in(leaf, count_of(leaf) - 1));
+    }
+    return status;
 }
