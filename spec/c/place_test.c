@@ -92,10 +92,11 @@ static void set_child(const reading *r, uint64_t page, uint32_t index, uint64_t 
     tycho__store16(node + 4, (uint16_t)(child >> 32));
 }
 
+static volatile uint64_t touched; /* so that all bytes are read */
+
 /* All rows forward, or backward. Touches every byte. The status that ended it. */
 static int walk_all(reading *r, tycho__table table, bool is_forward) {
     tycho_bytes key = {NULL, 0}, value;
-    volatile uint64_t touched = 0;
     size_t rows = 0;
     int status = is_forward ? tycho__place_seek(r->g, table, &key, &value)
                             : tycho__place_last(r->g, table, &key, &value);
@@ -351,6 +352,35 @@ static void who_writes_is_told_of_the_pages_beside_his(void **state) {
     }
 }
 
+/* All keys in their order, and before each one of another leaf page when `is_apart`. */
+static void check_looks(tycho__table table, bool is_apart) {
+    enum { DAMAGED = 3 };
+    reading r = open_reading(false);
+    uint64_t root = root_of(&r, table);
+    const tycho_bytes far = first_key_below(&r, root, 0);
+    page_of(&r, child_of(page_of(&r, root), DAMAGED))[12] ^= 1;
+    for (uint32_t i = 0; i < tycho__node_count(page_of(&r, root)); i++) {
+        uint8_t *leaf = good.bytes + child_of(page_of(&r, root), i) * good.page_size;
+        bool is_beside = i + 1 >= DAMAGED && i <= DAMAGED + 1;
+        for (uint32_t j = 0; j < tycho__node_count(leaf); j++) {
+            uint8_t *node = node_of(leaf, j);
+            tycho_bytes key = {node + TYCHO__NODE_HEAD, tycho__load16(node + 6)};
+            if (is_apart) ASSERT_STATUS(tycho__place_look(r.g, table, &far), TYCHO_OK);
+            ASSERT_STATUS(tycho__place_look(r.g, table, &key),
+                          is_beside ? TYCHO_CORRUPT : TYCHO_OK);
+        }
+    }
+    close_reading(&r);
+}
+
+static void who_writes_is_told_at_each_key_of_three_pages_and_no_other(void **state) {
+    (void)state;
+    check_looks(TYCHO__EVENTS, false);
+    check_looks(TYCHO__EVENTS, true);
+    check_looks(TYCHO__IDS, false);
+    check_looks(TYCHO__IDS, true);
+}
+
 static void who_writes_is_told_of_both_ends(void **state) {
     (void)state;
     const tycho_bytes first = {NULL, 0};
@@ -431,6 +461,7 @@ int main(void) {
         cmocka_unit_test(a_branch_page_that_leads_elsewhere_is_told),
         cmocka_unit_test(overflow_pages_that_are_others_are_told),
         cmocka_unit_test(who_writes_is_told_of_the_pages_beside_his),
+        cmocka_unit_test(who_writes_is_told_at_each_key_of_three_pages_and_no_other),
         cmocka_unit_test(who_writes_is_told_of_both_ends),
         cmocka_unit_test(damaged_roots_and_meta_pages_are_told),
         cmocka_unit_test(nothing_leads_out_of_the_file),
