@@ -173,6 +173,7 @@ static void free_env(tycho__env *env) {
     tycho__watch_destroy(env->watch);
     if (env->mdb != NULL) mdb_env_close(env->mdb);
     tycho__guard_destroy(env->guard);
+    free(env->guarded);
     for (int i = 0; i < TYCHO__TYPE_CACHE; i++) free(atomic_load(&env->type_names[i]));
     tycho__lists_free(env->kept_lists);
     tycho__recent_forget(env);
@@ -356,11 +357,14 @@ static int inspect(tycho__env *env, const char *file, bool *is_whole) {
     return status == TYCHO_NOT_FOUND || status == TYCHO_NO_MEMORY ? TYCHO_OK : status;
 }
 
-/* Makes the guard of a store that was not inspected whole. */
-static int set_guard(tycho__env *env) {
+static int make_guard(tycho__env *env, bool is_whole) {
+    const uint8_t *base;
+    uint32_t page_size;
     int file;
+    int status = tycho__map_base(env, &page_size, &base);
+    if (status != TYCHO_OK) return status;
     mdb_env_get_fd(env->mdb, &file);
-    env->guard = tycho__guard_create(env->base, env->page_size, file);
+    env->guard = tycho__guard_create(base, page_size, file, is_whole);
     return env->guard != NULL ? TYCHO_OK : tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
 }
 
@@ -376,10 +380,9 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
     if (status == TYCHO_OK) status = inspect(env, file, &is_whole);
     if (status == TYCHO_OK) status = open_all_tables(env);
+    if (status == TYCHO_OK) status = make_guard(env, is_whole);
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
-    if (status == TYCHO_OK) status = tycho__map_base(txn, &env->page_size, &env->base);
-    if (status == TYCHO_OK && !is_whole) status = set_guard(env);
     bool is_new = status == TYCHO_OK && (is_copy || txn->state.sequence == 0);
     tycho__txn_done(txn);
     return is_new && env->can_write ? flush_name(directory, env->path) : status;

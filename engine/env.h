@@ -7,7 +7,8 @@
 **
 ** Read transactions are pooled: beginning one renews a finished one, which takes no lock; few are
 ** kept, because each holds one of the reader slots that all processes share. They are
-** not bound to threads (MDB_NOTLS). The one write transaction is begun, used and ended by one
+** not bound to threads (MDB_NOTLS). For them LMDB only keeps the pages of their commit, which are
+** read by place.h. The one write transaction is begun, used and ended by one
 ** thread, which holds the writer gate.
 */
 #ifndef TYCHO__ENV_H
@@ -108,9 +109,8 @@ struct tycho__env {
     pthread_mutex_t recent_mutex;             /* of the pointers */
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
     atomic_size_t recent_slots;               /* of the tables of the next one, a power of 2 */
-    struct tycho__guard *guard;               /* of a large store; else NULL */
-    const uint8_t *base;                      /* where LMDB has mapped the file */
-    uint32_t page_size;
+    struct tycho__guard *guard;
+    struct tycho__guarded *guarded;           /* of who writes, in a large store; else NULL */
     tycho__env *next;                         /* in the registry */
 };
 
@@ -142,19 +142,10 @@ void tycho__mdb_abort(tycho__env *env, struct MDB_txn *txn);
 
 struct tycho__lists; /* list_memory.c: those that a write transaction has in memory */
 
-/* Where the events of a snapshot are (ahead.c). */
-typedef struct tycho__ahead {
-    uint64_t commit; /* that this is of; 0: none */
-    uint64_t pages;  /* that the snapshot may use */
-    uint64_t root;
-    uint32_t depth; /* 0: it was not found */
-} tycho__ahead;
-
 struct tycho__txn {
     tycho__env *env;
     struct MDB_txn *mdb;
-    struct MDB_cursor *cursors[TYCHO__TABLES]; /* opened when first used */
-    uint32_t stale_cursors;                    /* bits: must be renewed before use */
+    struct MDB_cursor *cursors[TYCHO__TABLES]; /* of who writes; opened when first used */
     bool is_write;
     bool is_changed; /* something was written: the transaction cannot go on after a refusal */
     tycho__state state;
@@ -164,8 +155,7 @@ struct tycho__txn {
     struct tycho__generation *shared; /* of a write transaction: where an abort has to take out */
     uint32_t held;                    /* so many additions since that was locked; 0: it is not */
     struct tycho__pending *pending;   /* links that are not written yet */
-    tycho__ahead ahead;
-    struct tycho__guarded *guarded;   /* where the guard begins, when there is one */
+    struct tycho__guarded *guarded;   /* what it reads; of who writes: env's, or NULL */
 };
 
 /* BUSY when all reader slots are taken. */
@@ -212,7 +202,7 @@ int tycho__last(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_byt
 int tycho__row_count(tycho__txn *txn, tycho__table table, uint64_t *count);
 
 /* For env.c: where LMDB has the file. Good as long as the environment. */
-int tycho__map_base(tycho__txn *txn, uint32_t *page_size, const uint8_t **base);
+int tycho__map_base(tycho__env *env, uint32_t *page_size, const uint8_t **base);
 
 /* For env.c: the read transactions that are not in use. */
 void tycho__pool_clear(tycho__env *env);

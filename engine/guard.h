@@ -1,44 +1,68 @@
-/* guard.h - pages of a large store, looked at before LMDB reads them for the first time.
+/* guard.h - the trees of a commit, and their pages, judged before they are read the first time.
 **
-** Small stores are inspected whole when they are opened (inspect.h). In larger ones the way to a
-** key is gone here first, down to its leaf page and the two beside it, and each page on it is
-** judged once: two bits per page say that it was. What processes write later is not looked at;
-** damage is what happened on the disk before. So the first visit of a page costs about a
-** microsecond, and each later look-up some 100 ns; in small stores it is one test of a pointer.
+** Small stores are inspected whole when they are opened (inspect.h). In a larger one a byte per
+** page says whether it was judged, and as which kind of page of which table. What processes write
+** later is not judged: damage is what happened on the disk before. So the first visit of a page
+** costs about a microsecond, and each later one a look at its head, which is read anyway.
 */
 #ifndef TYCHO__GUARD_H
 #define TYCHO__GUARD_H
 
 #include "inspect.h"
 
-struct tycho__env;
-struct tycho__txn;
-
 typedef struct tycho__guard tycho__guard;
 
-/* Where a transaction's snapshot begins. */
+/* A row's place in the tree of a table: the pages on the way to it, and the node in each. */
+typedef struct tycho__place {
+    uint32_t depth; /* pages; 0: it is nowhere */
+    bool is_last;   /* it is on the last leaf page */
+    uint64_t low;   /* of who writes: the beginnings of the first and the last key there */
+    uint64_t high;
+    struct {
+        const uint8_t *page;
+        uint32_t index; /* on a leaf page also that behind its last node */
+    } path[TYCHO__DEPTH_MAX];
+} tycho__place;
+
+/* What a transaction reads: the trees of one commit, and a place in each (place.h). */
 typedef struct tycho__guarded {
-    bool is_on; /* its meta page was not written over before it was read */
+    tycho__guard *guard;
+    bool is_on; /* the rest is that of the commit in `meta` */
     tycho__meta meta;
+    uint64_t end;   /* no page from here on can be read */
+    uint32_t known; /* bits: `trees` has the tree of the table */
     tycho__tree trees[TYCHO__TABLES];
-    bool has_tree[TYCHO__TABLES];
-    const void *page[TYCHO__TABLES]; /* of the key that was found last */
+    tycho__place places[TYCHO__TABLES];
 } tycho__guarded;
 
-/* `base` is where LMDB has mapped the file. NULL without memory. */
-tycho__guard *tycho__guard_create(const uint8_t *base, uint32_t page_size, int file);
+/* `base` is where LMDB has mapped the file, `is_whole` that it was inspected. NULL without
+** memory. */
+tycho__guard *tycho__guard_create(const uint8_t *base, uint32_t page_size, int file, bool is_whole);
 void tycho__guard_destroy(tycho__guard *guard);
+bool tycho__guard_is_whole(const tycho__guard *guard);
 
-/* Begins with the snapshot of a commit; makes `*guarded` when it is NULL. NO_MEMORY. */
+static inline bool tycho__guard_is_at(const tycho__guarded *guarded, uint64_t commit) {
+    return guarded != NULL && guarded->is_on && guarded->meta.commit == commit;
+}
+
+/* Begins with a commit; makes `*guarded` when it is NULL. NO_MEMORY. CORRUPT when the meta page of
+** that commit is none, which is also so when others write over it meanwhile: whether they may have
+** is for the caller to find out, and `is_on` to be set to false then. */
 int tycho__guard_begin(tycho__guard *guard, uint64_t commit, tycho__guarded **guarded);
 
-/* Judges the pages around a key, before LMDB goes there. CORRUPT. */
-enum tycho__guard_to { TYCHO__TO_KEY, TYCHO__TO_FIRST, TYCHO__TO_LAST };
-int tycho__guard_look(tycho__guard *guard, tycho__guarded *guarded, tycho__table table,
-                      tycho_bytes key, enum tycho__guard_to to);
+/* Puts a page at a level of the path, whose levels above it lead there. CORRUPT. */
+int tycho__guard_step(tycho__guarded *guarded, tycho__table table, tycho__place *place,
+                      uint32_t level, uint64_t number);
 
-/* The same for the key that LMDB found, when its page is not that of the one found before. */
-int tycho__guard_found(tycho__guard *guard, tycho__guarded *guarded, tycho__table table,
-                       tycho_bytes key);
+/* The file as far as this commit goes, pages that are not judged too. */
+tycho__image tycho__guard_image(const tycho__guarded *guarded);
+
+/* The value of a leaf page's node in overflow pages of that number. CORRUPT. */
+int tycho__guard_value(const tycho__guarded *guarded, tycho__table table, uint64_t number,
+                       uint32_t size, tycho_bytes *value);
+
+/* Whether the leaf pages beside one were judged, too. */
+bool tycho__guard_is_surrounded(const tycho__guarded *guarded, const uint8_t *leaf);
+void tycho__guard_surround(tycho__guarded *guarded, const uint8_t *leaf);
 
 #endif

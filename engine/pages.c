@@ -120,27 +120,32 @@ static tycho_bytes big_value(const tycho__image *image, uint64_t first, uint64_t
     return tycho__bytes(tycho__page(image, first) + TYCHO__PAGE_HEAD, size);
 }
 
-/* The head and key of a node. False when they are not in the page. */
-static bool read_node(const tycho__image *image, const uint8_t *page, uint32_t place,
-                      tycho__node *node) {
+/* Whether a node with its key, and on a leaf page with its value, is in the page. */
+static inline bool fits(const tycho__image *image, const uint8_t *page, uint32_t place,
+                        bool has_value) {
     if (place % 2 != 0 || place + TYCHO__NODE_HEAD > image->page_size) return false;
     const uint8_t *at = page + place;
-    uint32_t key_size = tycho__load16(at + 6);
+    bool is_big = (tycho__load16(at + 4) & TYCHO__NODE_BIG) != 0;
+    uint64_t size = !has_value ? 0 : is_big ? 8 : tycho__load32(at);
+    return place + (uint64_t)TYCHO__NODE_HEAD + tycho__load16(at + 6) + size <= image->page_size;
+}
+
+/* The head and key of a node that fits. */
+static void read_node(const uint8_t *page, uint32_t place, tycho__node *node) {
+    const uint8_t *at = page + place;
     node->flags = tycho__load16(at + 4);
-    node->key = tycho__bytes(at + TYCHO__NODE_HEAD, key_size);
+    node->key = tycho__bytes(at + TYCHO__NODE_HEAD, tycho__load16(at + 6));
     node->child = (uint64_t)node->flags << 32 | tycho__load32(at);
     node->value = tycho__bytes(NULL, 0);
-    return place + (uint64_t)TYCHO__NODE_HEAD + key_size <= image->page_size;
 }
 
 bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t place,
                     tycho__node *node) {
-    if (!read_node(image, page, place, node)) return false;
+    if (!fits(image, page, place, true)) return false;
+    read_node(page, place, node);
     uint32_t size = tycho__load32(page + place);
     const uint8_t *value = (const uint8_t *)node->key.data + node->key.size;
-    size_t left = image->page_size - (size_t)(value - page);
     bool is_big = (node->flags & TYCHO__NODE_BIG) != 0;
-    if (left < (is_big ? 8 : size)) return false;
     node->child = is_big ? tycho__load64(value) : TYCHO__NO_PAGE;
     node->value = is_big ? big_value(image, node->child, size) : tycho__bytes(value, size);
     return true;
@@ -148,8 +153,10 @@ bool tycho__node_at(const tycho__image *image, const uint8_t *page, uint32_t pla
 
 static bool node_in(const tycho__image *image, const uint8_t *page, uint32_t place,
                     tycho__node *node) {
-    return is_branch(page) ? read_node(image, page, place, node)
-                           : tycho__node_at(image, page, place, node);
+    if (!is_branch(page)) return tycho__node_at(image, page, place, node);
+    if (!fits(image, page, place, false)) return false;
+    read_node(page, place, node);
+    return true;
 }
 
 tycho__node tycho__node_of(const tycho__image *image, const uint8_t *page, uint32_t index) {
@@ -174,15 +181,15 @@ const char *tycho__page_fault(const tycho__image *image, uint64_t number, bool i
     uint32_t count = tycho__node_count(page);
     if (count < (kind == TYCHO__BRANCH ? 2u : 1u)) return "it has too few nodes";
     for (uint32_t i = 0; i < count; i++) {
-        tycho__node node;
         uint32_t place = tycho__load16(page + TYCHO__PAGE_HEAD + 2 * i);
-        if (place < upper || !node_in(image, page, place, &node)) {
+        if (place < upper || !fits(image, page, place, kind == TYCHO__LEAF)) {
             return "it has a node outside of it";
         }
-        bool has_key = node.key.size > 0 || (kind == TYCHO__BRANCH && i == 0);
-        if (!has_key || node.key.size > TYCHO__KEY_SIZE_MAX) return "it has a key of a wrong size";
+        uint32_t key_size = tycho__load16(page + place + 6);
+        bool has_key = key_size > 0 || (kind == TYCHO__BRANCH && i == 0);
+        if (!has_key || key_size > TYCHO__KEY_SIZE_MAX) return "it has a key of a wrong size";
         if (kind == TYCHO__BRANCH) continue;
-        if ((node.flags & ~(TYCHO__NODE_BIG | TYCHO__NODE_TREE)) != 0) {
+        if ((tycho__load16(page + place + 4) & ~(TYCHO__NODE_BIG | TYCHO__NODE_TREE)) != 0) {
             return "it has a node of a kind that no table has";
         }
     }
@@ -191,13 +198,21 @@ const char *tycho__page_fault(const tycho__image *image, uint64_t number, bool i
 
 /* ---------------------------------------------------------------- walking */
 
-int tycho__compare_keys(const tycho__tree *tree, tycho_bytes a, tycho_bytes b) {
-    if ((tree->flags & TYCHO__TREE_INTEGER) != 0) {
+static inline int compare_keys(bool is_integer, tycho_bytes a, tycho_bytes b) {
+    if (is_integer) {
         uint64_t x = tycho__load64(a.data), y = tycho__load64(b.data);
         return x < y ? -1 : x > y;
     }
+    if (a.size >= 8 && b.size >= 8) { /* which is most, and mostly enough */
+        uint64_t x = tycho__unkey64(a.data), y = tycho__unkey64(b.data);
+        if (x != y) return x < y ? -1 : 1;
+    }
     int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
     return order != 0 ? order : a.size < b.size ? -1 : a.size > b.size;
+}
+
+int tycho__compare_keys(const tycho__tree *tree, tycho_bytes a, tycho_bytes b) {
+    return compare_keys((tree->flags & TYCHO__TREE_INTEGER) != 0, a, b);
 }
 
 /* Overflow pages of a value: their first one says how many they are, and nobody else has them. */
@@ -226,18 +241,20 @@ static const char *check_nodes(tycho__walk *walk, const tycho__visited *visited)
     tycho_bytes before = visited->low;
     bool is_integer = (walk->tree.flags & TYCHO__TREE_INTEGER) != 0;
     for (uint32_t i = 0; i < count; i++) {
-        tycho__node node = tycho__node_of(walk->image, page, i);
+        const uint8_t *node = page + tycho__load16(page + TYCHO__PAGE_HEAD + 2 * i);
+        tycho_bytes key = {node + TYCHO__NODE_HEAD, tycho__load16(node + 6)};
         bool is_first = i == 0;
         if (!visited->is_leaf && is_first) continue; /* stands for whatever is below the next */
-        if (is_integer && node.key.size != 8) return "it has a key of a wrong size";
+        if (is_integer && key.size != 8) return "it has a key of a wrong size";
         if (before.data != NULL) {
-            int order = tycho__compare_keys(&walk->tree, before, node.key);
+            int order = compare_keys(is_integer, before, key);
             bool may_equal = visited->is_leaf && is_first;
             if (order > 0 || (order == 0 && !may_equal)) return "its keys are out of order";
         }
-        before = node.key;
-        if (visited->is_leaf && (node.flags & TYCHO__NODE_BIG) != 0) {
-            const char *fault = check_big(walk, &node);
+        before = key;
+        if (visited->is_leaf && (tycho__load16(node + 4) & TYCHO__NODE_BIG) != 0) {
+            tycho__node big = tycho__node_of(walk->image, page, i);
+            const char *fault = check_big(walk, &big);
             if (fault != NULL) return fault;
         }
     }

@@ -7,8 +7,8 @@
 
 #include "commit.h"
 #include "env.h"
-#include "guard.h"
 #include "pending.h"
+#include "place.h"
 #include "recent.h"
 
 #define LOW_SPACE (1u << 20)
@@ -115,18 +115,7 @@ int tycho__state_write(tycho__txn *txn) {
 
 /* ---------------------------------------------------------------- reading */
 
-/* Where the guard begins, once a snapshot is taken. A write transaction begins with the commit
-** before it. */
-static int begin_guard(tycho__txn *txn) {
-    if (txn->env->guard == NULL) return TYCHO_OK;
-    uint64_t commit = mdb_txn_id(txn->mdb) - (txn->is_write ? 1 : 0);
-    return tycho__guard_begin(txn->env->guard, commit, &txn->guarded);
-}
-
 static void free_read(tycho__txn *txn) {
-    for (int i = 0; i < TYCHO__TABLES; i++) {
-        if (txn->cursors[i] != NULL) mdb_cursor_close(txn->cursors[i]);
-    }
     mdb_txn_abort(txn->mdb);
     free(txn->guarded);
     free(txn);
@@ -213,26 +202,30 @@ static int find_half_commit(tycho__env *env, MDB_txn *txn) {
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "beginning to read");
 }
 
-/* LMDB takes the number of the last commit and then looks into the meta page of that number, which
-** the next commit but one writes over. Who is stopped between the two sees a commit that nobody
-** was told of and that may never come to be; it goes by the older number. In a copy, whose numbers
-** begin again, the state has that of its origin until the first commit. */
-static bool is_overtaken(const tycho__txn *txn) {
-    uint64_t number = mdb_txn_id(txn->mdb);
-    return txn->state.commit > number && (number > 1 || last_commit(txn->env) > number + 1);
+/* LMDB takes the number of the last commit; its meta page is that of the same parity, which the
+** next commit but one writes over before anybody is told of it. Until then that number is the last
+** or, while a commit is not told of, is what LMDB gives once more. */
+static bool is_overtaken(tycho__txn *txn, uint64_t number, int *error) {
+    if (last_commit(txn->env) == number) return false;
+    *error = renew(txn->mdb);
+    return *error != 0 || mdb_txn_id(txn->mdb) != number;
 }
 
-/* Looks at what a transaction sees that was just begun or renewed. */
+/* Looks at what a transaction sees that was just begun or renewed, if that is not what it saw
+** before. */
 static int begin_read(tycho__txn *txn) {
-    for (;;) {
-        int status = find_half_commit(txn->env, txn->mdb);
-        if (status == TYCHO_OK) status = begin_guard(txn);
-        if (status == TYCHO_OK) status = state_read(txn);
-        if (status != TYCHO_OK || !is_overtaken(txn)) return status;
-        int error = renew(txn->mdb);
-        txn->stale_cursors = UINT32_MAX;
-        if (error != 0) return tycho__mdb_fail(txn->env, error, "beginning to read");
-    }
+    int status, error = 0;
+    uint64_t number;
+    do {
+        status = find_half_commit(txn->env, txn->mdb);
+        number = mdb_txn_id(txn->mdb);
+        if (status != TYCHO_OK || tycho__guard_is_at(txn->guarded, number)) return status;
+        status = tycho__guard_begin(txn->env->guard, number, &txn->guarded);
+    } while (is_overtaken(txn, number, &error) && error == 0);
+    if (error != 0) status = tycho__mdb_fail(txn->env, error, "beginning to read");
+    if (status == TYCHO_OK) status = state_read(txn);
+    if (status != TYCHO_OK && txn->guarded != NULL) txn->guarded->is_on = false;
+    return status;
 }
 
 int tycho__txn_read(tycho__env *env, tycho__txn **out) {
@@ -262,7 +255,6 @@ uint64_t tycho__txn_number(const tycho__txn *txn) {
 int tycho__txn_renew(tycho__txn *txn) {
     assert(!txn->is_write);
     mdb_txn_reset(txn->mdb);
-    txn->stale_cursors = UINT32_MAX;
     tycho__recent_drop(txn);
     int error = mdb_txn_renew(txn->mdb);
     return error == 0 ? begin_read(txn) : tycho__mdb_fail(txn->env, error, "going on to read");
@@ -273,7 +265,6 @@ void tycho__txn_done(tycho__txn *txn) {
     assert(!txn->is_write);
     tycho__env *env = txn->env;
     mdb_txn_reset(txn->mdb);
-    txn->stale_cursors = UINT32_MAX;
     tycho__recent_drop(txn);
     pthread_mutex_lock(&env->pool_mutex);
     bool is_kept = env->pool_count < TYCHO__POOL;
@@ -338,13 +329,27 @@ void tycho__mdb_abort(tycho__env *env, MDB_txn *txn) {
     end_mdb(env);
 }
 
+/* In a large store: begins with the commit that this one goes on from. What is known of that is
+** kept in the environment, for who writes next. */
+static int begin_look(tycho__txn *txn) {
+    tycho__env *env = txn->env;
+    uint64_t before = mdb_txn_id(txn->mdb) - 1;
+    int status = TYCHO_OK;
+    if (tycho__guard_is_whole(env->guard)) return TYCHO_OK;
+    if (!tycho__guard_is_at(env->guarded, before)) {
+        status = tycho__guard_begin(env->guard, before, &env->guarded);
+    }
+    txn->guarded = env->guarded;
+    return status;
+}
+
 int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     memset(txn, 0, sizeof *txn);
     txn->env = env;
     txn->is_write = true;
     int error = tycho__mdb_begin(env, sync, &txn->mdb);
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
-    int status = begin_guard(txn);
+    int status = begin_look(txn);
     if (status == TYCHO_OK) status = state_read(txn);
     txn->state.format = TYCHO__FORMAT;
     /* Now, while the state is that of the last commit: later it would read too much. */
@@ -367,8 +372,6 @@ static void end_write(tycho__txn *txn) {
     txn->shared = NULL;
     free(txn->pending);
     txn->pending = NULL;
-    free(txn->guarded);
-    txn->guarded = NULL;
     txn->mdb = NULL; /* LMDB frees the cursors of a write transaction with it */
 }
 
@@ -403,16 +406,13 @@ int tycho__txn_commit(tycho__txn *txn) {
 
 /* ---------------------------------------------------------------- rows */
 
-/* The transaction's cursor of a table. */
+/* The write transaction's cursor of a table. */
 static int cursor_of(tycho__txn *txn, tycho__table table, MDB_cursor **cursor) {
-    uint32_t bit = 1u << table;
     int error = 0;
+    assert(txn->is_write);
     if (txn->cursors[table] == NULL) {
         error = mdb_cursor_open(txn->mdb, txn->env->tables[table], &txn->cursors[table]);
-    } else if (!txn->is_write && (txn->stale_cursors & bit) != 0) {
-        error = mdb_cursor_renew(txn->mdb, txn->cursors[table]);
     }
-    txn->stale_cursors &= ~bit;
     *cursor = txn->cursors[table];
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(txn->env, error, "reading");
 }
@@ -420,10 +420,7 @@ static int cursor_of(tycho__txn *txn, tycho__table table, MDB_cursor **cursor) {
 /* In a large store: judges the pages that LMDB will go to, unless it stays where it is. */
 static int look_before(tycho__txn *txn, tycho__table table, MDB_cursor_op op, tycho_bytes key) {
     if (txn->guarded == NULL || op == MDB_NEXT || op == MDB_PREV) return TYCHO_OK;
-    enum tycho__guard_to to = op == MDB_FIRST  ? TYCHO__TO_FIRST
-                              : op == MDB_LAST ? TYCHO__TO_LAST
-                                               : TYCHO__TO_KEY;
-    return tycho__guard_look(txn->env->guard, txn->guarded, table, key, to);
+    return tycho__place_look(txn->guarded, table, op == MDB_LAST ? NULL : &key);
 }
 
 static int walk(tycho__txn *txn, tycho__table table, MDB_cursor_op op, tycho_bytes *key,
@@ -438,27 +435,31 @@ static int walk(tycho__txn *txn, tycho__table table, MDB_cursor_op op, tycho_byt
     if (error != 0) return tycho__mdb_fail(txn->env, error, "reading");
     *key = tycho__bytes(k.mv_data, k.mv_size);
     *value = tycho__bytes(v.mv_data, v.mv_size);
-    if (txn->guarded == NULL || op == MDB_SET_KEY) return TYCHO_OK;
-    return tycho__guard_found(txn->env->guard, txn->guarded, table, *key);
+    return op == MDB_SET_KEY ? TYCHO_OK : look_before(txn, table, MDB_SET_KEY, *key);
 }
 
 int tycho__get(tycho__txn *txn, tycho__table table, tycho_bytes key, tycho_bytes *value) {
+    if (!txn->is_write) return tycho__place_get(txn->guarded, table, key, value);
     return walk(txn, table, MDB_SET_KEY, &key, value);
 }
 
 int tycho__seek(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    if (!txn->is_write) return tycho__place_seek(txn->guarded, table, key, value);
     return walk(txn, table, key->size == 0 ? MDB_FIRST : MDB_SET_RANGE, key, value);
 }
 
 int tycho__next(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    if (!txn->is_write) return tycho__place_next(txn->guarded, table, key, value);
     return walk(txn, table, MDB_NEXT, key, value);
 }
 
 int tycho__previous(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    if (!txn->is_write) return tycho__place_previous(txn->guarded, table, key, value);
     return walk(txn, table, MDB_PREV, key, value);
 }
 
 int tycho__last(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    if (!txn->is_write) return tycho__place_last(txn->guarded, table, key, value);
     return walk(txn, table, MDB_LAST, key, value);
 }
 
@@ -529,22 +530,29 @@ int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     return tycho__get(txn, TYCHO__EVENTS, tycho__bytes(&number, sizeof number), record);
 }
 
-int tycho__map_base(tycho__txn *txn, uint32_t *page_size, const uint8_t **base) {
-    MDB_stat stat;
-    tycho_bytes value = {NULL, 0};
-    int status = tycho__get(txn, TYCHO__MAIN, tycho__bytes("state", 5), &value);
-    if (status != TYCHO_OK) return status;
-    int error = mdb_stat(txn->mdb, txn->env->tables[TYCHO__MAIN], &stat);
-    if (error != 0) return tycho__mdb_fail(txn->env, error, "opening");
-    *page_size = stat.ms_psize;
-    uintptr_t page = (uintptr_t)value.data & ~((uintptr_t)stat.ms_psize - 1);
-    *base = (const uint8_t *)page - tycho__load64((const uint8_t *)page) * stat.ms_psize;
+int tycho__map_base(tycho__env *env, uint32_t *page_size, const uint8_t **base) {
+    MDB_txn *txn;
+    MDB_cursor *cursor = NULL;
+    MDB_val key, value;
+    MDB_stat facts;
+    int error = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+    if (error != 0) return tycho__mdb_fail(env, error, "opening");
+    error = mdb_cursor_open(txn, env->tables[TYCHO__MAIN], &cursor);
+    if (error == 0) error = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    if (error == 0) error = mdb_stat(txn, env->tables[TYCHO__MAIN], &facts);
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    if (error == MDB_NOTFOUND) return tycho__fail(TYCHO_CORRUPT, "the store has no state row");
+    if (error != 0) return tycho__mdb_fail(env, error, "opening");
+    *page_size = facts.ms_psize;
+    uintptr_t page = (uintptr_t)key.mv_data & ~((uintptr_t)facts.ms_psize - 1);
+    *base = (const uint8_t *)page - tycho__load64((const uint8_t *)page) * facts.ms_psize;
     return TYCHO_OK;
 }
 
 int tycho__row_count(tycho__txn *txn, tycho__table table, uint64_t *count) {
     MDB_stat stat;
-    assert(txn->env->tables[table] != TYCHO__NO_TABLE);
+    if (!txn->is_write) return tycho__place_count(txn->guarded, table, count);
     int error = mdb_stat(txn->mdb, txn->env->tables[table], &stat);
     if (error != 0) return tycho__mdb_fail(txn->env, error, "counting rows");
     *count = stat.ms_entries;

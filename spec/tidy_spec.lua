@@ -11,7 +11,7 @@ local LAYERS = {
   { "tycho.h", "base.h", "commit.h", "lock.h" },
   { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h",
     "meta_page.h", "disk.h" },
-  { "table.h", "pages.h", "inspect.h", "guard.h", "env.h", "list.h", "generation.h",
+  { "table.h", "pages.h", "inspect.h", "guard.h", "place.h", "env.h", "list.h", "generation.h",
     "recent.h", "pending.h", "watch.h", "lock_table.h" },
   { "query.h", "ways.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h", "salvage.h" },
