@@ -21,7 +21,6 @@ void tycho__cursor_end(tycho_cursor *cursor, tycho__txn *txn) {
 }
 
 int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn) {
-    cursor->walked = 0;
     if (cursor->source == TYCHO__FROM_QUERY) return tycho__query_begin(cursor->query, txn);
     if (cursor->source != TYCHO__FROM_STREAM) return TYCHO_OK;
     tycho__list stream;
@@ -76,19 +75,9 @@ static void prefetch_behind(const tycho_bytes *record) {
     for (size_t i = 0; i < size; i += LINE) __builtin_prefetch((const void *)(ahead + i));
 }
 
-/* The record at a position, by a step of the cursor on events where that leads there. */
-static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
-    tycho_bytes key = {NULL, 0};
-    if (c->walked != 0 && c->walked + 1 == position) {
-        int status = tycho__next(txn, TYCHO__EVENTS, &key, record);
-        if (status == TYCHO_OK && key.size == 8 && tycho__load64(key.data) == position) {
-            c->walked = position;
-            prefetch_behind(record);
-            return TYCHO_OK;
-        }
-    }
+static int fetch(const tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     int status = tycho__get_event(txn, position, record);
-    c->walked = status == TYCHO_OK ? position : 0;
+    if (status == TYCHO_OK && c->source == TYCHO__FROM_LOG) prefetch_behind(record);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "the log has no record at position %llu",
                        (unsigned long long)position);
@@ -98,11 +87,6 @@ static bool passes(const tycho_cursor *c, const tycho__event_view *event) {
     int64_t time = c->by_valid_time ? event->valid_time : event->time;
     if (c->has_time_bounds && (time < c->time_low || time > c->time_high)) return false;
     return c->query == NULL || tycho__query_matches(c->query, event);
-}
-
-static bool needs_record(const tycho_cursor *c) {
-    bool has_filter = c->query != NULL || c->has_time_bounds || c->is_sorted;
-    return !c->is_counting || (has_filter && c->source != TYCHO__FROM_ARRAY);
 }
 
 static int step_array(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tycho_bytes *record) {
@@ -124,7 +108,7 @@ int tycho__cursor_step(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tych
         uint64_t position = item->entry.position;
         if (position < c->position_low || position > c->position_high) continue;
         item->time = 0;
-        if (!needs_record(c)) return TYCHO_OK;
+        if (c->is_counting && !has_filter) return TYCHO_OK;
         status = fetch(c, txn, position, record);
         if (status == TYCHO_OK) status = tycho__record_check(*record, position);
         if (status != TYCHO_OK || !has_filter) return status;
@@ -285,7 +269,6 @@ static tycho_bytes id_text(tycho_bytes packed, bool is_uuid, char *text) {
 static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *event) {
     const tycho__event_view *view = &c->view;
     const uint8_t *names = c->block.data + slot->type_offset;
-    memset(event, 0, sizeof *event);
     event->position = view->position;
     event->written = view->written;
     event->revision = c->stream != 0 ? (int64_t)slot->item.entry.ordinal : view->revision;

@@ -76,7 +76,6 @@ struct tycho_cursor {
     bool has_last;
     uint64_t passed;            /* of the place that it went on from */
     size_t block_events;        /* how many the next block may have */
-    uint64_t walked;            /* position of the transaction's cursor on events */
     tycho__event_view view;     /* of the event served last */
     char ids[3][TYCHO_UUID_SIZE];
     tycho__name looked_up;

@@ -145,6 +145,9 @@ struct tycho__txn {
     struct MDB_txn *mdb;
     struct MDB_cursor *cursors[TYCHO__TABLES]; /* opened when first used */
     uint32_t stale_cursors;                    /* bits: must be renewed before use */
+    const uint8_t *log_page; /* with the record that was read last; NULL: none, as when writing */
+    uint64_t log_position;   /* of that record */
+    uint64_t log_first;      /* the first on the page; 0: not looked at */
     bool is_write;
     bool is_changed; /* something was written: the transaction cannot go on after a refusal */
     tycho__state state;

@@ -8,6 +8,7 @@
 #include "commit.h"
 #include "env.h"
 #include "guard.h"
+#include "pages.h"
 #include "pending.h"
 #include "recent.h"
 
@@ -123,6 +124,12 @@ static int begin_guard(tycho__txn *txn) {
     return tycho__guard_begin(txn->env->guard, commit, &txn->guarded);
 }
 
+/* Of the snapshot that is given up. */
+static void forget_rows(tycho__txn *txn) {
+    txn->stale_cursors = UINT32_MAX;
+    txn->log_page = NULL;
+}
+
 static void free_read(tycho__txn *txn) {
     for (int i = 0; i < TYCHO__TABLES; i++) {
         if (txn->cursors[i] != NULL) mdb_cursor_close(txn->cursors[i]);
@@ -230,7 +237,7 @@ static int begin_read(tycho__txn *txn) {
         if (status == TYCHO_OK) status = state_read(txn);
         if (status != TYCHO_OK || !is_overtaken(txn)) return status;
         int error = renew(txn->mdb);
-        txn->stale_cursors = UINT32_MAX;
+        forget_rows(txn);
         if (error != 0) return tycho__mdb_fail(txn->env, error, "beginning to read");
     }
 }
@@ -262,7 +269,7 @@ uint64_t tycho__txn_number(const tycho__txn *txn) {
 int tycho__txn_renew(tycho__txn *txn) {
     assert(!txn->is_write);
     mdb_txn_reset(txn->mdb);
-    txn->stale_cursors = UINT32_MAX;
+    forget_rows(txn);
     tycho__recent_drop(txn);
     int error = mdb_txn_renew(txn->mdb);
     return error == 0 ? begin_read(txn) : tycho__mdb_fail(txn->env, error, "going on to read");
@@ -273,7 +280,7 @@ void tycho__txn_done(tycho__txn *txn) {
     assert(!txn->is_write);
     tycho__env *env = txn->env;
     mdb_txn_reset(txn->mdb);
-    txn->stale_cursors = UINT32_MAX;
+    forget_rows(txn);
     tycho__recent_drop(txn);
     pthread_mutex_lock(&env->pool_mutex);
     bool is_kept = env->pool_count < TYCHO__POOL;
@@ -524,9 +531,37 @@ int tycho__put_event(tycho__txn *txn, uint64_t position, size_t size, uint8_t **
     return reserve_event(txn, position, size, 0, to);
 }
 
+/* The record on the page of the last one. Positions have no gaps, so where it is follows from what
+** is first on the page, which is not looked at for records that are far away. */
+static bool is_on_page(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+    enum { NEAR = 64 }; /* on a page of 4 KiB there are no more */
+    const uint8_t *page = txn->log_page;
+    if (page == NULL || position - txn->log_position + NEAR > 2 * NEAR) return false;
+    const uint8_t *nodes = page + TYCHO__PAGE_HEAD;
+    if (txn->log_first == 0) {
+        txn->log_first = tycho__load64(page + tycho__load16(nodes) + TYCHO__NODE_HEAD);
+    }
+    uint64_t index = position - txn->log_first;
+    if (index >= tycho__node_count(page)) return false;
+    const uint8_t *node = page + tycho__load16(nodes + 2 * index);
+    bool is_plain = tycho__load16(node + 4) == 0; /* in this page */
+    if (!is_plain || tycho__load64(node + TYCHO__NODE_HEAD) != position) return false;
+    *record = tycho__bytes(node + TYCHO__NODE_HEAD + sizeof position, tycho__load32(node));
+    txn->log_position = position;
+    return true;
+}
+
 int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     size_t number = position;
-    return tycho__get(txn, TYCHO__EVENTS, tycho__bytes(&number, sizeof number), record);
+    tycho_bytes key = {&number, sizeof number};
+    if (is_on_page(txn, position, record)) return TYCHO_OK;
+    int status = walk(txn, TYCHO__EVENTS, MDB_SET_KEY, &key, record);
+    if (status != TYCHO_OK || txn->is_write) return status;
+    uintptr_t in_page = (uintptr_t)key.data & (txn->env->disk.page_size - 1);
+    txn->log_page = (const uint8_t *)key.data - in_page;
+    txn->log_position = position;
+    txn->log_first = 0;
+    return TYCHO_OK;
 }
 
 int tycho__map_base(tycho__txn *txn, uint32_t *page_size, const uint8_t **base) {
