@@ -52,7 +52,8 @@ void tycho__uuid_unpack(char text[TYCHO_UUID_SIZE], const uint8_t bytes[TYCHO__U
         PAIRS("0") PAIRS("1") PAIRS("2") PAIRS("3") PAIRS("4") PAIRS("5") PAIRS("6") PAIRS("7")
             PAIRS("8") PAIRS("9") PAIRS("a") PAIRS("b") PAIRS("c") PAIRS("d") PAIRS("e") PAIRS("f");
 #undef PAIRS
-#define PUT(place, index) memcpy(text + (place), pairs + 2 * bytes[index], 2)
+    const char(*pair)[2] = (const char(*)[2])pairs;
+#define PUT(place, index) memcpy(text + (place), pair[bytes[index]], 2)
     PUT(0, 0), PUT(2, 1), PUT(4, 2), PUT(6, 3), PUT(9, 4), PUT(11, 5), PUT(14, 6), PUT(16, 7);
     PUT(19, 8), PUT(21, 9), PUT(24, 10), PUT(26, 11), PUT(28, 12), PUT(30, 13), PUT(32, 14);
     PUT(34, 15);

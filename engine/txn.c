@@ -544,19 +544,32 @@ static bool is_on_page(tycho__txn *txn, uint64_t position, tycho_bytes *record) 
     uint64_t index = position - txn->log_first;
     if (index >= tycho__node_count(page)) return false;
     const uint8_t *node = page + tycho__load16(nodes + 2 * index);
-    bool is_plain = tycho__load16(node + 4) == 0; /* in this page */
-    if (!is_plain || tycho__load64(node + TYCHO__NODE_HEAD) != position) return false;
+    if (tycho__load16(node + 4) != 0) return false; /* it has pages of its own */
+    if (tycho__load64(node + TYCHO__NODE_HEAD) != position) return false;
     *record = tycho__bytes(node + TYCHO__NODE_HEAD + sizeof position, tycho__load32(node));
     txn->log_position = position;
     return true;
+}
+
+/* The first record of the page behind: the cursor goes to the end of its page and on. */
+static bool is_on_next(tycho__txn *txn, uint64_t position, tycho_bytes *key, tycho_bytes *record) {
+    size_t last = position - 1;
+    if (txn->log_page == NULL || txn->log_position != last || txn->log_first == 0) return false;
+    MDB_val k = {sizeof last, &last}, v;
+    if (mdb_cursor_get(txn->cursors[TYCHO__EVENTS], &k, &v, MDB_SET) != 0) return false;
+    int status = walk(txn, TYCHO__EVENTS, MDB_NEXT, key, record);
+    return status == TYCHO_OK && tycho__load64(key->data) == position;
 }
 
 int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     size_t number = position;
     tycho_bytes key = {&number, sizeof number};
     if (is_on_page(txn, position, record)) return TYCHO_OK;
-    int status = walk(txn, TYCHO__EVENTS, MDB_SET_KEY, &key, record);
-    if (status != TYCHO_OK || txn->is_write) return status;
+    if (!is_on_next(txn, position, &key, record)) {
+        key = tycho__bytes(&number, sizeof number);
+        int status = walk(txn, TYCHO__EVENTS, MDB_SET_KEY, &key, record);
+        if (status != TYCHO_OK || txn->is_write) return status;
+    }
     uintptr_t in_page = (uintptr_t)key.data & (txn->env->disk.page_size - 1);
     txn->log_page = (const uint8_t *)key.data - in_page;
     txn->log_position = position;

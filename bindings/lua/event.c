@@ -303,13 +303,17 @@ static void push_field(lua_State *L, const event *self, enum field field) {
     }
 }
 
-/* Types that were asked for: a userdata (upvalue 3) of KNOWN of these, the string of Lua of each
-** as its user value. A type has one place, and whoever comes last is there. */
+/* What finding a field needs, upvalue 3 of __index: the class of events, as an address; and KNOWN
+** types that were asked for, the string of each as user value. A type has one place there, and
+** whichever comes last is in it. */
 enum { KNOWN = 64 };
-typedef struct known {
-    uint8_t size;
-    unsigned char bytes[47];
-} known;
+typedef struct finder {
+    const void *class;
+    struct {
+        uint8_t size;
+        unsigned char bytes[47];
+    } types[KNOWN];
+} finder;
 
 /* By the last bytes, in which types differ; there are eight, since the header is in front. */
 static size_t place_of(tycho_bytes type) {
@@ -319,29 +323,27 @@ static size_t place_of(tycho_bytes type) {
     return (size_t)(tail * 0x9e3779b97f4a7c15u >> 58) % KNOWN;
 }
 
-static void push_type(lua_State *L, const event *self) {
+static void push_type(lua_State *L, const event *self, finder *with) {
     const tycho_bytes type = part(self, TYPE);
     const size_t place = place_of(type);
-    known *at = (known *)lua_touserdata(L, lua_upvalueindex(3)) + place;
+    unsigned char *bytes = with->types[place].bytes;
 
-    if (at->size == type.size && memcmp(at->bytes, type.data, type.size) == 0) {
+    if (with->types[place].size == type.size && memcmp(bytes, type.data, type.size) == 0) {
         lua_getiuservalue(L, lua_upvalueindex(3), (int)place + 1);
         return;
     }
     lua_pushlstring(L, type.data, type.size);
-    if (type.size > sizeof(at->bytes)) return;
+    if (type.size > sizeof(with->types[place].bytes)) return;
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, lua_upvalueindex(3), (int)place + 1);
-    memcpy(at->bytes, type.data, type.size);
-    at->size = (uint8_t)type.size;
+    memcpy(bytes, type.data, type.size);
+    with->types[place].size = (uint8_t)type.size;
 }
 
 /* tycho__lua_self() for what is called for each event: leaves a value on the stack. */
-static const event *fast_self(lua_State *L) {
+static inline const event *fast_self(lua_State *L, const void *class) {
     const event *self = lua_touserdata(L, 1);
-    if (self != NULL && lua_getmetatable(L, 1) &&
-        lua_topointer(L, -1) == lua_topointer(L, lua_upvalueindex(1)))
-        return self;
+    if (self != NULL && lua_getmetatable(L, 1) && lua_topointer(L, -1) == class) return self;
     return tycho__lua_self(L);
 }
 
@@ -350,9 +352,10 @@ static int event_index(lua_State *L) {
 
     if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNUMBER) {
         const enum field field = (enum field)lua_tointeger(L, -1);
-        const event *self = fast_self(L);
+        finder *with = lua_touserdata(L, lua_upvalueindex(3));
+        const event *self = fast_self(L, with->class);
         if (field == FIELD_TYPE)
-            push_type(L, self);
+            push_type(L, self, with);
         else
             push_field(L, self, field);
     }
@@ -366,7 +369,7 @@ static int event_newindex(lua_State *L) {
 
 static int event_field(lua_State *L) {
     const int keys = lua_gettop(L) - 1;
-    const event *self = fast_self(L);
+    const event *self = fast_self(L, lua_topointer(L, lua_upvalueindex(1)));
     const tycho_bytes data = part(self, DATA);
     if (data.size == 0 || part(self, CONTENT_TYPE).size > 0) return 0;
 
@@ -436,7 +439,9 @@ static void register_fields(lua_State *L) {
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, event_to_table, 1);
     lua_setfield(L, -2, "to_table");
-    memset(lua_newuserdatauv(L, KNOWN * sizeof(known), KNOWN), 0, KNOWN * sizeof(known));
+    finder *with = lua_newuserdatauv(L, sizeof(*with), KNOWN);
+    memset(with, 0, sizeof(*with));
+    with->class = lua_topointer(L, -3);
     lua_pushcclosure(L, event_index, 3);
     lua_setfield(L, -2, "__index");
 }
