@@ -75,9 +75,10 @@ static void prefetch_behind(const tycho_bytes *record) {
     for (size_t i = 0; i < size; i += LINE) __builtin_prefetch((const void *)(ahead + i));
 }
 
-static int fetch(const tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+static int fetch(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+    bool is_walk = txn->log_page != NULL && txn->log_position + 1 == position;
     int status = tycho__get_event(txn, position, record);
-    if (status == TYCHO_OK && c->source == TYCHO__FROM_LOG) prefetch_behind(record);
+    if (status == TYCHO_OK && is_walk) prefetch_behind(record);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "the log has no record at position %llu",
                        (unsigned long long)position);
@@ -93,7 +94,7 @@ static int step_array(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tycho
     if (c->array_at == c->array_count) return TYCHO_END;
     *item = c->array[c->array_at++];
     if (c->is_counting) return TYCHO_OK;
-    int status = fetch(c, txn, item->entry.position, record);
+    int status = fetch(txn, item->entry.position, record);
     return status == TYCHO_OK ? tycho__record_check(*record, item->entry.position) : status;
 }
 
@@ -109,7 +110,7 @@ int tycho__cursor_step(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tych
         if (position < c->position_low || position > c->position_high) continue;
         item->time = 0;
         if (c->is_counting && !has_filter) return TYCHO_OK;
-        status = fetch(c, txn, position, record);
+        status = fetch(txn, position, record);
         if (status == TYCHO_OK) status = tycho__record_check(*record, position);
         if (status != TYCHO_OK || !has_filter) return status;
         tycho__event_view event;
