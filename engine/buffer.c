@@ -17,13 +17,6 @@ int tycho__buffer_reserve(tycho__buffer *buffer, size_t more) {
     return TYCHO_OK;
 }
 
-int tycho__buffer_append(tycho__buffer *buffer, const void *data, size_t size) {
-    int status = tycho__buffer_reserve(buffer, size);
-    if (status != TYCHO_OK) return status;
-    tycho__write(buffer, data, size);
-    return TYCHO_OK;
-}
-
 void tycho__buffer_free(tycho__buffer *buffer) {
     free(buffer->data);
     buffer->data = NULL;

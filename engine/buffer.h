@@ -12,7 +12,6 @@ typedef struct tycho__buffer {
 
 /* Makes room for `more` bytes behind the end. TYCHO_NO_MEMORY leaves the buffer as it was. */
 int tycho__buffer_reserve(tycho__buffer *buffer, size_t more);
-int tycho__buffer_append(tycho__buffer *buffer, const void *data, size_t size);
 void tycho__buffer_free(tycho__buffer *buffer);
 
 static inline tycho_bytes tycho__buffer_bytes(const tycho__buffer *buffer) {
@@ -24,6 +23,13 @@ static inline void tycho__write(tycho__buffer *buffer, const void *data, size_t 
     assert(buffer->capacity - buffer->size >= size);
     if (size > 0) memcpy(buffer->data + buffer->size, data, size);
     buffer->size += size;
+}
+
+static inline int tycho__buffer_append(tycho__buffer *buffer, const void *data, size_t size) {
+    int status = TYCHO_OK;
+    if (buffer->capacity - buffer->size < size) status = tycho__buffer_reserve(buffer, size);
+    if (status == TYCHO_OK) tycho__write(buffer, data, size);
+    return status;
 }
 
 static inline void tycho__write8(tycho__buffer *buffer, uint8_t value) {

@@ -95,21 +95,13 @@ static void look_ahead(tycho_cursor *c, tycho__txn *txn, uint64_t position) {
     if (!is_run) tycho__events_ahead(txn, positions, count);
 }
 
-/* The record at a position, by a step of the cursor on events where that leads there. */
 static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
-    tycho_bytes key = {NULL, 0};
-    if (c->walked != 0 && c->walked + 1 == position) {
-        int status = tycho__next(txn, TYCHO__EVENTS, &key, record);
-        if (status == TYCHO_OK && key.size == 8 && tycho__load64(key.data) == position) {
-            c->walked = position;
-            prefetch_behind(record);
-            return TYCHO_OK;
-        }
-    }
-    if (c->looked_ahead == 0) look_ahead(c, txn, position);
+    bool is_walk = c->walked != 0 && c->walked + 1 == position;
+    if (!is_walk && c->looked_ahead == 0) look_ahead(c, txn, position);
     if (c->looked_ahead > 0) c->looked_ahead--;
     int status = tycho__get_event(txn, position, record);
     c->walked = status == TYCHO_OK ? position : 0;
+    if (status == TYCHO_OK && is_walk) prefetch_behind(record);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "the log has no record at position %llu",
                        (unsigned long long)position);
@@ -119,11 +111,6 @@ static bool passes(const tycho_cursor *c, const tycho__event_view *event) {
     int64_t time = c->by_valid_time ? event->valid_time : event->time;
     if (c->has_time_bounds && (time < c->time_low || time > c->time_high)) return false;
     return c->query == NULL || tycho__query_matches(c->query, event);
-}
-
-static bool needs_record(const tycho_cursor *c) {
-    bool has_filter = c->query != NULL || c->has_time_bounds || c->is_sorted;
-    return !c->is_counting || (has_filter && c->source != TYCHO__FROM_ARRAY);
 }
 
 static int step_array(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tycho_bytes *record) {
@@ -145,7 +132,7 @@ int tycho__cursor_step(tycho_cursor *c, tycho__txn *txn, tycho__item *item, tych
         uint64_t position = item->entry.position;
         if (position < c->position_low || position > c->position_high) continue;
         item->time = 0;
-        if (!needs_record(c)) return TYCHO_OK;
+        if (c->is_counting && !has_filter) return TYCHO_OK;
         status = fetch(c, txn, position, record);
         if (status == TYCHO_OK) status = tycho__record_check(*record, position);
         if (status != TYCHO_OK || !has_filter) return status;
@@ -306,7 +293,6 @@ static tycho_bytes id_text(tycho_bytes packed, bool is_uuid, char *text) {
 static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *event) {
     const tycho__event_view *view = &c->view;
     const uint8_t *names = c->block.data + slot->type_offset;
-    memset(event, 0, sizeof *event);
     event->position = view->position;
     event->written = view->written;
     event->revision = c->stream != 0 ? (int64_t)slot->item.entry.ordinal : view->revision;

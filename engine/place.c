@@ -196,12 +196,25 @@ static bool is_here(const tycho__tree *tree, const tycho__place *place, tycho_by
            (place->is_last || compare(tree, node_in(leaf, count_of(leaf) - 1), key) >= 0);
 }
 
+/* Goes to the leaf page beside, when numbers without gaps, as those of events are, go on there. */
+static bool go_beside(tycho__guarded *g, tycho__table table, tycho__place *place, tycho_bytes key) {
+    if ((g->trees[table].flags & TYCHO__TREE_INTEGER) == 0 || place->depth == 0) return false;
+    const uint8_t *leaf = leaf_of(place);
+    tycho_bytes first = key_in(leaf, 0), last = key_in(leaf, count_of(leaf) - 1);
+    if (key.size != 8 || first.size != 8 || last.size != 8) return false;
+    uint64_t number = tycho__load64(key.data);
+    int by = number == tycho__load64(last.data) + 1    ? 1
+             : number + 1 == tycho__load64(first.data) ? -1
+                                                       : 0;
+    return by != 0 && cross(g, table, place, by) == TYCHO_OK;
+}
+
 /* Goes to where a key is, or would be: on its leaf page, or behind that. */
 static int go(tycho__guarded *g, tycho__table table, tycho_bytes key, bool *is_equal) {
     const tycho__tree *tree = &g->trees[table];
     tycho__place *place = &g->places[table];
     *is_equal = false;
-    if (!is_here(tree, place, key)) {
+    if (!is_here(tree, place, key) && !go_beside(g, table, place, key)) {
         int status = descend_from_root(g, table, &key, TO_KEY);
         if (status != TYCHO_OK) return status;
     }

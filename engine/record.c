@@ -276,17 +276,17 @@ int tycho__record_check(tycho_bytes record, uint64_t position) {
     return TYCHO_OK;
 }
 
+static bool is_good_size(bool is_uuid, uint8_t size) {
+    return is_uuid ? size == TYCHO__UUID_BYTES : size <= TYCHO_ID_MAX;
+}
+
 /* A right checksum covers what was written, not that it was written by us. */
 static bool has_good_sizes(const tycho__event_view *view, const uint8_t sizes[3]) {
-    static const uint16_t uuid_flags[3] = {TYCHO__UUID_ID, TYCHO__UUID_CORRELATION,
-                                           TYCHO__UUID_CAUSATION};
-    bool is_good = sizes[0] > 0 && view->tag_count <= TYCHO_TAGS_MAX &&
-                   (view->flags & ~TYCHO__RECORD_FLAGS) == 0;
-    for (int i = 0; i < 3; i++) {
-        bool is_uuid = (view->flags & uuid_flags[i]) != 0;
-        is_good = is_good && (is_uuid ? sizes[i] == TYCHO__UUID_BYTES : sizes[i] <= TYCHO_ID_MAX);
-    }
-    return is_good;
+    return sizes[0] > 0 && view->tag_count <= TYCHO_TAGS_MAX &&
+           (view->flags & ~TYCHO__RECORD_FLAGS) == 0 &&
+           is_good_size((view->flags & TYCHO__UUID_ID) != 0, sizes[0]) &&
+           is_good_size((view->flags & TYCHO__UUID_CORRELATION) != 0, sizes[1]) &&
+           is_good_size((view->flags & TYCHO__UUID_CAUSATION) != 0, sizes[2]);
 }
 
 int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {

@@ -46,17 +46,18 @@ void tycho__id_pack(tycho__id *id, tycho_bytes text) {
 }
 
 void tycho__uuid_unpack(char text[TYCHO_UUID_SIZE], const uint8_t bytes[TYCHO__UUID_BYTES]) {
-    static const uint8_t places[TYCHO__UUID_BYTES] = {0,  2,  4,  6,  9,  11, 14, 16,
-                                                      19, 21, 24, 26, 28, 30, 32, 34};
 #define PAIRS(x)                                                                                   \
     x "0" x "1" x "2" x "3" x "4" x "5" x "6" x "7" x "8" x "9" x "a" x "b" x "c" x "d" x "e" x "f"
     static const char pairs[] =
         PAIRS("0") PAIRS("1") PAIRS("2") PAIRS("3") PAIRS("4") PAIRS("5") PAIRS("6") PAIRS("7")
             PAIRS("8") PAIRS("9") PAIRS("a") PAIRS("b") PAIRS("c") PAIRS("d") PAIRS("e") PAIRS("f");
 #undef PAIRS
-    for (size_t i = 0; i < TYCHO__UUID_BYTES; i++) {
-        memcpy(text + places[i], pairs + 2 * bytes[i], 2);
-    }
+    const char(*pair)[2] = (const char(*)[2])pairs;
+#define PUT(place, index) memcpy(text + (place), pair[bytes[index]], 2)
+    PUT(0, 0), PUT(2, 1), PUT(4, 2), PUT(6, 3), PUT(9, 4), PUT(11, 5), PUT(14, 6), PUT(16, 7);
+    PUT(19, 8), PUT(21, 9), PUT(24, 10), PUT(26, 11), PUT(28, 12), PUT(30, 13), PUT(32, 14);
+    PUT(34, 15);
+#undef PUT
     text[8] = text[13] = text[18] = text[23] = '-';
 }
 

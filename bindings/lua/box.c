@@ -58,20 +58,17 @@ void tycho__lua_box_close(tycho__lua_box *box) {
     close_leaf(box);
 }
 
-static bool is_class(lua_State *L, int index, int class) {
-    if (lua_touserdata(L, index) == NULL || !lua_getmetatable(L, index)) return false;
-    const bool same = lua_rawequal(L, -1, class);
-    lua_pop(L, 1);
-    return same;
-}
-
 void *tycho__lua_self(lua_State *L) {
-    if (!is_class(L, 1, lua_upvalueindex(1))) {
-        lua_getfield(L, lua_upvalueindex(1), "__name");
-        tycho__lua_misuse(L, "%s expected, got %s (call methods with ':')", lua_tostring(L, -1),
-                          luaL_typename(L, 1));
+    void *self = lua_touserdata(L, 1);
+    if (self != NULL && lua_getmetatable(L, 1)) {
+        const bool same = lua_topointer(L, -1) == lua_topointer(L, lua_upvalueindex(1));
+        lua_pop(L, 1);
+        if (same) return self;
     }
-    return lua_touserdata(L, 1);
+    lua_getfield(L, lua_upvalueindex(1), "__name");
+    tycho__lua_misuse(L, "%s expected, got %s (call methods with ':')", lua_tostring(L, -1),
+                      luaL_typename(L, 1));
+    return NULL;
 }
 
 static void check_open(lua_State *L, const tycho__lua_box *box) {

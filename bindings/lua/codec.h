@@ -53,7 +53,8 @@ int tycho__lua_decode(lua_State *L, const void *data, size_t size);
 
 /* Pushes the value found by following `count` keys (strings; 1-based integers into arrays) from
 ** stack index `first` on, decoding only that; nil when there is none. MISUSE when a key is neither;
-** CORRUPT as above, for what had to be looked at. */
+** CORRUPT as above, for what had to be looked at. There must be room for 8 values, as a function
+** has that Lua called. */
 int tycho__lua_field(lua_State *L, const void *data, size_t size, int first, int count);
 
 /* As tycho__lua_encode and tycho__lua_decode, in JSON: one text without line breaks; one text with

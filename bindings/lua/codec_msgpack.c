@@ -159,7 +159,6 @@ static int step(struct decoder *decoder) {
 static int decode_value(struct decoder *decoder) {
     int status;
 
-    luaL_checkstack(decoder->L, 8, "no room to decode");
     decoder->depth = 0;
     status = read_value(decoder);
     while (status == TYCHO_OK && decoder->depth > 0) {
@@ -182,6 +181,7 @@ int tycho__lua_decode(lua_State *L, const void *data, size_t size) {
     int top = lua_gettop(L);
     int status;
 
+    luaL_checkstack(L, 8, "no room to decode");
     decoder.L = L;
     decoder.reader = (struct tycho__msgpack_reader){data, size, 0};
     status = decode_value(&decoder);
@@ -193,19 +193,21 @@ int tycho__lua_decode(lua_State *L, const void *data, size_t size) {
 
 /* ---------------------------------------------------------------- one field */
 
+#define NO_NAME SIZE_MAX /* no string is so long */
+
 /* A key to be followed. */
 struct step {
-    const char *name; /* NULL for an integer */
-    size_t name_size;
+    const char *name;
+    size_t name_size; /* NO_NAME for an integer */
     lua_Integer index;
 };
 
 static int is_key(const struct tycho__msgpack_token *token, const struct step *wanted) {
-    if (wanted->name != NULL) {
-        return token->kind == TYCHO__MSGPACK_STRING && token->size == wanted->name_size &&
+    if (token->kind == TYCHO__MSGPACK_STRING) {
+        return token->size == wanted->name_size &&
                memcmp(token->data, wanted->name, token->size) == 0;
     }
-    return token->kind == TYCHO__MSGPACK_INTEGER && token->integer == wanted->index;
+    return wanted->name_size == NO_NAME && token->integer == wanted->index;
 }
 
 static int skip_value(struct decoder *decoder) {
@@ -220,21 +222,25 @@ static int seek_key(struct decoder *decoder, uint64_t count, const struct step *
                     int *found) {
     size_t value = 0;
 
-    for (; count > 0; count--) {
+    count -= tycho__msgpack_pass(&decoder->reader, count, wanted->name, wanted->name_size, &value);
+    while (count > 0) {
         struct tycho__msgpack_token key;
         int status = read_key(decoder, &key);
 
         if (status == TYCHO_OK) {
             if (is_key(&key, wanted)) {
                 value = decoder->reader.offset;
-                *found = 1;
             }
             status = skip_value(decoder);
         }
         if (status != TYCHO_OK) {
             return status;
         }
+        count--;
+        count -= tycho__msgpack_pass(&decoder->reader, count, wanted->name, wanted->name_size,
+                                     &value);
     }
+    *found = value > 0;
     decoder->reader.offset = value;
     return TYCHO_OK;
 }
@@ -267,7 +273,7 @@ static int seek(struct decoder *decoder, const struct step *wanted, int *found) 
     if (token.kind == TYCHO__MSGPACK_MAP) {
         return seek_key(decoder, token.count, wanted, found);
     }
-    if (token.kind == TYCHO__MSGPACK_ARRAY && wanted->name == NULL) {
+    if (token.kind == TYCHO__MSGPACK_ARRAY && wanted->name_size == NO_NAME) {
         return seek_item(decoder, token.count, wanted->index, found);
     }
     return TYCHO_OK;
@@ -275,13 +281,12 @@ static int seek(struct decoder *decoder, const struct step *wanted, int *found) 
 
 /* Reads the key at a slot of the Lua stack; 0 when it is neither a string nor an integer. */
 static int to_step(lua_State *L, int index, struct step *wanted) {
-    wanted->name = NULL;
-    wanted->name_size = 0;
-    wanted->index = 0;
     if (lua_type(L, index) == LUA_TSTRING) {
         wanted->name = lua_tolstring(L, index, &wanted->name_size);
         return 1;
     }
+    wanted->name = NULL;
+    wanted->name_size = NO_NAME;
     wanted->index = lua_tointeger(L, index);
     return lua_isinteger(L, index);
 }
@@ -292,7 +297,6 @@ int tycho__lua_field(lua_State *L, const void *data, size_t size, int first, int
     int found = 1;
     int i;
 
-    luaL_checkstack(L, 4, "no room to decode");
     decoder.L = L;
     decoder.reader = (struct tycho__msgpack_reader){data, size, 0};
     for (i = 0; i < count && found; i++) {

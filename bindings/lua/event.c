@@ -4,13 +4,18 @@
 **     | metadata | data |
 **
 ** `end` has where each part ends; tags are a run of size byte and bytes. Nothing is decoded before
-** it is asked for: data, metadata and tags are then kept in a table, user value 1, so that asking
+** it is asked for: data, metadata and tags are then kept in a table, the user value, so that asking
 ** twice gives the same table. Events have no finalizer.
 **
 ** The home stream and the tags cost a look-up each, more than all the rest. An event of a loop
-** (is_lazy) is made without them and has its cursor as user value 2: the first who asks gets them
-** from the cursor while it stands on the event, and from the log at its position later. An event
-** does not change its stream and tags, so both give the same; the later way needs an open store.
+** (is_lazy) is made without them and has its cursor as user value, or as CURSOR of the table: the
+** first who asks gets them from the cursor while it stands on the event, and from the log at its
+** position later. An event does not change its stream and tags, so both give the same; the later
+** way needs an open store.
+**
+** A loop over millions of events is as fast as this file lets it be, and Lua counts the bytes: an
+** event is one block of memory, and its type, which most loops ask for, is looked for among the
+** types asked for before, since making a string of Lua costs twice as much as finding it.
 */
 #include "binding.h"
 
@@ -26,9 +31,10 @@ typedef struct event {
     unsigned char bytes[];
 } event;
 
-/* The fields of tycho.Event; a number here is the value in the table of names (upvalue 2). */
+/* The fields of tycho.Event; a number here is the value in the table of names (upvalue 2), and the
+** key in the table of what is known. */
 enum field {
-    FIELD_ID = 1, FIELD_TYPE, FIELD_STREAM, FIELD_POSITION, FIELD_REVISION, FIELD_IS_LINK,
+    CURSOR, FIELD_ID, FIELD_TYPE, FIELD_STREAM, FIELD_POSITION, FIELD_REVISION, FIELD_IS_LINK,
     FIELD_TIME, FIELD_VALID_TIME, FIELD_DATA, FIELD_METADATA, FIELD_TAGS, FIELD_CORRELATION_ID,
     FIELD_CAUSATION_ID, FIELD_CONTENT_TYPE, FIELD_WRITTEN, FIELDS_END
 };
@@ -63,7 +69,14 @@ static int read_detail(tycho_cursor *cursor, uint32_t tag_count, detail *to) {
     return TYCHO_OK;
 }
 
-static void fill(event *to, const tycho_event *from, const tycho_bytes *parts) {
+/* Puts a part behind the others; where it ends. */
+static uint32_t put(event *to, enum part part, uint32_t at, tycho_bytes from) {
+    if (from.size > 0) memcpy(to->bytes + at, from.data, from.size);
+    to->end[part] = at + (uint32_t)from.size;
+    return to->end[part];
+}
+
+static void fill(event *to, const tycho_event *from, tycho_bytes stream, tycho_bytes tags) {
     uint32_t at = 0;
 
     to->position = from->position;
@@ -73,37 +86,38 @@ static void fill(event *to, const tycho_event *from, const tycho_bytes *parts) {
     to->valid_time = from->valid_time;
     to->tag_count = from->tag_count;
     to->is_link = from->is_link != 0;
-    for (int i = 0; i < PARTS; i++) {
-        if (parts[i].size > 0) memcpy(to->bytes + at, parts[i].data, parts[i].size);
-        at += (uint32_t)parts[i].size;
-        to->end[i] = at;
-    }
+    at = put(to, ID, at, from->id);
+    at = put(to, TYPE, at, from->type);
+    at = put(to, STREAM, at, stream);
+    at = put(to, CORRELATION, at, from->correlation_id);
+    at = put(to, CAUSATION, at, from->causation_id);
+    at = put(to, CONTENT_TYPE, at, from->content_type);
+    at = put(to, TAGS, at, tags);
+    at = put(to, METADATA, at, from->metadata);
+    put(to, DATA, at, from->data);
 }
 
 int tycho__lua_event_push(lua_State *L, const tycho_event *from,
                           const tycho__lua_origin *origin) {
     detail known;
-    tycho_bytes parts[PARTS] = {
-        [ID] = from->id, [TYPE] = from->type, [CORRELATION] = from->correlation_id,
-        [CAUSATION] = from->causation_id, [CONTENT_TYPE] = from->content_type,
-        [METADATA] = from->metadata, [DATA] = from->data,
-    };
-    size_t size = 0;
+    tycho_bytes stream = {NULL, 0}, tags = {NULL, 0};
 
     if (!origin->is_lazy) {
         const int status = read_detail(origin->handle, from->tag_count, &known);
         if (status != TYCHO_OK) return status;
-        parts[STREAM] = (tycho_bytes){known.stream, known.stream_size};
-        parts[TAGS] = (tycho_bytes){known.tags, known.tags_size};
+        stream = (tycho_bytes){known.stream, known.stream_size};
+        tags = (tycho_bytes){known.tags, known.tags_size};
     }
-    for (int i = 0; i < PARTS; i++) size += parts[i].size;
-    event *to = lua_newuserdatauv(L, sizeof(*to) + size, origin->is_lazy ? 2 : 1);
-    fill(to, from, parts);
+    const size_t size = from->id.size + from->type.size + stream.size + from->correlation_id.size +
+                        from->causation_id.size + from->content_type.size + tags.size +
+                        from->metadata.size + from->data.size;
+    event *to = lua_newuserdatauv(L, sizeof(*to) + size, 1);
+    fill(to, from, stream, tags);
     to->is_lazy = origin->is_lazy;
     to->step = origin->step;
     if (origin->is_lazy) {
         lua_pushvalue(L, origin->cursor);
-        lua_setiuservalue(L, -2, 2);
+        lua_setiuservalue(L, -2, 1);
     }
     lua_pushvalue(L, origin->metatable);
     lua_setmetatable(L, -2);
@@ -156,7 +170,7 @@ static int read_again(tycho_store *store, const event *self, detail *to) {
 static void look_up(lua_State *L, const event *self) {
     const int kept = lua_gettop(L);
     detail found;
-    lua_getiuservalue(L, 1, 2);
+    lua_rawgeti(L, kept, CURSOR);
     tycho_cursor *cursor = tycho__lua_cursor_at(L, -1, self->step);
     const tycho__lua_box *store = NULL;
     while (cursor == NULL && lua_getiuservalue(L, -1, 1) == LUA_TUSERDATA)
@@ -190,12 +204,13 @@ static void push_decoded(lua_State *L, const event *self, enum field field) {
     }
 }
 
-/* Pushes a field from the table of what is known, user value 1 of the event at index 1; it is put
-** there first when it is not. */
+/* Pushes a field from the table of what is known, the user value of the event at index 1; it is
+** put there first when it is not. */
 static void push_kept(lua_State *L, const event *self, enum field field) {
     if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, 1);
+        lua_createtable(L, 0, 2);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, CURSOR);
         lua_pushvalue(L, -1);
         lua_setiuservalue(L, 1, 1);
     }
@@ -288,12 +303,62 @@ static void push_field(lua_State *L, const event *self, enum field field) {
     }
 }
 
-static int event_index(lua_State *L) {
-    const event *self = tycho__lua_self(L);
-    lua_settop(L, 2);
+/* What finding a field needs, upvalue 3 of __index: the class of events, as an address; and KNOWN
+** types that were asked for, the string of each as user value. A type has one place there, and
+** whichever comes last is in it. */
+enum { KNOWN = 64 };
+typedef struct finder {
+    const void *class;
+    struct {
+        uint8_t size;
+        unsigned char bytes[47];
+    } types[KNOWN];
+} finder;
 
-    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNUMBER)
-        push_field(L, self, (enum field)lua_tointeger(L, -1));
+/* By the last bytes, in which types differ; there are eight, since the header is in front. */
+static size_t place_of(tycho_bytes type) {
+    uint64_t tail;
+    memcpy(&tail, (const unsigned char *)type.data + type.size - sizeof(tail), sizeof(tail));
+    if (type.size < sizeof(tail)) tail >>= 8 * ((sizeof(tail) - type.size) % 8);
+    return (size_t)(tail * 0x9e3779b97f4a7c15u >> 58) % KNOWN;
+}
+
+static void push_type(lua_State *L, const event *self, finder *with) {
+    const tycho_bytes type = part(self, TYPE);
+    const size_t place = place_of(type);
+    unsigned char *bytes = with->types[place].bytes;
+
+    if (with->types[place].size == type.size && memcmp(bytes, type.data, type.size) == 0) {
+        lua_getiuservalue(L, lua_upvalueindex(3), (int)place + 1);
+        return;
+    }
+    lua_pushlstring(L, type.data, type.size);
+    if (type.size > sizeof(with->types[place].bytes)) return;
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, lua_upvalueindex(3), (int)place + 1);
+    memcpy(bytes, type.data, type.size);
+    with->types[place].size = (uint8_t)type.size;
+}
+
+/* tycho__lua_self() for what is called for each event: leaves a value on the stack. */
+static inline const event *fast_self(lua_State *L, const void *class) {
+    const event *self = lua_touserdata(L, 1);
+    if (self != NULL && lua_getmetatable(L, 1) && lua_topointer(L, -1) == class) return self;
+    return tycho__lua_self(L);
+}
+
+static int event_index(lua_State *L) {
+    if (lua_gettop(L) != 2) lua_settop(L, 2);
+
+    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNUMBER) {
+        const enum field field = (enum field)lua_tointeger(L, -1);
+        finder *with = lua_touserdata(L, lua_upvalueindex(3));
+        const event *self = fast_self(L, with->class);
+        if (field == FIELD_TYPE)
+            push_type(L, self, with);
+        else
+            push_field(L, self, field);
+    }
     return 1;
 }
 
@@ -303,11 +368,12 @@ static int event_newindex(lua_State *L) {
 }
 
 static int event_field(lua_State *L) {
-    const event *self = tycho__lua_self(L);
+    const int keys = lua_gettop(L) - 1;
+    const event *self = fast_self(L, lua_topointer(L, lua_upvalueindex(1)));
     const tycho_bytes data = part(self, DATA);
     if (data.size == 0 || part(self, CONTENT_TYPE).size > 0) return 0;
 
-    const int status = tycho__lua_field(L, data.data, data.size, 2, lua_gettop(L) - 1);
+    const int status = tycho__lua_field(L, data.data, data.size, 2, keys);
 
     if (status != TYCHO_OK) return tycho__lua_refuse_value(L, status);
     return 1;
@@ -373,7 +439,10 @@ static void register_fields(lua_State *L) {
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, event_to_table, 1);
     lua_setfield(L, -2, "to_table");
-    lua_pushcclosure(L, event_index, 2);
+    finder *with = lua_newuserdatauv(L, sizeof(*with), KNOWN);
+    memset(with, 0, sizeof(*with));
+    with->class = lua_topointer(L, -3);
+    lua_pushcclosure(L, event_index, 3);
     lua_setfield(L, -2, "__index");
 }
 

@@ -172,7 +172,10 @@ static inline size_t short_size(unsigned first) {
     if (first >= 0xa0 && first < 0xc0) {
         return 1 + (first & 0x1f);
     }
-    return first >= 0xca && first < 0xd4 ? 1 + (size_t)heads[first - 0xc0].width : 0;
+    if (first >= 0xca && first < 0xd4) {
+        return 1 + (size_t)heads[first - 0xc0].width;
+    }
+    return first == 0xc0 || first == 0xc2 || first == 0xc3;
 }
 
 /* Sign-extends a number that was read from `width` bytes. */
@@ -294,6 +297,35 @@ int tycho__msgpack_skip(struct tycho__msgpack_reader *reader) {
     }
     reader->offset = offset;
     return status;
+}
+
+uint64_t tycho__msgpack_pass(struct tycho__msgpack_reader *reader, uint64_t count,
+                             const void *name, size_t size, size_t *value) {
+    const uint8_t *at = reader->data + reader->offset;
+    const uint8_t *end = reader->data + reader->size;
+    uint64_t left = count;
+
+    for (; left > 0 && at < end && (at[0] & 0xe0) == 0xa0; left--) {
+        size_t key_size = at[0] & 0x1f;
+        size_t value_size;
+        const uint8_t *behind;
+
+        if (key_size + 1 >= (size_t)(end - at)) {
+            break;
+        }
+        behind = at + 1 + key_size;
+        value_size = behind[0] == 0xd9 && end - behind > 1 ? 2 + (size_t)behind[1]
+                                                           : short_size(behind[0]);
+        if (value_size == 0 || value_size > (size_t)(end - behind)) {
+            break;
+        }
+        if (key_size == size && memcmp(at + 1, name, size) == 0) {
+            *value = (size_t)(behind - reader->data);
+        }
+        at = behind + value_size;
+    }
+    reader->offset = (size_t)(at - reader->data);
+    return count - left;
 }
 
 int tycho__msgpack_check(const void *data, size_t size, size_t *offset) {

@@ -110,6 +110,13 @@ int tycho__msgpack_next(struct tycho__msgpack_reader *reader, struct tycho__msgp
 /* Moves behind one whole value, however deep it is. OK, TRUNCATED or INVALID. */
 int tycho__msgpack_skip(struct tycho__msgpack_reader *reader);
 
+/* Moves behind the first pairs of a map, up to `count`, whose key is a short string and whose value
+** is no container, as nearly all are, and says how many these were. `value` becomes the offset of
+** the value of the last whose key has the name; else it stays as it is. The pair that ended it is
+** for the functions above, which tell what is wrong, if it is. */
+uint64_t tycho__msgpack_pass(struct tycho__msgpack_reader *reader, uint64_t count,
+                             const void *name, size_t size, size_t *value);
+
 /* OK when `data` is exactly one well-formed value at most TYCHO__DEPTH_MAX deep; else what is
 ** wrong, and where (`offset` may be NULL). */
 int tycho__msgpack_check(const void *data, size_t size, size_t *offset);

@@ -357,6 +357,81 @@ static void reads_what_libmsgpackc_reads(void **state) {
     assert_true(accepted > ROUNDS);
 }
 
+/* What tycho__msgpack_pass() promises, by the functions it is quicker than. */
+static uint64_t pass_slowly(struct tycho__msgpack_reader *reader, uint64_t count, const char *name,
+                            size_t *value) {
+    for (uint64_t passed = 0; passed < count; passed++) {
+        struct tycho__msgpack_reader at = *reader;
+        struct tycho__msgpack_token key;
+        size_t offset;
+
+        if (tycho__msgpack_next(&at, &key) != TYCHO__MSGPACK_OK ||
+            key.kind != TYCHO__MSGPACK_STRING) {
+            return passed;
+        }
+        offset = at.offset;
+        if (tycho__msgpack_skip(&at) != TYCHO__MSGPACK_OK) {
+            return passed;
+        }
+        if (key.size == strlen(name) && memcmp(key.data, name, key.size) == 0) {
+            *value = offset;
+        }
+        *reader = at;
+    }
+    return count;
+}
+
+static void passes_pairs_of_a_map_as_one_by_one(void **state) {
+    uint64_t all = 0, found = 0;
+    (void)state;
+
+    start_random();
+    for (int round = 0; round < 100 * ROUNDS; round++) {
+        char bytes[40];
+        size_t size = below(sizeof bytes + 1), quick_value = 0, slow_value = 0;
+        uint8_t *data = malloc(size + 1); /* not a byte more, for ASan */
+        struct tycho__msgpack_reader quick = {data, size, 0}, slow = quick;
+        uint64_t passed;
+
+        for (size_t at = 0; at < sizeof bytes; at += 8) {
+            static const char *const pairs[] = {
+                "\xa1" "a\x07\xa1" "b\xc0\xc3", "\xa2" "ab\xd9\1x\xa1" "a",
+                "\xa1" "a\xcd\1\2\xa0\x91", "\xa1" "b\xca\0\0\0\0"};
+            memcpy(bytes + at, pairs[below(4)], 8);
+        }
+        if (below(4) == 0) {
+            put_plausible_bytes(bytes + below(20), 20);
+        }
+        memcpy(data, bytes, size);
+        passed = tycho__msgpack_pass(&quick, 6, "a", 1, &quick_value);
+        assert_true(passed <= 6);
+        assert_int_equal(pass_slowly(&slow, passed, "a", &slow_value), passed);
+        assert_int_equal(quick.offset, slow.offset);
+        assert_int_equal(quick_value, slow_value);
+        all += passed;
+        found += quick_value > 0;
+        free(data);
+    }
+    assert_true(all > 100 * ROUNDS && found > 10 * ROUNDS);
+}
+
+static void passes_every_value_that_says_its_size(void **state) {
+    static const char data[] = "\xa1" "a\x01" "\xa1" "b\xff" "\xa1" "c\xa1x" "\xa1" "d\xc0"
+                               "\xa1" "e\xc2" "\xa1" "f\xc3" "\xa1" "g\xcb\0\0\0\0\0\0\0\0"
+                               "\xa1" "h\xd3\0\0\0\0\0\0\0\1" "\xa1" "i\xd9\1x" "\xa1" "a\x02"
+                               "\xa1" "j\x90";
+    struct tycho__msgpack_reader reader = {(const uint8_t *)data, sizeof data - 1, 0};
+    size_t value = 0;
+    (void)state;
+
+    assert_int_equal(tycho__msgpack_pass(&reader, 11, "a", 1, &value), 10);
+    assert_int_equal(data[value], 2); /* the last counts */
+    assert_memory_equal(data + reader.offset, "\xa1" "j\x90", 3);
+    reader.offset = 0;
+    assert_int_equal(tycho__msgpack_pass(&reader, 2, "a", 1, &value), 2);
+    assert_int_equal(reader.offset, 6);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_the_smallest_encoding),
@@ -367,6 +442,8 @@ int main(void) {
         cmocka_unit_test(bounds_the_depth),
         cmocka_unit_test(writes_what_libmsgpackc_writes),
         cmocka_unit_test(reads_what_libmsgpackc_reads),
+        cmocka_unit_test(passes_pairs_of_a_map_as_one_by_one),
+        cmocka_unit_test(passes_every_value_that_says_its_size),
     };
 
     return cmocka_run_group_tests_name("msgpack", tests, NULL, NULL);

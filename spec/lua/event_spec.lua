@@ -101,6 +101,37 @@ describe("an event", function()
     end
   end)
 
+  it("has its type whatever other types were asked for", function()
+    local store, types = fresh(), {}
+    for i = 1, 300 do types[i] = ("%d"):format(i) end
+    for size = 1, 60 do
+      types[#types + 1] = ("a"):rep(size)
+      types[#types + 1] = ("b"):rep(size) .. "_with_the_same_end"
+    end
+    for i, kind in ipairs(types) do store:append("a", { type = kind, id = ("i%d"):format(i) }) end
+    for _ = 1, 2 do
+      for event in store:read():each() do
+        assert.equal(types[event.position], event.type)
+        assert.equal(types[event.position], event.type)
+      end
+    end
+    local events = store:read():all()
+    for i = #events, 1, -1 do assert.equal(types[i], events[i].type) end
+  end)
+
+  it("is told from everything else", function()
+    local index = getmetatable(stored { type = "t" }).__index
+    for _, other in ipairs { io.stdout, {}, 5, "text", fresh() } do
+      assert.error_matches(function() index(other, "type") end, "tycho.Event expected, got ")
+      assert.error_matches(function() index(other, "field")(other, "a") end,
+        "tycho.Event expected, got ")
+    end
+    assert.has_error(function() index(nil, "type") end)
+    assert.has_error(function() index(nil, "field")() end)
+    assert.is_nil(index())
+    assert.equal("t", index(stored { type = "t" }, "type", "stream"))
+  end)
+
   it("is equal to another reading of itself, and to nothing else", function()
     local store = fresh()
     store:append("a", { { type = "t" }, { type = "t" } })

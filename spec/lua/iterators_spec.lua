@@ -111,3 +111,59 @@ describe("map, reduce and all", function()
     assert.equal(mistake, err)
   end)
 end)
+
+describe("a reading", function()
+  local fresh = require("support.store")()
+
+  it("sees what was written since the last one", function()
+    local store = fresh()
+    for n = 1, 5 do store:append("a", { type = "t", data = { n = n } }) end
+    for value = 1, 3 do
+      for event in store:read():each() do
+        local changed = event:to_table()
+        changed.data = { n = -value }
+        store:overwrite(changed)
+        assert.equal(-value, store:read():from_position(event.position - 1):first().data.n)
+        assert.equal(-value, store:event(event.id).data.n)
+      end
+    end
+  end)
+
+  it("reads small and large events in turn, as the snapshot has them", function()
+    local store, sizes = fresh(), {}
+    for i = 1, 300 do sizes[i] = i % 7 == 0 and 9000 or i * 37 % 600 end
+    for i, size in ipairs(sizes) do
+      store:append("s", { type = "t", id = ("e%d"):format(i), data = { text = ("x"):rep(size) } })
+    end
+    local function check(reader, letter)
+      local expected = 0
+      for event in reader:read():each() do
+        expected = expected + 1
+        assert.equal(expected, event.position)
+        assert.equal(letter:rep(sizes[expected]), event:field("text"))
+      end
+      assert.equal(#sizes, expected)
+      for event in reader:read():backward():each() do
+        assert.equal(expected, event.position)
+        assert.equal(letter:rep(sizes[expected]), event:field("text"))
+        expected = expected - 1
+      end
+      assert.equal(0, expected)
+    end
+    local snapshot <close> = store:snapshot()
+    check(snapshot, "x")
+    for event in snapshot:read():each() do -- where the reader stands, too
+      local changed = event:to_table()
+      changed.data = { text = ("y"):rep(sizes[event.position]) }
+      store:overwrite(changed)
+    end
+    check(snapshot, "x")
+    check(store, "y")
+    for _ = 1, 3 do -- two readers of one snapshot, at different places
+      local ahead = snapshot:read():from_position(150):each()
+      for event in snapshot:read():limit(100):each() do
+        assert.equal(event.position + 150, ahead().position)
+      end
+    end
+  end)
+end)
