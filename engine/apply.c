@@ -207,7 +207,7 @@ static int check_conditions(tycho__txn *txn, tycho_batch *batch) {
 /* The expected versions that operations carry; of link_range, that of the target. */
 static int check_expectations(tycho__txn *txn, tycho_batch *batch) {
     tycho__reader steps = tycho__reader_of(tycho__buffer_bytes(&batch->operations));
-    for (uint32_t i = 0; i < batch->operation_count; i++) {
+    for (uint32_t i = 0; i < batch->operation_count && batch->has_expectations; i++) {
         tycho__step step;
         int status = tycho__step_read(&steps, &step, false);
         if (status == TYCHO_OK) {
@@ -253,6 +253,9 @@ static void prefetch(const tycho__txn *txn, tycho__reader steps, uint32_t count)
         tycho__step step;
         if (tycho__step_read(&steps, &step, false) != TYCHO_OK) return;
         if (step.kind == TYCHO__APPEND) found = add_names(names, found, &step);
+        if (step.kind == TYCHO__LINK_NEW && found < TYCHO__PREFETCH) {
+            names[found++] = (tycho__list_name){TYCHO__STREAM, step.name};
+        }
     }
     tycho__lists_prefetch(txn, names, found);
 }

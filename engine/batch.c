@@ -35,6 +35,7 @@ void tycho_batch_clear(tycho_batch *batch) {
     if (batch == NULL) return;
     tycho__batch_mark_restore(batch, &empty);
     batch->is_idempotent = false;
+    batch->has_expectations = false;
     memset(&batch->receipt, 0, sizeof batch->receipt);
 }
 
@@ -149,6 +150,7 @@ static int add_operation(tycho_batch *batch, tycho__step *step, const elements *
     batch->operation_count++;
     batch->element_count += count;
     if (step->kind == TYCHO__SET_ROUTE) batch->route_count++;
+    if (tycho__step_expects(step)) batch->has_expectations = true;
     return TYCHO_OK;
 }
 
@@ -401,6 +403,7 @@ static int decode_steps(tycho_batch *batch, tycho__reader *reader, uint32_t coun
         }
         if (status != TYCHO_OK) return status;
         if (!is_condition && step.kind == TYCHO__SET_ROUTE) batch->route_count++;
+        if (!is_condition && tycho__step_expects(&step)) batch->has_expectations = true;
         if (is_condition && step.kind == TYCHO__LOCK_IS) batch->lock_count++;
         bool deploys = !is_condition && step.kind == TYCHO__DEPLOY;
         if (deploys && batch->first_deploy == 0) batch->first_deploy = i + 1;

@@ -20,6 +20,7 @@ struct tycho_batch {
     size_t element_count;  /* events and ids named */
     size_t link_count;     /* links that hooks added */
     bool is_idempotent;
+    bool has_expectations; /* operations may carry expected versions */
 
     uint64_t head_before; /* while it is applied */
     tycho_receipt receipt;

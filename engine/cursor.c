@@ -415,12 +415,14 @@ int tycho_snapshot_open(tycho_store *store, tycho_snapshot **out) {
         return status;
     }
     atomic_fetch_add(&store->children, 1);
+    tycho__snapshot_hold(snapshot);
     *out = snapshot;
     return TYCHO_OK;
 }
 
 void tycho_snapshot_close(tycho_snapshot *snapshot) {
     if (snapshot == NULL) return;
+    tycho__snapshot_let_go(snapshot);
     if (tycho__store_check(snapshot->store) == TYCHO_OK) tycho__txn_done(snapshot->txn);
     atomic_fetch_sub(&snapshot->store->children, 1);
     free(snapshot);

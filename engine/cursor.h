@@ -23,6 +23,8 @@ enum tycho__source { TYCHO__FROM_LOG, TYCHO__FROM_STREAM, TYCHO__FROM_QUERY, TYC
 struct tycho_snapshot {
     tycho_store *store;
     tycho__txn *txn;
+    bool has_held; /* its cursors borrow what the hooks hold: */
+    void *held;
 };
 
 typedef struct tycho__item {
@@ -106,6 +108,10 @@ int tycho__cursor_advance(tycho_cursor *cursor);
 /* Lets the hooks hold what they need for the rules of the last block (translate.c). */
 int tycho__cursor_hold(tycho_cursor *cursor);
 void tycho__cursor_release(tycho_cursor *cursor);
+
+/* The same for a snapshot; no failure: where it is refused, its cursors are, too. */
+void tycho__snapshot_hold(tycho_snapshot *snapshot);
+void tycho__snapshot_let_go(tycho_snapshot *snapshot);
 /* The items of the query with the former names of their types: `*wider`, to be freed, or NULL when
 ** there are none. */
 int tycho__cursor_widen(tycho_cursor *cursor, const tycho_query *query, tycho_query **wider);

@@ -237,30 +237,27 @@ static void fill(tycho_appended *appended, const tycho__event_view *view, id_tex
     appended->tags = tags;
 }
 
-static int visit_event(expansion *x, const tycho__step *step, tycho__reader *events) {
-    const uint8_t *begin = events->at;
-    tycho__event_view view;
+/* Gives the event to the hook; `from` are its bytes in the batch. */
+static int visit_event(expansion *x, const tycho__step *step, const tycho__event_parts *parts,
+                       tycho_bytes from) {
     id_texts texts;
     tycho_bytes tags[TYCHO_TAGS_MAX];
+    tycho__event_view view;
     tycho_appended appended = {.stream = step->name, .operation = x->operation};
     tycho_additions additions = {.tag_count = 0};
-    int status = tycho__event_decode(events, &view);
-    if (status != TYCHO_OK) return status;
-    if (x->wants == NULL || x->wants(x->context, step->name, view.type) != 0) {
-        fill(&appended, &view, &texts, tags);
-        status = x->visit(x->context, &appended, &additions);
-    }
+    tycho__event_see(parts, &view);
+    fill(&appended, &view, &texts, tags);
+    int status = x->visit(x->context, &appended, &additions);
     for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
         bool is_raw = i + additions.raw_count >= additions.link_count;
         status = add_link(x, additions.links[i], is_raw ? TYCHO_RAW : 0);
     }
     if (status == TYCHO_OK && additions.tag_count > 0 && !x->is_rewriting) {
-        status = begin_rewriting(x, step, begin);
+        status = begin_rewriting(x, step, from.data);
     }
-    x->ordinal++;
     if (status != TYCHO_OK || !x->is_rewriting) return status;
     if (additions.tag_count > 0) return write_tagged(x, &appended, &additions);
-    return tycho__buffer_append(x->to, begin, (size_t)(events->at - begin));
+    return tycho__buffer_append(x->to, from.data, from.size);
 }
 
 static int visit_append(expansion *x, const tycho__step *step) {
@@ -270,8 +267,17 @@ static int visit_append(expansion *x, const tycho__step *step) {
         x->step_begin = x->to->size;
         status = tycho__step_begin(x->to, step, false);
     }
-    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
-        status = visit_event(x, step, &events);
+    for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++, x->ordinal++) {
+        tycho__event_parts parts;
+        const uint8_t *begin = events.at;
+        status = tycho__event_pass(&events, &parts);
+        if (status != TYCHO_OK) break;
+        tycho_bytes from = tycho__bytes(begin, (size_t)(events.at - begin));
+        if (x->wants == NULL || x->wants(x->context, step->name, parts.type) != 0) {
+            status = visit_event(x, step, &parts, from);
+        } else if (x->is_rewriting) {
+            status = tycho__buffer_append(x->to, from.data, from.size);
+        }
     }
     if (status == TYCHO_OK && x->is_rewriting) tycho__step_end(x->to, x->step_begin);
     return status;

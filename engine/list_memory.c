@@ -20,7 +20,7 @@
 enum {
     SIZES = TYCHO_NAME_MAX / sizeof(void *) + 2,
     FIRST_SLOTS = 64,
-    PREFETCHED_LISTS = TYCHO__KEPT_LISTS / 16,
+    PREFETCHED_LISTS = TYCHO__KEPT_LISTS / 256 + 1,
     AHEAD = 16, /* lists that are read for each that was looked up */
     LOOKS = 8   /* at lists for each that is forgotten */
 };

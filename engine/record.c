@@ -154,30 +154,53 @@ static void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t s
     view->data = tycho__bytes(at + ids + metadata_size, body_size - ids - metadata_size);
 }
 
-int tycho__event_decode(tycho__reader *reader, tycho__event_view *view) {
-    uint8_t sizes[3];
-    memset(view, 0, sizeof *view);
-    view->flags = tycho__read16(reader);
-    for (int i = 0; i < 3; i++) sizes[i] = tycho__read8(reader);
-    view->tag_count = tycho__read8(reader);
-    uint8_t type_size = tycho__read8(reader);
-    uint8_t content_type_size = tycho__read8(reader);
-    uint32_t metadata_size = tycho__read32(reader);
-    uint32_t data_size = tycho__read32(reader);
-    view->time = (int64_t)tycho__read64(reader);
-    view->valid_time = view->time;
-    if ((view->flags & TYCHO__VALID_TIME) != 0) view->valid_time = (int64_t)tycho__read64(reader);
-    const uint8_t *tags = reader->at;
-    for (uint8_t i = 0; i < view->tag_count; i++) tycho__tag_next(reader);
+/* Passes over tags behind the head; NULL where they are cut off. */
+static const uint8_t *pass_tags(const uint8_t *at, const uint8_t *end, uint8_t count) {
+    for (; count > 0; count--) {
+        if (at == end || (size_t)(end - at) < 1u + *at) return NULL;
+        at += 1u + *at;
+    }
+    return at;
+}
+
+int tycho__event_pass(tycho__reader *reader, tycho__event_parts *parts) {
+    const uint8_t *head = tycho__read_bytes(reader, ENCODED_FIXED).data;
     if (reader->bad) return corrupt_event("a head that is cut off");
-    view->tags = tycho__bytes(tags, (size_t)(reader->at - tags));
-    view->type = tycho__read_bytes(reader, type_size);
-    view->content_type = tycho__read_bytes(reader, content_type_size);
-    size_t body_size = (size_t)sizes[0] + sizes[1] + sizes[2] + metadata_size + data_size;
-    tycho_bytes body = tycho__read_bytes(reader, body_size);
-    if (reader->bad) return corrupt_event("a body that is cut off");
-    cut_body(view, body.data, sizes, metadata_size, body_size);
-    return TYCHO_OK;
+    if ((tycho__load16(head) & TYCHO__VALID_TIME) != 0) tycho__read_bytes(reader, 8);
+    const uint8_t *at = pass_tags(reader->at, reader->end, head[5]);
+    if (reader->bad || at == NULL) return corrupt_event("a head that is cut off");
+    size_t body_size = (size_t)head[2] + head[3] + head[4] + tycho__load32(head + 8) +
+                       (size_t)tycho__load32(head + 12);
+    parts->head = head;
+    parts->tags = tycho__bytes(reader->at, (size_t)(at - reader->at));
+    parts->type = tycho__bytes(at, head[6]);
+    parts->content_type = tycho__bytes(at + head[6], head[7]);
+    parts->body = tycho__bytes(at + head[6] + head[7], body_size);
+    tycho__read_bytes(reader, parts->tags.size + head[6] + head[7] + body_size);
+    return reader->bad ? corrupt_event("a body that is cut off") : TYCHO_OK;
+}
+
+void tycho__event_see(const tycho__event_parts *parts, tycho__event_view *view) {
+    const uint8_t *head = parts->head;
+    memset(view, 0, sizeof *view);
+    view->flags = tycho__load16(head);
+    view->tag_count = head[5];
+    view->time = (int64_t)tycho__load64(head + 16);
+    view->valid_time = view->time;
+    if ((view->flags & TYCHO__VALID_TIME) != 0) {
+        view->valid_time = (int64_t)tycho__load64(head + ENCODED_FIXED);
+    }
+    view->tags = parts->tags;
+    view->type = parts->type;
+    view->content_type = parts->content_type;
+    cut_body(view, parts->body.data, head + 2, tycho__load32(head + 8), parts->body.size);
+}
+
+int tycho__event_decode(tycho__reader *reader, tycho__event_view *view) {
+    tycho__event_parts parts;
+    int status = tycho__event_pass(reader, &parts);
+    if (status == TYCHO_OK) tycho__event_see(&parts, view);
+    return status;
 }
 
 static bool is_good_id(tycho_bytes id, bool is_uuid) {

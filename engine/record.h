@@ -81,6 +81,15 @@ int tycho__event_encode(tycho__buffer *buffer, const tycho_new_event *event, boo
 /* Reads one event of a batch and moves on; checks structure, not names. CORRUPT. */
 int tycho__event_decode(tycho__reader *reader, tycho__event_view *view);
 
+/* The same in two halves, for who passes over most events: the first finds the parts, at a third of
+** the cost. */
+typedef struct tycho__event_parts {
+    const uint8_t *head;
+    tycho_bytes tags, type, content_type, body;
+} tycho__event_parts;
+int tycho__event_pass(tycho__reader *reader, tycho__event_parts *parts);
+void tycho__event_see(const tycho__event_parts *parts, tycho__event_view *view);
+
 /* Checks what tycho__event_encode() would have: names, tags, limits, flags. CORRUPT. */
 int tycho__event_check(const tycho__event_view *view);
 

@@ -50,6 +50,11 @@ static const char *layout_of(uint8_t kind, bool is_condition) {
     return is_condition ? condition_layout[kind] : operation_layout[kind];
 }
 
+bool tycho__step_expects(const tycho__step *step) {
+    if (step->expected == TYCHO_EXPECT_ANY) return false;
+    return strchr(operation_layout[step->kind], 'e') != NULL;
+}
+
 static uint8_t flags_of(uint8_t kind, bool is_condition) {
     if (is_condition) return kind == TYCHO__STREAM_IS ? TYCHO_RAW : 0;
     return operation_flags[kind];
@@ -230,13 +235,31 @@ static void read_field(tycho__reader *reader, char field, tycho__step *step) {
     }
 }
 
+/* The fields "Aec" of an append, of which nearly all batches are made. False: too few bytes. */
+static bool read_append(tycho_bytes payload, tycho__step *step) {
+    enum { NAME = 2, REST = 12 };
+    const uint8_t *from = payload.data;
+    if (payload.size < NAME + REST) return false;
+    size_t size = tycho__load16(from);
+    if (payload.size - NAME - REST < size) return false;
+    step->name = tycho__bytes(from + NAME, size);
+    from += NAME + size;
+    step->expected = (int64_t)tycho__load64(from);
+    step->count = tycho__load32(from + 8);
+    step->list = tycho__bytes(from + REST, payload.size - NAME - size - REST);
+    return true;
+}
+
 int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition) {
     memset(step, 0, sizeof *step);
     step->expected = TYCHO_EXPECT_ANY;
-    step->kind = tycho__read8(reader);
-    step->flags = tycho__read8(reader);
-    tycho_bytes payload = tycho__read_bytes(reader, tycho__read32(reader));
+    const uint8_t *head = tycho__read_bytes(reader, HEAD).data;
+    tycho_bytes payload = {NULL, 0};
+    if (!reader->bad) payload = tycho__read_bytes(reader, tycho__load32(head + 2));
     if (reader->bad) return tycho__fail(TYCHO_CORRUPT, "a step of the batch is cut off");
+    step->kind = head[0];
+    step->flags = head[1];
+    if (step->kind == TYCHO__APPEND && !is_condition && read_append(payload, step)) return TYCHO_OK;
     const char *layout = layout_of(step->kind, is_condition);
     if (layout == NULL) {
         return tycho__fail(TYCHO_NEWER_FORMAT, "the batch has an unknown %s, number %u",

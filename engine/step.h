@@ -90,6 +90,9 @@ void tycho__step_end(tycho__buffer *buffer, size_t begin);
 /* Reads the next step and moves on; structure only. CORRUPT. */
 int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition);
 
+/* Whether an operation has an expected version that can be wrong. */
+bool tycho__step_expects(const tycho__step *step);
+
 /* Checks everything the builders check, for steps from foreign bytes. CORRUPT. Adds the elements
 ** that the step names to `*elements`. */
 int tycho__step_check(const tycho__step *step, bool is_condition, size_t *elements);

@@ -45,19 +45,26 @@ void tycho__id_pack(tycho__id *id, tycho_bytes text) {
     id->size = id->is_uuid ? TYCHO__UUID_BYTES : (uint8_t)text.size;
 }
 
+/* The digits of four bytes, all at once: each in a byte of its own, then 0-9 and a-f by whether
+** adding 6 carries into its upper half. */
+static void put_digits(char digits[8], const uint8_t *bytes) {
+    const uint64_t each = 0x0101010101010101;
+    uint64_t x = tycho__load32(bytes);
+    x = (x << 16 | x) & 0x0000ffff0000ffff;
+    x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+    x = (x >> 4 | x << 8) & 0x0f0f0f0f0f0f0f0f;
+    x += '0' * each + ((x + 6 * each) >> 4 & each) * ('a' - '0' - 10);
+    memcpy(digits, &x, sizeof x);
+}
+
 void tycho__uuid_unpack(char text[TYCHO_UUID_SIZE], const uint8_t bytes[TYCHO__UUID_BYTES]) {
-#define PAIRS(x)                                                                                   \
-    x "0" x "1" x "2" x "3" x "4" x "5" x "6" x "7" x "8" x "9" x "a" x "b" x "c" x "d" x "e" x "f"
-    static const char pairs[] =
-        PAIRS("0") PAIRS("1") PAIRS("2") PAIRS("3") PAIRS("4") PAIRS("5") PAIRS("6") PAIRS("7")
-            PAIRS("8") PAIRS("9") PAIRS("a") PAIRS("b") PAIRS("c") PAIRS("d") PAIRS("e") PAIRS("f");
-#undef PAIRS
-    const char(*pair)[2] = (const char(*)[2])pairs;
-#define PUT(place, index) memcpy(text + (place), pair[bytes[index]], 2)
-    PUT(0, 0), PUT(2, 1), PUT(4, 2), PUT(6, 3), PUT(9, 4), PUT(11, 5), PUT(14, 6), PUT(16, 7);
-    PUT(19, 8), PUT(21, 9), PUT(24, 10), PUT(26, 11), PUT(28, 12), PUT(30, 13), PUT(32, 14);
-    PUT(34, 15);
-#undef PUT
+    char digits[2 * TYCHO__UUID_BYTES];
+    for (size_t i = 0; i < TYCHO__UUID_BYTES; i += 4) put_digits(digits + 2 * i, bytes + i);
+    memcpy(text, digits, 8);
+    memcpy(text + 9, digits + 8, 4);
+    memcpy(text + 14, digits + 12, 4);
+    memcpy(text + 19, digits + 16, 4);
+    memcpy(text + 24, digits + 20, 12);
     text[8] = text[13] = text[18] = text[23] = '-';
 }
 

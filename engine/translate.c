@@ -2,7 +2,8 @@
 **
 ** A cursor asks for what the hooks hold when it first meets rules, and again when a block was read
 ** under others; in a store without scripts, and where the rules change nothing that is read, that
-** is one comparison an event. Types of a query are widened by their former names when it is
+** is one comparison an event. A snapshot asks when it is opened, for all its cursors, so that they
+** read by the rules of then. Types of a query are widened by their former names when it is
 ** compiled, so that the filter knows numbers alone, as ever. A condition of a batch gets a second
 ** one of the same kind for the names that are missing in it, after hooks have expanded the batch.
 */
@@ -11,8 +12,13 @@
 #include "batch.h"
 #include "cursor.h"
 
+static bool is_borrowing(const tycho_cursor *c) {
+    return c->snapshot != NULL && c->snapshot->has_held;
+}
+
 void tycho__cursor_release(tycho_cursor *c) {
-    if (c->held != NULL) c->store->hooks.release(c->store->hooks.context, c->held);
+    bool is_own = c->held != NULL && !is_borrowing(c);
+    if (is_own) c->store->hooks.release(c->store->hooks.context, c->held);
     c->held = NULL;
     c->rules = 0;
 }
@@ -21,9 +27,28 @@ int tycho__cursor_hold(tycho_cursor *c) {
     const tycho_hooks *hooks = &c->store->hooks;
     tycho__cursor_release(c);
     if (c->block_rules == 0) return TYCHO_OK;
+    if (is_borrowing(c)) {
+        c->held = c->snapshot->held;
+        c->rules = c->block_rules;
+        return TYCHO_OK;
+    }
     int status = hooks->hold(hooks->context, c->store, c->block_rules, &c->held);
     if (status == TYCHO_OK) c->rules = c->block_rules;
     return status;
+}
+
+void tycho__snapshot_hold(tycho_snapshot *snapshot) {
+    const tycho_hooks *hooks = &snapshot->store->hooks;
+    uint64_t rules = snapshot->txn->state.rules;
+    if (hooks->hold == NULL || rules == 0) return;
+    int status = hooks->hold(hooks->context, snapshot->store, rules, &snapshot->held);
+    snapshot->has_held = status == TYCHO_OK;
+}
+
+void tycho__snapshot_let_go(tycho_snapshot *snapshot) {
+    const tycho_hooks *hooks = &snapshot->store->hooks;
+    if (snapshot->held != NULL) hooks->release(hooks->context, snapshot->held);
+    snapshot->held = NULL;
 }
 
 /* What cannot be widened is refused when it is encoded. */

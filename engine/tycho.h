@@ -214,8 +214,8 @@ TYCHO_API int tycho_store_sync(tycho_store *store);
 
 /* A batch is the only way to change a store: conditions and operations that are committed together
 ** or not at all. It is built in memory, in a canonical encoding, and checked as it is built; a
-** failing call leaves it as it was. All conditions are checked against the state before the batch,
-** whatever the order of the calls. Names of streams are resolved through routes in the commit. */
+** failing call leaves it as it was. All conditions are checked against the state before the batch:
+** locks, others as they were called, versions of operations. Routes are followed in the commit. */
 typedef struct tycho_batch tycho_batch;
 
 /* Expected versions: a revision (>= 0: the stream's last), or one of these. */
@@ -409,9 +409,9 @@ TYCHO_API int tycho_commit_completed(tycho_store *store, tycho_batch *batch,
 
 /* ---------------------------------------------------------------- 8. reading */
 
-/* A snapshot makes several reads see one instant. It pins pages of the file: close it soon (the
-** age of the oldest one is in tycho_stats). Cursors without one see, each on its own, the log up
-** to the head at their opening, page by page; a long read then pins nothing. */
+/* A snapshot makes several reads see one instant, by the scripts of then. It pins pages of the
+** file: close it soon (tycho_stats has the age of the oldest). Cursors without one see, each on its
+** own, the log up to the head at their opening, page by page; a long read then pins nothing. */
 typedef struct tycho_snapshot tycho_snapshot;
 TYCHO_API int tycho_snapshot_open(tycho_store *store, tycho_snapshot **snapshot);
 TYCHO_API void tycho_snapshot_close(tycho_snapshot *snapshot);

@@ -351,7 +351,8 @@ function Store:routes(options) end
 ---@return fun(): string?, integer?
 function Store:checkpoints(options) end
 
---- Several reads at one instant: local s <close> = store:snapshot(); s:read():stream("a")...
+--- Several reads at one instant, by the scripts of then:
+--- local s <close> = store:snapshot(); s:read():stream("a")...
 ---@class tycho.Snapshot
 ---@field read fun(self: tycho.Snapshot): tycho.Specification
 ---@field close fun(self: tycho.Snapshot)

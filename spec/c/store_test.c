@@ -400,6 +400,26 @@ static void a_backup_is_a_store(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void a_batch_read_from_bytes_expects_the_same(void **state) {
+    fixture *f = *state;
+    tycho_store *store;
+    tycho_batch *read;
+    const tycho_receipt *receipt;
+    const tycho_new_event event = {.type = text("t")};
+    tycho_bytes bytes;
+    ASSERT_STATUS(open_store(f->path, TYCHO_CREATE, &store), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_create(&read), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_put_row(f->batch, text("rows"), text("k"), text("v")), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_append(f->batch, text("s"), 3, &event, 1, 0), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_encode(f->batch, &bytes), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_decode(read, bytes), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(store, read, &receipt), TYCHO_WRONG_EXPECTED_VERSION);
+    assert_true(receipt->operation == 1 && receipt->actual == -1);
+    tycho_batch_destroy(read);
+    assert_head(store, 0);
+    tycho_store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(options_are_checked),
@@ -417,6 +437,7 @@ int main(void) {
         TEST(no_place_for_a_number_is_refused),
         TEST(an_empty_batch_is_refused),
         TEST(a_batch_is_committed_again_as_it_was),
+        TEST(a_batch_read_from_bytes_expects_the_same),
         TEST(a_backup_is_a_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

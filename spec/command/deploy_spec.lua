@@ -303,6 +303,31 @@ describe("the command, with scripts", function()
       tycho:must("verify", copy)
     end)
 
+    it("has what was overwritten and cannot be read any more as it is stored", function()
+      filled()
+      local store = require("tycho").open(tycho.store)
+      local first = store:read():of_type("OrderPlaced"):first()
+      store:overwrite { id = first.id, type = first.type, data = { customer = "me", cents = 1 } }
+      local source = [[return event_type { name = "OrderPlaced", version = 3, upcast = {
+        function(data) return data end,
+        function(data) if data.customer == "me" then error("not this one") end return data end } }]]
+      store:deploy { sources = source }
+      assert.is_false(pcall(store.event, store, first.id))
+      store:close()
+      local result = tycho:run("export")
+      assert.equal(0, result.status)
+      assert.matches("^tycho: the event " .. first.id:gsub("%-", "%%-") .. " at position 1 was "
+        .. "overwritten, and goes out as it is stored: [^\n]*not this one[^\n]*\n[^\n]+\n$",
+        result.err)
+      local object = command.decode(result.out)[1]
+      assert.same({ { customer = "me", cents = 1 }, first.id }, { object.data, object.event_id })
+      assert.is_nil(object.overwritten)
+      local copy = { store = tycho:path("copy") }
+      tycho:must("import " .. tycho:file("lines", result.out), copy)
+      tycho:must("verify", copy)
+      assert.equal(#command.decode(result.out), #command.decode(tycho:must("export", copy)))
+    end)
+
     it("that was imported in part gets its scripts when the rest comes", function()
       filled()
       local copy = { store = tycho:path("copy") }

@@ -425,6 +425,38 @@ describe("store:backfill", function()
     check(V2)
   end)
 
+  it("keeps a type from being renamed or upcast until it has ended, and loses no link", function()
+    local sources = {
+      [[return event_type { name = "New", version = 1, former_names = { "Old" } }]],
+      [[return event_type { name = "Old", version = 2,
+        upcast = { function(data) return data end } }]],
+    }
+    for case, source in ipairs(sources) do
+      local linker = ("linker_%d"):format(case)
+      for number = 1, 20 do
+        store:append("s" .. case, { type = "Old", data = { number = number } })
+      end
+      local refused = 0
+      store:backfill {
+        source = ([[return linker { name = "%s", version = 1, by = "type", prefix = "%s-" }]])
+          :format(linker, linker),
+        chunk = 5,
+        progress = function(status)
+          if status.phase ~= "linking" then return end
+          local err = refusal.with("rejected", store.deploy, store, { sources = source })
+          assert.matches('the linker "' .. linker .. '" is being back%-filled', err.message)
+          store:deploy { sources = [[return event_type { name = "Other", version = 1 }]] }
+          refused = refused + 1
+        end,
+      }
+      assert.is_true(refused > 0)
+      assert.equal(20 * case, store:read():stream(linker .. "-Old"):count())
+      assert.equal(20 * case, store:read():of_type("Old"):count())
+      if case == #sources then store:deploy { sources = source } end
+    end
+    assert.equal(2, store:script("event_type", "Old").version)
+  end)
+
   it("refuses what may not be deployed", function()
     fill(store, 1, 10)
     store:deploy { sources = V2 }

@@ -29,6 +29,33 @@ end
 describe("event types", function()
   local fresh = require("support.store")()
 
+  it("that are deployed later do not change what an open snapshot reads", function()
+    local store = fresh()
+    store:append("s", { type = "Old", data = { n = 1 } })
+    local bare <close> = store:snapshot()
+    store:deploy { sources = { event_type("Old", 2) } }
+    store:append("s", { type = "Old", data = { n = 2 } })
+    local first <close> = store:snapshot()
+    store:deploy { sources = { event_type("New", 3, former("Old")) }, remove = "event_type/Old" }
+    local second <close> = store:snapshot()
+    local function read(from, type)
+      local found = {}
+      for event in from:read():of_type(type):each() do found[#found + 1] = event:to_table() end
+      local list = {}
+      for index, event in ipairs(found) do list[index] = { event.type, event.data } end
+      return list
+    end
+    for _ = 1, 2 do
+      local new = { { "New", { n = 1, v2 = true, v3 = true } }, { "New", { n = 2, v3 = true } } }
+      assert.same(new, read(store, "New"))
+      assert.same(new, read(second, "Old"))
+      assert.same({}, read(first, "New"))
+      assert.same({ { "Old", { n = 1, v2 = true } }, { "Old", { n = 2 } } }, read(first, "Old"))
+      assert.same({ { "Old", { n = 1 } } }, read(bare, "Old"))
+      store:deploy { sources = { [[return linker { name = "l", version = 1, by = "type" }]] } }
+    end
+  end)
+
   it("are renamed in one deployment, in whatever order it is written down", function()
     local store = fresh()
     store:deploy { sources = { event_type("Old", 2), event_type("Zold", 1) } }

@@ -120,11 +120,20 @@ struct part {
     char link[TYCHO_NAME_MAX];    /* of a ready-made linker */
 };
 
+enum { SEEN = 16 };
+
+/* A type of an event that was visited before; views the batch. */
+struct seen {
+    tycho_bytes type;
+    const struct tycho__concern *concern; /* NULL: nothing is here */
+};
+
 struct expansion {
     tycho_store *store;
     const struct tycho__rules *rules;
     struct part *parts;                   /* one a definition */
-    const struct tycho__concern *concern; /* of the event that is visited, or was last */
+    const struct tycho__concern *concern; /* of the event that is visited */
+    struct seen seen[SEEN];               /* by size and middle of the type */
     bool deploys;                         /* the batch does */
     struct tycho_buffer links;
     size_t raw_count; /* of them: of read models, whose streams are theirs alone */
@@ -179,10 +188,11 @@ static int run_linker(struct expansion *x, const struct tycho__shown *shown, siz
         tycho_bytes link;
         int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
         if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
-        if (status == TYCHO_OK && link.size > 0) {
-            tycho__payload_put(&x->links, &link, sizeof link);
-        }
-        return status;
+        uint8_t *room = link.size > 0 ? tycho__payload_reserve(&x->links, sizeof link) : NULL;
+        if (status != TYCHO_OK || room == NULL) return status;
+        memcpy(room, &link, sizeof link);
+        x->links.size += sizeof link;
+        return TYCHO_OK;
     }
     const size_t before = x->links.size;
     int status = run_function(x, shown, index);
@@ -242,9 +252,12 @@ static int visit_overwrite(struct expansion *x, const tycho_event *event) {
 static int wants(void *context, tycho_bytes stream, tycho_bytes type) {
     struct expansion *x = context;
     if (tycho__same(stream, tycho__scripts_stream())) return 1;
-    if (x->concern == NULL || !tycho__same(x->concern->type, type)) {
-        x->concern = tycho__rules_find(x->rules, type);
+    const uint8_t *text = type.data;
+    struct seen *seen = &x->seen[(type.size + 3u * text[type.size / 2]) % SEEN];
+    if (seen->concern == NULL || !tycho__same(seen->type, type)) {
+        *seen = (struct seen){type, tycho__rules_find(x->rules, type)};
     }
+    x->concern = seen->concern;
     return x->concern->linker_count > 0 || x->concern->event_type >= 0 ||
            x->concern->renamed >= 0 || x->rules->failure != NULL;
 }

@@ -8,6 +8,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "backfill.h"
 #include "rules.h"
 
 struct entry {
@@ -25,6 +26,8 @@ struct tycho_deployment {
     struct entry **entries;
     size_t count;
     bool is_settled; /* the lines were checked against each other */
+    size_t filling_size;
+    char filling[TYCHO_NAME_MAX]; /* a linker that is being back-filled; no size: none is */
 };
 
 static int no_memory(void) {
@@ -44,8 +47,31 @@ static int look(tycho_store *store, tycho_deployment *deployment) {
         if (status == TYCHO_OK) status = tycho_rules_version(store, &version);
         if (status == TYCHO_OK && version == deployment->rules->version) return TYCHO_OK;
         tycho__rules_release(deployment->rules);
+        deployment->rules = NULL;
         if (status != TYCHO_OK) return status;
     }
+}
+
+/* Looks for a linker that is being back-filled: one with a row "linker/NAME". */
+static int look_for_filling(tycho_store *store, tycho_deployment *deployment) {
+    static const char prefix[] = "linker/";
+    const tycho_list_options options = {.size = sizeof options,
+                                        .list = TYCHO_LIST_ROWS,
+                                        .subject = tycho__text(TYCHO__BACKFILLS),
+                                        .prefix = tycho__text(prefix)};
+    tycho_listing *listing;
+    tycho_item item;
+    if (store == NULL) return TYCHO_OK;
+    int status = tycho_listing_open(store, &options, &listing);
+    if (status != TYCHO_OK) return status;
+    status = tycho_listing_next(listing, &item);
+    if (status == TYCHO_OK && item.name.size < sizeof prefix - 1 + TYCHO_NAME_MAX) {
+        deployment->filling_size = item.name.size - (sizeof prefix - 1);
+        memcpy(deployment->filling, (const char *)item.name.data + sizeof prefix - 1,
+               deployment->filling_size);
+    }
+    tycho_listing_close(listing);
+    return status == TYCHO_END ? TYCHO_OK : status;
 }
 
 int tycho_deployment_open(tycho_store *store, tycho_deployment **out) {
@@ -54,10 +80,11 @@ int tycho_deployment_open(tycho_store *store, tycho_deployment **out) {
     tycho_deployment *deployment = calloc(1, sizeof *deployment);
     if (deployment == NULL) return no_memory();
     int status = look(store, deployment);
+    if (status == TYCHO_OK) status = look_for_filling(store, deployment);
     if (status == TYCHO_OK) {
         *out = deployment;
     } else {
-        free(deployment);
+        tycho_deployment_close(deployment);
     }
     return status;
 }
@@ -293,6 +320,25 @@ static void check_names(const tycho_deployment *deployment, struct entry *entry)
     }
 }
 
+/* Whether events that are stored are read in another way with it than without. */
+static bool changes_reads(const tycho_script_about *about) {
+    return about != NULL && (about->version > 1 || about->former_name_count > 0);
+}
+
+/* A back-fill that reads some events by their old names and data, and the others by new ones, would
+** link into the streams of both. */
+static void check_filling(const tycho_deployment *deployment, struct entry *entry) {
+    const tycho_script_about *old = tycho__rules_about(deployment->rules, entry->about->key);
+    char message[TYCHO_NAME_MAX + 120];
+    if (deployment->filling_size == 0) return;
+    if (!changes_reads(entry->about) && !changes_reads(old)) return;
+    snprintf(message, sizeof message,
+             "it changes how events are read, and the linker \"%.*s\" is being back-filled: finish "
+             "or cancel that first",
+             (int)deployment->filling_size, deployment->filling);
+    refuse_later(entry, 0, message);
+}
+
 /* Refuses the new scripts that are too many. */
 static void check_count(tycho_deployment *deployment) {
     size_t count = deployment->rules->count;
@@ -326,6 +372,8 @@ static void settle(tycho_deployment *deployment) {
         bool is_written = entry->change.change == TYCHO_CHANGE_NEW ||
                           entry->change.change == TYCHO_CHANGE_CHANGED;
         if (is_type && is_written) check_names(deployment, entry);
+        bool is_removed = entry->change.change == TYCHO_CHANGE_REMOVED;
+        if (is_type && (is_written || is_removed)) check_filling(deployment, entry);
     }
     check_count(deployment);
 }

@@ -75,19 +75,34 @@ static size_t plain_size(const uint8_t *bytes, size_t left) {
     return size <= left ? size : 0;
 }
 
+/* Reads a key. False: it is no string. */
+static bool read_key(struct tycho__msgpack_reader *reader, struct tycho__host_field *field) {
+    const uint8_t *from = reader->data + reader->offset;
+    size_t left = reader->size - reader->offset;
+    struct tycho__msgpack_token key;
+    if (left > 0 && (from[0] & 0xe0) == 0xa0 && (from[0] & 0x1fu) < left) { /* a short one */
+        field->name = from + 1;
+        field->size = from[0] & 0x1fu;
+        reader->offset += 1 + field->size;
+        return true;
+    }
+    if (tycho__msgpack_next(reader, &key) != TYCHO__MSGPACK_OK) return false;
+    if (key.kind != TYCHO__MSGPACK_STRING) return false;
+    field->name = key.data;
+    field->size = (uint32_t)key.size;
+    return true;
+}
+
 /* Finds the fields. False when the data is to be decoded as a whole. */
 static bool find_fields(struct tycho__host_fields *fields, const void *data, size_t size) {
     struct tycho__msgpack_reader reader = {data, size, 0};
-    struct tycho__msgpack_token map, key;
+    struct tycho__msgpack_token map;
     if (size > SIZE_MAX_HERE) return false;
     if (tycho__msgpack_next(&reader, &map) != TYCHO__MSGPACK_OK) return false;
     if (map.kind != TYCHO__MSGPACK_MAP || map.count > TYCHO__SANDBOX_FIELDS_MAX) return false;
     fields->count = (int)map.count;
     for (int i = 0; i < fields->count; i++) {
-        if (tycho__msgpack_next(&reader, &key) != TYCHO__MSGPACK_OK) return false;
-        if (key.kind != TYCHO__MSGPACK_STRING) return false;
-        fields->all[i].name = key.data;
-        fields->all[i].size = (uint32_t)key.size;
+        if (!read_key(&reader, &fields->all[i])) return false;
         fields->all[i].value = (uint32_t)reader.offset;
         size_t plain = plain_size(reader.data + reader.offset, size - reader.offset);
         reader.offset += plain;
@@ -252,8 +267,12 @@ const void *tycho__sandbox_find_field(struct tycho__sandbox *sandbox, const void
     if (!find_fields(fields, data, size)) return NULL;
     int i = find(fields, name, name_size);
     if (i < 0) return NULL;
-    struct tycho__msgpack_reader reader = {data, size, fields->all[i].value};
+    const size_t begin = fields->all[i].value;
+    const uint8_t *value = (const uint8_t *)data + begin;
+    *value_size = plain_size(value, size - begin);
+    struct tycho__msgpack_reader reader = {data, size, begin};
+    if (*value_size > 0) return value;
     if (tycho__msgpack_skip(&reader) != TYCHO__MSGPACK_OK) return NULL;
-    *value_size = reader.offset - fields->all[i].value;
-    return (const uint8_t *)data + fields->all[i].value;
+    *value_size = reader.offset - begin;
+    return value;
 }

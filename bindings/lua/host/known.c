@@ -27,7 +27,7 @@
 #include "script.h"
 
 enum {
-    PLACES = 2048, /* a power of two: 256 KiB */
+    PLACES = 2048, /* a power of two: 254 KiB */
     SET = 4,
     TRIED = 2 * PLACES,
     REST = 16 * TRIED,
@@ -36,13 +36,18 @@ enum {
     PRICE_MAX = 100000 /* of a call: far from the budget, whatever else the data has */
 };
 
-struct tycho__known_place {
-    uint64_t hash;
+struct place {
     uint8_t key_size; /* 0: nothing is here */
     uint8_t count;    /* of the names */
     bool is_recent;
     uint8_t sizes[NAMES_MAX];
     char text[TEXT_MAX]; /* the key, then the names */
+};
+
+/* A set is looked through by its hashes, which are together in a cache line. */
+struct tycho__known_places {
+    uint64_t hashes[PLACES];
+    struct place all[PLACES];
 };
 
 static void add(struct tycho__known_key *key, const void *data, size_t size) {
@@ -70,30 +75,35 @@ static void find_key(struct tycho__runner *runner, const struct tycho__shown *sh
     key->hash = XXH3_64bits(key->text, key->size);
 }
 
-/* Those in which the key may be. */
-static struct tycho__known_place *set_of(const struct tycho__known *known) {
-    return &known->places[known->key.hash % (PLACES / SET) * SET];
+/* The first of those in which the key may be. */
+static size_t set_of(const struct tycho__known_key *key) {
+    return key->hash % (PLACES / SET) * SET;
 }
 
-static struct tycho__known_place *find(const struct tycho__known *known) {
+static struct place *find(const struct tycho__known *known) {
     const struct tycho__known_key *key = &known->key;
-    struct tycho__known_place *set = set_of(known);
-    for (int i = 0; i < SET; i++) {
-        if (set[i].hash == key->hash && set[i].key_size == key->size &&
-            memcmp(set[i].text, key->text, key->size) == 0) {
-            set[i].is_recent = true;
-            return &set[i];
-        }
+    const size_t set = set_of(key);
+    for (size_t i = set; i < set + SET; i++) {
+        if (known->places->hashes[i] != key->hash) continue;
+        struct place *place = &known->places->all[i];
+        bool is_it = place->key_size == key->size && memcmp(place->text, key->text, key->size) == 0;
+        if (!is_it) continue;
+        place->is_recent = true;
+        return place;
     }
     return NULL;
 }
 
-/* The place of a set that is taken for another key. */
-static struct tycho__known_place *replace(struct tycho__known_place *set) {
-    int i = 0;
-    while (i < SET && set[i].is_recent) i++;
-    for (int k = 0; i == SET && k < SET; k++) set[k].is_recent = false;
-    return &set[i % SET];
+/* The place that is taken for the key. */
+static struct place *replace(struct tycho__known_places *places,
+                             const struct tycho__known_key *key) {
+    const size_t set = set_of(key);
+    size_t i = 0;
+    while (i < SET && places->all[set + i].is_recent) i++;
+    for (size_t k = 0; i == SET && k < SET; k++) places->all[set + k].is_recent = false;
+    i = set + i % SET;
+    places->hashes[i] = key->hash;
+    return &places->all[i];
 }
 
 /* Whether it is worth looking. */
@@ -116,7 +126,7 @@ bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *
     known->key.size = 0;
     if (known->places == NULL || !is_looking(known)) return false;
     find_key(runner, shown);
-    const struct tycho__known_place *place = known->key.size == 0 ? NULL : find(known);
+    const struct place *place = known->key.size == 0 ? NULL : find(known);
     if (place == NULL) return false;
     known->found++;
     tycho__names_clear(names);
@@ -145,7 +155,7 @@ static bool widen(struct tycho__runner *runner, bool *is_longer) {
     if (is_other && known->field_size > 0) return false;
     *is_longer = is_other || (!known->has_type && (reads & TYCHO__READ_TYPE) != 0);
     if (*is_longer && known->places != NULL) {
-        memset(known->places, 0, PLACES * sizeof *known->places);
+        memset(known->places, 0, sizeof *known->places);
     }
     if (is_other) memcpy(known->field, field, size);
     if (is_other) known->field_size = size;
@@ -160,13 +170,12 @@ void tycho__known_keep(struct tycho__runner *runner, const struct tycho__shown *
     if (known->rest > 0 || tycho__sandbox_charged(runner->sandbox) > PRICE_MAX) return;
     if (!widen(runner, &is_longer)) return;
     if (is_longer || known->places == NULL) find_key(runner, shown);
-    if (known->places == NULL) known->places = calloc(PLACES, sizeof *known->places);
+    if (known->places == NULL) known->places = calloc(1, sizeof *known->places);
     if (known->places == NULL) return; /* it is for speed only */
     const struct tycho__known_key *key = &known->key;
     if (key->size == 0 || names->count > NAMES_MAX) return;
     if (key->size + names->text.size > TEXT_MAX) return;
-    struct tycho__known_place *place = replace(set_of(known));
-    place->hash = key->hash;
+    struct place *place = replace(known->places, key);
     place->key_size = (uint8_t)key->size;
     place->count = (uint8_t)names->count;
     place->is_recent = true;

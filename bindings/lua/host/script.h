@@ -101,14 +101,14 @@ struct tycho__instance {
 };
 
 /* Names that the function of a runner gave before (known.c). */
-struct tycho__known_place;
+struct tycho__known_places;
 struct tycho__known_key {
     uint64_t hash;
     size_t size; /* 0: it is too long, or was not looked for */
     char text[112];
 };
 struct tycho__known {
-    struct tycho__known_place *places; /* NULL: nothing was kept yet */
+    struct tycho__known_places *places; /* NULL: nothing was kept yet */
     bool has_type;                     /* the key has the type */
     size_t field_size;                 /* of the field that the key has; 0: none */
     char field[64];

@@ -42,6 +42,11 @@ struct tycho__host_view {
 };
 
 /* Data that is read field by field (fields.c). */
+struct tycho__host_field {
+    const uint8_t *name;
+    uint32_t size;
+    uint32_t value; /* its offset */
+};
 struct tycho__host_fields {
     const void *data; /* NULL when the call is over */
     size_t size;
@@ -50,11 +55,7 @@ struct tycho__host_fields {
     int reads;
     int only; /* the index of the one field that the call read; -1: none; MANY: others, or all */
     int count;
-    struct {
-        const uint8_t *name;
-        uint32_t size;
-        uint32_t value; /* its offset */
-    } all[TYCHO__SANDBOX_FIELDS_MAX];
+    struct tycho__host_field all[TYCHO__SANDBOX_FIELDS_MAX];
 };
 
 struct tycho__sandbox {

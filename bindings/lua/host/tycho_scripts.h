@@ -390,7 +390,8 @@ TYCHO_API int tycho_model_forget(tycho_model *model, tycho_bytes key);
 **
 ** INTERRUPTED, by whatever, it goes on where it was: that is a row of the table "tycho.backfills",
 ** put in the same batch as the links, under a named lock and its token. Two at once take turns; who
-** is late changes nothing. */
+** is late changes nothing. Until it has ended no event type is deployed that renames or upcasts:
+** then a part of the events would be linked as they were read before. */
 typedef struct tycho_backfill tycho_backfill;
 
 enum tycho_backfill_phase {

@@ -8,7 +8,8 @@
 ---
 --- Events go out as they are stored. Deployed scripts are events, too, of the stream "$scripts",
 --- which say under which version of its type the data of an event was written. One that was
---- overwritten since goes out as it is read, "overwritten": true, to be overwritten again.
+--- overwritten since goes out as it is read, "overwritten": true, to be overwritten again. Where
+--- no script can read it, it goes out as it is stored, with a warning.
 local event_line = require "tycho.command.event_line"
 local progress = require "tycho.command.progress"
 local shared = require "tycho.command.shared"
@@ -89,6 +90,20 @@ local function is_at_home(store, event)
   return entry ~= nil and not entry.is_link
 end
 
+-- The line of an event that was overwritten; nil, and a warning, when no script can read it.
+local function overwritten_line(store, event)
+  local ok, read = pcall(store.event, store, event.id)
+  if not ok and read.code ~= "rejected" then error(read, 0) end
+  if ok then
+    local object = event_line.from_event(read)
+    object.overwritten = true
+    return object
+  end
+  shared.warn(("the event %s at position %d was overwritten, and goes out as it is stored: %s")
+    :format(event.id, event.position, read.message),
+    "imported, it counts as written when it was appended; deploy a version that can read it")
+end
+
 local function write_directory(store, output)
   for stream in store:streams() do
     local metadata = store:stream_metadata(stream, { raw = true })
@@ -111,11 +126,7 @@ function verb.run(arguments, output)
   local links = is_whole and find_links(store, output, head, stats.links)
   local shown, done = progress.new("events"), 0
   for event in read:each() do
-    local object = event_line.from_event(event)
-    if event.written then
-      object = event_line.from_event(store:event(event.id))
-      object.overwritten = true
-    end
+    local object = event.written and overwritten_line(store, event) or event_line.from_event(event)
     if is_whole and not all_at_home and not is_at_home(store, event) then
       object.stream, object.revision = tycho.null, tycho.null
     elseif links then
