@@ -312,6 +312,11 @@ LMDB_CALLS := env_create env_open env_sync env_copy2 dbi_open txn_begin txn_rene
 $(FAILING_LMDB): $(LMDB_INSIDE)
 	@$(OBJCOPY) $(foreach name,$(LMDB_CALLS),--redefine-sym mdb_$(name)=lmdb_$(name)) $< $@
 
+$(BUILD)/spec/script_lmdb_calls_test: $(BUILD)/obj/spec/fault/script_lmdb_calls_test.o $(HOST) \
+  $(BUILD)/libtycho_rpc.a $(ENGINE_OBJ) $(FAILING_LMDB)
+	$(link) $< $(ENGINE_OBJ) $(FAILING_LMDB) -Wl,--start-group $(HOST) $(BUILD)/libtycho_rpc.a \
+	  -Wl,--end-group $(HOST_LIBS) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
 $(BUILD)/spec/lmdb_calls_test: $(BUILD)/obj/spec/fault/lmdb_calls_test.o $(SPEC_HELP_OBJ) \
   $(ENGINE_OBJ) $(FAILING_LMDB)
 	$(link) $^ $(ENGINE_LIBS) $(SPEC_LIBS) $(LDLIBS)

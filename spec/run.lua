@@ -180,7 +180,7 @@ end
 local function sweep_suites()
   local list = {}
   for _, name in ipairs { "allocation", "io", "lmdb_calls", "script_allocation",
-    "sandbox_allocation" } do
+    "script_lmdb_calls", "sandbox_allocation" } do
     list[#list + 1] = suite(("every call in %s_test"):format(name),
       ("CMOCKA_MESSAGE_OUTPUT=TAP build/spec/%s_test"):format(name), "tap", 24 * 3600)
   end
