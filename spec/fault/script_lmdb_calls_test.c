@@ -1,6 +1,6 @@
 /* script_lmdb_calls_test.c - LMDB fails for deployed scripts: in their life (script_life.h) the
-** n-th call of one of its functions fails (failing_lmdb.h), for every function and every n (sampled,
-** unless TYCHO_SWEEP=full), once and from there on.
+** n-th call of one of its functions fails (failing_lmdb.h), for every function and every n
+** (sampled, unless TYCHO_SWEEP=full), once and from there on.
 **
 ** The step that meets the failure tells of it and changed nothing, or goes on; run again when LMDB
 ** is whole, it succeeds, and at the end all is as in a life without failures.
