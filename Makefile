@@ -114,7 +114,7 @@ DEPS_CHECK := build/.deps-check
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all libs spec-programs thread-programs fuzz-programs power-programs demo check bench \
-  bench-full bench-program asan tsan fuzz property crash rename-rounds power-loss damage soak \
+  bench-full bench-program asan tsan fuzz sweep property crash rename-rounds power-loss damage soak \
   soak-programs coverage lint deps install uninstall dist clean help always
 
 all: libs tycho ## build the libraries, the Lua modules and ./tycho (default)
@@ -278,6 +278,24 @@ $(BUILD)/spec/inside_lua_test: $(BUILD)/obj/spec/c/inside_lua_test.o $(STATIC) \
   $(BUILD)/libtycho_scripts.so
 	$(link) -rdynamic $< $(STATIC) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) -lm $(LDLIBS)
 
+# The calls of LMDB that fail in a test: it has them under the names that the engine calls, and
+# LMDB's own under others.
+FAILING_LMDB := $(BUILD)/obj/lmdb_failing.o
+LMDB_CALLS := env_create env_open env_sync env_copy2 dbi_open txn_begin txn_renew txn_reset \
+  txn_commit txn_abort cursor_open cursor_renew cursor_get cursor_put del stat
+
+$(FAILING_LMDB): $(LMDB_INSIDE)
+	@$(OBJCOPY) $(foreach name,$(LMDB_CALLS),--redefine-sym mdb_$(name)=lmdb_$(name)) $< $@
+
+$(BUILD)/spec/script_lmdb_calls_test: $(BUILD)/obj/spec/fault/script_lmdb_calls_test.o $(HOST) \
+  $(BUILD)/libtycho_rpc.a $(ENGINE_OBJ) $(FAILING_LMDB)
+	$(link) $< $(ENGINE_OBJ) $(FAILING_LMDB) -Wl,--start-group $(HOST) $(BUILD)/libtycho_rpc.a \
+	  -Wl,--end-group $(HOST_LIBS) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+$(BUILD)/spec/lmdb_calls_test: $(BUILD)/obj/spec/fault/lmdb_calls_test.o $(SPEC_HELP_OBJ) \
+  $(ENGINE_OBJ) $(FAILING_LMDB)
+	$(link) $^ $(ENGINE_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
 $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) $(PEER_LIBS) -lm $(LDLIBS)
 
@@ -311,8 +329,12 @@ asan: | $(DEPS_CHECK) ## build everything with ASan and UBSan in build/asan
 tsan: | $(DEPS_CHECK) ## build the tests with threads with TSan in build/tsan
 	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE=thread WERROR= thread-programs
 
-fuzz: | $(DEPS_CHECK) ## run every fuzz target for TIME seconds (TIME=60)
-	@$(LUA) spec/run.lua --fuzz $(TIME)
+fuzz: | $(DEPS_CHECK) ## run every fuzz target for TIME seconds (TIME=60), with AFL=1 by AFL++
+	@$(if $(AFL),.ci/deps afl)
+	@$(LUA) spec/run.lua $(if $(AFL),--afl,--fuzz) $(TIME)
+
+sweep: all spec-programs ## every call and allocation of a life of a store fails once, and from there on
+	@TYCHO_SWEEP=full $(LUA) spec/run.lua --sweep
 
 # Made by another make, because what .ci/peers installs decides what is in it.
 $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard spec/bench/peer_*.c)): $(wildcard build/bench-peers/headers)
@@ -351,9 +373,14 @@ damage: $(BUILD)/spec/damage_test $(BUILD)/spec/salvage_test ## pages damaged an
 soak: all soak-programs ## everything at once, with faults: HOURS=n or MINUTES=n, SEED=...
 	@$(LUA_HERE) spec/soak/soak.lua $(foreach name,HOURS MINUTES SECONDS SEED,$(if $($(name)),$(name)=$($(name))))
 
+# Children of tests end with _exit(), which by itself would not say what they ran.
+COVERED_EXIT := build/coverage/obj/spec/covered_exit.o
+
 coverage: all soak-programs ## branch coverage of engine/ and bindings/lua/; MISSING=1 names what is missing
-	@$(MAKE) --no-print-directory BUILD=build/coverage WERROR= \
-	  CFLAGS='-O0 -g --coverage -fprofile-update=atomic' libs spec-programs power-programs
+	@$(MAKE) --no-print-directory BUILD=build/coverage WERROR= $(COVERED_EXIT)
+	@$(MAKE) --no-print-directory BUILD=build/coverage WERROR= LDFLAGS=-Wl,--wrap=_exit \
+	  LDLIBS=$(COVERED_EXIT) CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
+	  libs spec-programs power-programs
 	@$(LUA_HERE) spec/coverage.lua build/coverage $(if $(MISSING),--missing)
 
 lint: | $(DEPS_CHECK) ## clang's warnings and luacheck

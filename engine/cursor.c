@@ -312,17 +312,20 @@ static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *ev
     event->is_link = slot->item.entry.is_link ? 1 : 0;
 }
 
+int tycho__cursor_look(const tycho_cursor *c) {
+    const tycho__slot *slot = &c->slots[c->slot_at - 1];
+    if (slot->status == TYCHO_OK) return TYCHO_OK;
+    return tycho__fail(slot->status,
+                       "the record at position %llu is damaged; `tycho verify` tells what is hurt",
+                       (unsigned long long)slot->item.entry.position);
+}
+
 int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
     if (c == NULL || event == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is NULL");
     int status = tycho__cursor_advance(c);
+    if (status == TYCHO_OK) status = tycho__cursor_look(c);
     if (status != TYCHO_OK) return status;
     const tycho__slot *slot = &c->slots[c->slot_at - 1];
-    if (slot->status != TYCHO_OK) {
-        return tycho__fail(slot->status,
-                           "the record at position %llu is damaged; `tycho verify` "
-                           "tells what is hurt",
-                           (unsigned long long)slot->item.entry.position);
-    }
     tycho_bytes record = {c->block.data + slot->offset, slot->size};
     status = tycho__record_parse(record, &c->view);
     if (status != TYCHO_OK) return status;

@@ -104,6 +104,8 @@ int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn);
 
 /* Moves on without looking at the event: TYCHO_OK, TYCHO_END, or a failure. */
 int tycho__cursor_advance(tycho_cursor *cursor);
+/* Whether the record that it came to is sound: else CORRUPT. */
+int tycho__cursor_look(const tycho_cursor *cursor);
 
 /* Lets the hooks hold what they need for the rules of the last block (translate.c). */
 int tycho__cursor_hold(tycho_cursor *cursor);

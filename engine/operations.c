@@ -224,8 +224,8 @@ static int apply_route(tycho__txn *txn, tycho_batch *batch, const tycho__step *s
     status = put_route(txn, step);
     if (status != TYCHO_OK) return status;
     tycho__name end;
-    status = tycho__resolve(txn, step->name, false, &end);
-    if (status != TYCHO_CORRUPT) return status;
+    status = tycho__follow_routes(txn, step->name, false, &end);
+    if (status != TYCHO_END) return status;
     return tycho__fail(TYCHO_MISUSE, "the route \"%.*s\" to \"%.*s\" would lead in a circle",
                        (int)step->name.size, (const char *)step->name.data, (int)step->second.size,
                        (const char *)step->second.data);

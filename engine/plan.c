@@ -555,8 +555,10 @@ int tycho_count(tycho_store *store, const tycho_read *read, uint64_t *count) {
     uint64_t limit = c->left;
     status = count_whole(c, count, &is_known);
     if (status == TYCHO_OK && is_known && *count > limit) *count = limit;
-    if (status == TYCHO_OK && !is_known) {
-        while ((status = tycho__cursor_advance(c)) == TYCHO_OK) ++*count;
+    while (status == TYCHO_OK && !is_known) {
+        status = tycho__cursor_advance(c);
+        if (status == TYCHO_OK) status = tycho__cursor_look(c);
+        if (status == TYCHO_OK) ++*count;
     }
     tycho_cursor_close(c);
     return status == TYCHO_END ? TYCHO_OK : status;

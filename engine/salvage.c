@@ -398,8 +398,8 @@ static int drop_circles(writing *w) {
         tycho__name name;
         const tycho__found *row = &w->s->found[i];
         tycho_bytes key = {row->key, row->key_size};
-        if (status == TYCHO_OK) status = tycho__resolve(&w->txn, key, false, &name);
-        if (status != TYCHO_CORRUPT) continue;
+        if (status == TYCHO_OK) status = tycho__follow_routes(&w->txn, key, false, &name);
+        if (status != TYCHO_END) continue;
         tycho__salvage_tell(w->s, "the route \"%.*s\" led in a circle", (int)key.size,
                             (const char *)key.data);
         w->txn.state.routes--;

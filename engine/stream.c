@@ -8,9 +8,9 @@
 
 #include "ways.h"
 
-int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
+int tycho__follow_routes(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
     assert(name.size <= TYCHO_NAME_MAX);
-    uint64_t hops = 0; /* more than there are routes: a circle */
+    uint64_t hops = 0;
     stream->is_closed = false;
     stream->size = (uint8_t)name.size;
     tycho__copy(stream->bytes, name);
@@ -20,14 +20,22 @@ int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *str
         if (status == TYCHO_NOT_FOUND) break;
         if (status != TYCHO_OK) return status;
         if (tycho__route_parse(row, &target)) stream->is_closed = true;
-        if (++hops > txn->state.routes || target.size > TYCHO_NAME_MAX) {
-            return tycho__fail(TYCHO_CORRUPT, "the routes from \"%.*s\" do not end", (int)name.size,
-                               (const char *)name.data);
+        if (++hops > txn->state.routes) return TYCHO_END;
+        if (target.size > TYCHO_NAME_MAX) {
+            return tycho__fail(TYCHO_CORRUPT, "a route from \"%.*s\" leads to a name of %zu bytes",
+                               (int)name.size, (const char *)name.data, target.size);
         }
         stream->size = (uint8_t)target.size;
         tycho__copy(stream->bytes, target);
     }
     return TYCHO_OK;
+}
+
+int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
+    int status = tycho__follow_routes(txn, name, raw, stream);
+    if (status != TYCHO_END) return status;
+    return tycho__fail(TYCHO_CORRUPT, "the routes from \"%.*s\" do not end", (int)name.size,
+                       (const char *)name.data);
 }
 
 int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position) {

@@ -16,7 +16,9 @@ static inline tycho_bytes tycho__name_bytes(const tycho__name *name) {
     return tycho__bytes(name->bytes, name->size);
 }
 
-/* The stream that a name leads to over routes; with `raw` the name itself. CORRUPT for a circle. */
+/* The stream that a name leads to over routes; with `raw` the name itself. CORRUPT for a circle, of
+** which the first one says TYCHO_END, without a sentence. */
+int tycho__follow_routes(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream);
 int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream);
 
 /* A row of table `routes` is the name it leads to; a closed one has a byte 0 in front of it. */

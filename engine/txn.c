@@ -59,6 +59,11 @@ int tycho__mdb_fail(tycho__env *env, int error, const char *what) {
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:
         return tycho__fail(TYCHO_CORRUPT, "%s: %s", what, mdb_strerror(error));
+    case MDB_BAD_TXN: /* LMDB goes no further in a transaction in which it met damage */
+        return tycho__fail(TYCHO_IO,
+                           "%s: what was read or written before met a damaged page or failed; "
+                           "`tycho verify` tells what is hurt",
+                           what);
     case MDB_PANIC:
         atomic_store(&env->is_broken, true);
         return tycho__fail(TYCHO_IO,
@@ -168,8 +173,9 @@ static bool is_committing(tycho__env *env) {
 static int adopt(tycho__env *env) {
     MDB_txn *writing;
     if (tycho__disk_flush(&env->disk) != 0) return errno;
-    if (mdb_txn_begin(env->mdb, NULL, 0, &writing) == 0) mdb_txn_abort(writing);
-    return 0;
+    int error = mdb_txn_begin(env->mdb, NULL, 0, &writing);
+    if (error == 0) mdb_txn_abort(writing);
+    return error;
 }
 
 /* A process that was killed between the last write of its commit and its word to LMDB's readers

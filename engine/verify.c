@@ -117,28 +117,29 @@ static int begin_pages(tycho_verification *v) {
 
 /* ---------------------------------------------------------------- events */
 
-static void check_id(tycho_verification *v, const tycho__event_view *event) {
+static int check_id(tycho_verification *v, const tycho__event_view *event) {
     tycho__id id = {.size = (uint8_t)event->id.size,
                     .is_uuid = (event->flags & TYCHO__UUID_ID) != 0};
     uint64_t position = 0;
     tycho__copy(id.bytes, event->id);
     int status = tycho__event_find(v->txn, &id, &position);
-    if (is_damage(v, status)) return;
-    if (position != event->position) {
+    if (is_damage(v, status)) return TYCHO_OK;
+    if (status == TYCHO_OK && position != event->position) {
         find(v, "the id of the event at position %llu leads to %llu",
              (unsigned long long)event->position, (unsigned long long)position);
     }
+    return status;
 }
 
-static void check_named(tycho_verification *v, uint8_t kind, uint32_t number, uint64_t position) {
+static int check_named(tycho_verification *v, uint8_t kind, uint32_t number, uint64_t position) {
     tycho__list list;
     int status = tycho__list_read(v->txn, kind, number, &list);
     if (status == TYCHO_NOT_FOUND) {
         find(v, "the event at position %llu names list %u of kind %u, which does not exist",
              (unsigned long long)position, number, kind);
-    } else {
-        is_damage(v, status);
+        return TYCHO_OK;
     }
+    return is_damage(v, status) ? TYCHO_OK : status;
 }
 
 static int check_event(tycho_verification *v, uint64_t position) {
@@ -146,14 +147,16 @@ static int check_event(tycho_verification *v, uint64_t position) {
     int status = tycho__event_load(v->txn, position, &event);
     if (is_damage(v, status)) return TYCHO_OK;
     if (status != TYCHO_OK) return status;
-    check_id(v, &event);
-    check_named(v, TYCHO__TYPE, event.type_number, position);
-    if (event.stream != 0) check_named(v, TYCHO__STREAM, event.stream, position);
-    if (event.content_type_number != 0) {
-        check_named(v, TYCHO__CONTENT, event.content_type_number, position);
-    }
     v->tags += event.tag_count;
-    return TYCHO_OK;
+    status = check_id(v, &event);
+    if (status == TYCHO_OK) status = check_named(v, TYCHO__TYPE, event.type_number, position);
+    if (status == TYCHO_OK && event.stream != 0) {
+        status = check_named(v, TYCHO__STREAM, event.stream, position);
+    }
+    if (status == TYCHO_OK && event.content_type_number != 0) {
+        status = check_named(v, TYCHO__CONTENT, event.content_type_number, position);
+    }
+    return status;
 }
 
 static int step_events(tycho_verification *v) {

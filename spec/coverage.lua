@@ -7,9 +7,10 @@
 --- --only runs the suites whose path has the Lua pattern. `rm -r BUILD` forgets what ran before.
 ---
 --- What cannot be taken is not counted: the branches of assert(), which is always compiled in and
---- never fails, and of lines that say why with a comment "unreachable: REASON".
+--- never fails, and those that spec/unreachable.lua names with a reason.
 
 local tycho = require "tycho"
+local unreachable = require "unreachable"
 
 local SECONDS = 400
 local COVERED = { "^engine/", "^bindings/lua/" }
@@ -66,11 +67,10 @@ local function source_lines(path)
   return lines
 end
 
---- Whether the branches of a line cannot be taken; an assertion may go over several lines.
-local function is_excluded(lines, number)
+--- Whether a line is one of an assertion, which may go over several.
+local function is_assertion(lines, number)
   for index = number, math.max(1, number - 2), -1 do
     local line = lines[index] or ""
-    if line:find("unreachable: %a") then return index == number end
     if line:find("^%s*assert%(") then return index == number or not line:find(";%s*$") end
     if index < number and line:find("[;{}]%s*$") then return false end
   end
@@ -96,24 +96,44 @@ function coverage.add(files, object)
   end
 end
 
---- Sums of one file: branches that count, how many were taken, how many are left out, and lines
---- "NUMBER: TAKEN of BRANCHES" that were not taken whole.
-function coverage.sum(branches_of, lines)
-  local sum = { branches = 0, taken = 0, excluded = 0, missing = {} }
+local function trimmed(line)
+  return (line:gsub("^%s+", ""))
+end
+
+--- Entries of spec/unreachable.lua, of one file, that are no line of it.
+function coverage.unknown(entries, lines)
+  local is_there, unknown = {}, {}
+  for _, line in ipairs(lines) do is_there[trimmed(line)] = true end
+  for _, entry in ipairs(entries) do
+    if not is_there[entry[1]] then unknown[#unknown + 1] = entry[1] end
+  end
+  return unknown
+end
+
+--- Sums of one file: branches that count, how many were taken, how many are left out, lines
+--- "NUMBER: TAKEN of BRANCHES" that were not taken whole, and those that were although an entry (of
+--- spec/unreachable.lua) says that they cannot.
+function coverage.sum(branches_of, lines, entries)
+  local sum = { branches = 0, taken = 0, excluded = 0, missing = {}, wrong = {} }
+  local reasons = {}
+  for _, entry in ipairs(entries or {}) do reasons[entry[1]] = entry[2] end
   local numbers = {}
   for number in pairs(branches_of) do numbers[#numbers + 1] = number end
   table.sort(numbers)
   for _, number in ipairs(numbers) do
     local branches, taken = branches_of[number], 0
     for _, count in ipairs(branches) do taken = taken + (count > 0 and 1 or 0) end
-    if is_excluded(lines, number) then
+    local line = trimmed(lines[number] or "")
+    local told = ("%d: %d of %d: %s"):format(number, taken, #branches, line)
+    if is_assertion(lines, number) then
       sum.excluded = sum.excluded + #branches
+    elseif reasons[line] then
+      sum.branches, sum.taken = sum.branches + taken, sum.taken + taken
+      sum.excluded = sum.excluded + #branches - taken
+      if #branches > 0 and taken == #branches then sum.wrong[#sum.wrong + 1] = told end
     else
       sum.branches, sum.taken = sum.branches + #branches, sum.taken + taken
-      if taken < #branches then
-        sum.missing[#sum.missing + 1] = ("%d: %d of %d: %s"):format(number, taken, #branches,
-          (lines[number] or ""):gsub("^%s+", ""))
-      end
+      if taken < #branches then sum.missing[#sum.missing + 1] = told end
     end
   end
   return sum
@@ -140,17 +160,19 @@ end
 --- The table as text.
 function coverage.describe(files, is_missing_wanted)
   local paths, lines = {}, {}
-  local total = { branches = 0, taken = 0, excluded = 0 }
+  local total = { branches = 0, taken = 0, excluded = 0, wrong = 0 }
   for path in pairs(files) do paths[#paths + 1] = path end
   table.sort(paths)
   local function say(...) lines[#lines + 1] = string.format(...) end
   say("%-40s %9s %7s %9s %6s", "branches of", "reachable", "taken", "left out", "%")
   for _, path in ipairs(paths) do
-    local sum = coverage.sum(files[path], source_lines(path))
+    local sum = coverage.sum(files[path], source_lines(path), unreachable[path])
     say("%-40s %9d %7d %9d %6s", path, sum.branches, sum.taken, sum.excluded, percent(sum))
     if is_missing_wanted then
       for _, missing in ipairs(sum.missing) do say("  %s:%s", path, missing) end
     end
+    for _, wrong in ipairs(sum.wrong) do say("  taken after all: %s:%s", path, wrong) end
+    total.wrong = total.wrong + #sum.wrong
     for _, name in ipairs { "branches", "taken", "excluded" } do
       total[name] = total[name] + sum[name]
     end
@@ -166,10 +188,10 @@ local function main(arguments)
     if arguments[index - 1] == "--only" then pattern = arguments[index] end
   end
   local failed = run(commands(build, pattern))
-  local text = coverage.describe(gcov(build), is_missing_wanted)
+  local text, total = coverage.describe(gcov(build), is_missing_wanted)
   print(text)
   for _, path in ipairs(failed) do print("failed: " .. path) end
-  os.exit(#failed == 0, true)
+  os.exit(#failed == 0 and total.wrong == 0, true)
 end
 
 if arg and arg[0]:find("coverage%.lua$") then main(arg) end

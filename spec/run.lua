@@ -4,6 +4,8 @@
 ---   lua5.4 spec/run.lua                  all of it
 ---   lua5.4 spec/run.lua --only PATTERN   the suites whose name has the Lua pattern
 ---   lua5.4 spec/run.lua --fuzz SECONDS   the fuzz targets only, each for so long
+---   lua5.4 spec/run.lua --afl SECONDS    the same targets, by AFL++
+---   lua5.4 spec/run.lua --sweep          those in which calls fail, for as long as they take
 ---
 --- A suite is a command. Its verdict is the TAP it prints (cmocka, busted) or its exit code. One
 --- that runs no test, ends before its plan, runs out of time or exits badly counts as failed. Two
@@ -65,6 +67,9 @@ local function make(goal)
 end
 
 local FUZZ_BUILD = "BUILD=build/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined"
+  .. " CPPFLAGS=-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION"
+
+local AFL_BUILD = "BUILD=build/afl CC=afl-clang-fast SANITIZE=address,undefined WERROR="
   .. " CPPFLAGS=-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION"
 
 local function builds()
@@ -148,6 +153,39 @@ local function fuzz_suites(seconds)
     list[#list + 1] = suite(("%s for %d s"):format(path, seconds),
       ("mkdir -p %s %s && %s"):format(found, corpus, command), "exit", seconds + 60)
   end
+  return list
+end
+
+--- AFL++ brings the options of the sanitizers that it needs, and ends well when it found a crash.
+local AFL = "mkdir -p %s && AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_NO_AFFINITY=1"
+  .. " AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_BENCH_UNTIL_CRASH=1"
+  .. " afl-fuzz -V %d -m none -t 10000 -i spec/fuzz/corpus/%s -o %s %s -- build/afl/fuzz/%s"
+  .. " && grep -E \"^(execs_done|execs_per_sec|corpus_count|saved_)\" %s/default/fuzzer_stats"
+  .. " && ! ls %s/default/crashes/id* %s/default/hangs/id* 2>/dev/null"
+
+local function afl_suites(seconds)
+  local list = {}
+  for _, path in ipairs(lines_of("ls spec/fuzz/*_fuzz.c")) do
+    local name = base_name(path)
+    local target = name:gsub("_fuzz$", "")
+    local found, dictionary = "build/afl/found/" .. target, ("spec/fuzz/%s.dict"):format(target)
+    list[#list + 1] = suite(("%s by AFL++ for %d s"):format(path, seconds), AFL:format(found,
+      seconds, target, found, is_file(dictionary) and "-x " .. dictionary or "", name, found, found,
+      found), "exit", seconds + 120)
+  end
+  return list
+end
+
+--- With TYCHO_SWEEP=full.
+local function sweep_suites()
+  local list = {}
+  for _, name in ipairs { "allocation", "io", "lmdb_calls", "script_allocation",
+    "script_lmdb_calls", "sandbox_allocation" } do
+    list[#list + 1] = suite(("every call in %s_test"):format(name),
+      ("CMOCKA_MESSAGE_OUTPUT=TAP build/spec/%s_test"):format(name), "tap", 24 * 3600)
+  end
+  list[#list + 1] = suite("every call in failing_calls_spec.lua", "lua5.4 /usr/bin/busted"
+    .. " --ignore-lua --output=TAP spec/fault/failing_calls_spec.lua", "tap", 24 * 3600)
   return list
 end
 
@@ -276,6 +314,12 @@ local function main(arguments)
   if option == "--fuzz" then
     build = { build[#build] }
     append_all(tests, fuzz_suites(assert(math.tointeger(tonumber(value)), "--fuzz SECONDS")))
+  elseif option == "--afl" then
+    build = { suite("build with AFL++", make(AFL_BUILD .. " fuzz-programs"), "exit", 600) }
+    append_all(tests, afl_suites(assert(math.tointeger(tonumber(value)), "--afl SECONDS")))
+  elseif option == "--sweep" then
+    build = {}
+    append_all(tests, sweep_suites())
   else
     append_all(tests, busted_suites())
     append_all(tests, c_suites())

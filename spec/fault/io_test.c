@@ -3,10 +3,7 @@
 ** (sampled, unless TYCHO_SWEEP=full): once, from there on, once after it was carried out, or once
 ** in part (what is written is cut short, and the call says how much of it was).
 **
-** The step that meets the failure must say so, in a status that fits. Then the handle must go on,
-** or say that the store must be opened again, and then that must help. What was acknowledged stays,
-** what was refused is not there, an unknown outcome is one of the two. At the end the store is
-** verified and tells the same as one whose disk never failed; no file is left open.
+** What must hold then: failing_life.h.
 **
 ** The system's functions are defined here; the linker exports them, so that LMDB calls them too.
 */
@@ -18,19 +15,16 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "every_verb.h"
-#include "store_values.h"
+#include "failing_life.h"
 
-enum { SAMPLES = 12, TRIES = 3 };
+enum { SAMPLES = 12 };
 
 /* ---------------------------------------------------------------- calls that fail */
 
@@ -60,16 +54,11 @@ enum { FAULT_COUNT = sizeof FAULTS / sizeof *FAULTS };
 
 static const struct fault *fault;
 static enum mode mode;
-static atomic_bool is_armed, has_failed;
-static atomic_long calls, failing_call;
 
 /* Counts the call. Gives whether it fails, and puts whether it is carried out first. */
 static bool fails(enum call call, bool *is_done) {
     *is_done = true;
-    if (!atomic_load(&is_armed) || fault->call != call) return false;
-    long n = atomic_fetch_add(&calls, 1), wanted = atomic_load(&failing_call);
-    if (wanted < 0 || n < wanted || (n > wanted && mode != FROM_ON)) return false;
-    atomic_store(&has_failed, true);
+    if (!atomic_load(&is_armed) || fault->call != call || !call_fails()) return false;
     *is_done = mode == AFTER_IT_WAS_DONE || mode == IN_PART;
     return mode != IN_PART;
 }
@@ -177,28 +166,13 @@ EXPORTED int openat(int directory, const char *path, int flags, ...) {
     return -1;
 }
 
-/* ---------------------------------------------------------------- places */
+/* ---------------------------------------------------------------- what is swept */
 
-static int open_files(void) {
-    int count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    assert_non_null(directory);
-    while (readdir(directory) != NULL) count++;
-    closedir(directory);
-    return count;
-}
-
-/* ---------------------------------------------------------------- one life */
-
-static uint64_t told[64]; /* by each step of a life without failures */
-static uint64_t told_at_end;
-
-static void fail_step(const life *l, const step *s, int status, const char *what) {
+static const char *fault_in_words(void) {
     static const char *const modes[] = {"once", "from there on", "after it was done", "in part"};
-    atomic_store(&is_armed, false);
-    fail_msg("%s at call %ld %s, step \"%s\": %s (%s: %s, line %d of every_verb.c)", fault->name,
-             atomic_load(&failing_call), modes[mode], s->name, what, tycho_status_code(status),
-             tycho_error(), l->line);
+    static char words[64];
+    snprintf(words, sizeof words, "%s %s", fault->name, modes[mode]);
+    return words;
 }
 
 static bool fits(int status, const step *s) {
@@ -209,110 +183,17 @@ static bool fits(int status, const step *s) {
     return status == TYCHO_IO;
 }
 
-static void open_again(life *l) {
-    tycho_options options = {.size = sizeof options, .mode = TYCHO_EXISTING};
-    tycho_store_close(l->store);
-    assert_int_equal(tycho_store_open(l->path, &options, &l->store), TYCHO_OK);
-}
-
-/* Batches that are there; opens the store again when it says that it must be. */
-static uint64_t sequence_of(life *l, const step *s) {
-    tycho_stats stats = {.size = sizeof stats};
-    if (l->store == NULL) return 0;
-    int status = tycho_stats_get(l->store, &stats);
-    if (status != TYCHO_OK) {
-        if (strstr(tycho_error(), "open it again") == NULL) {
-            fail_step(l, s, status, "does not say what to do");
-        }
-        open_again(l);
-        status = tycho_stats_get(l->store, &stats);
-    }
-    if (status != TYCHO_OK) fail_step(l, s, status, "cannot be read any more");
-    return stats.sequence;
-}
-
-/* A step failed: the disk is whole again, is the store? Gives whether the step is done. */
-static bool recover(life *l, const step *s, int status, uint64_t acknowledged) {
-    if (!atomic_load(&has_failed)) fail_step(l, s, status, "fails without a reason");
-    if (!fits(status, s)) fail_step(l, s, status, "answers wrongly");
-    if (mode == FROM_ON) {
-        int again = s->run(l);
-        if (again != TYCHO_OK && !fits(again, s)) fail_step(l, s, again, "then answers wrongly");
-        if (again == TYCHO_OK || again == TYCHO_UNKNOWN_OUTCOME) status = TYCHO_UNKNOWN_OUTCOME;
-    }
-    bool was_armed = atomic_exchange(&is_armed, false);
-    uint64_t sequence = sequence_of(l, s);
-    if (l->store != NULL && sequence < acknowledged) fail_step(l, s, status, "loses batches");
-    bool is_there = l->store != NULL && s->is_commit && sequence > acknowledged;
-    if (is_there && status != TYCHO_UNKNOWN_OUTCOME) {
-        fail_step(l, s, status, "was refused, but is there");
-    }
-    atomic_store(&is_armed, was_armed && mode != FROM_ON);
-    return is_there;
-}
-
-/* Runs a step until it succeeds; a broken store is opened again. */
-static void run_step(life *l, const step *s, uint64_t wanted, uint64_t acknowledged) {
-    for (int try = 0; try < TRIES; try++) {
-        l->hash = 0;
-        int status = s->run(l);
-        if (status == TYCHO_OK && l->hash != wanted) fail_step(l, s, status, "tells wrongly");
-        if (status == TYCHO_OK || recover(l, s, status, acknowledged)) return;
-        if (try > 0 && strstr(tycho_error(), "open it again") != NULL) open_again(l);
-    }
-    fail_step(l, s, TYCHO_IO, "does not succeed any more");
-}
-
-/* Gives the number of calls. */
-static long live(const char *path, long n, bool is_first) {
-    life l = {.path = path, .sync = TYCHO_SYNC_FULL};
-    uint64_t findings = 1, hash = 0, acknowledged = 0;
-    int files = open_files();
-    atomic_store(&calls, 0);
-    atomic_store(&failing_call, n);
-    atomic_store(&has_failed, false);
-    atomic_store(&is_armed, true);
-    for (int i = 0; i < STEP_COUNT; i++) {
-        if (is_first) {
-            l.hash = 0;
-            assert_int_equal(STEPS[i].run(&l), TYCHO_OK);
-            told[i] = l.hash;
-        } else {
-            run_step(&l, &STEPS[i], told[i], acknowledged);
-        }
-        if (STEPS[i].is_commit) acknowledged++;
-    }
-    atomic_store(&is_armed, false);
-    open_again(&l);
-    assert_int_equal(verify_store(l.store, &findings), TYCHO_OK);
-    assert_int_equal(findings, 0);
-    assert_int_equal(hash_store(l.store, &hash), TYCHO_OK);
-    if (is_first) told_at_end = hash;
-    if (hash != told_at_end) fail_msg("%s at call %ld: the store is another one", fault->name, n);
-    tycho_store_close(l.store);
-    if (open_files() != files) fail_msg("%s at call %ld: a file stays open", fault->name, n);
-    return atomic_load(&calls);
-}
-
 static void sweep(enum mode of) {
-    const char *wanted = getenv("TYCHO_SWEEP");
-    bool is_full = wanted != NULL && strcmp(wanted, "full") == 0;
-    char directory[DIRECTORY_SIZE], path[DIRECTORY_SIZE + 8];
+    char directory[DIRECTORY_SIZE];
     assert_int_equal(make_directory_in_memory(directory), 0);
-    snprintf(path, sizeof path, "%s/store", directory);
     mode = of;
+    is_lasting = mode == FROM_ON;
     for (int i = 0; i < FAULT_COUNT; i++) {
         fault = &FAULTS[i];
         bool is_written = fault->call <= WRITE && fault->error != ENOSPC && fault->error != EINTR;
         if (mode == IN_PART && !is_written) continue; /* one of each call */
         if (mode == FROM_ON && fault->error == EINTR) continue; /* who asks again asks for ever */
-        long count = live(path, -1, true);
-        long stride = is_full || count < SAMPLES ? 1 : count / SAMPLES;
-        for (long n = 0; n < count; n += stride) {
-            remove_directory(path);
-            live(path, n, false);
-        }
-        remove_directory(path);
+        sweep_calls(directory, SAMPLES);
     }
     remove_directory(directory);
 }

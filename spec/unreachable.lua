@@ -1,0 +1,40 @@
+--- Branches that no test can take, and why: `make coverage` leaves them out.
+---
+---   FILE = { { CODE, REASON }, ... }, CODE being a line of the file without its indentation
+---
+--- Of such a line the branches that were not taken are left out; when all of them were, the entry
+--- is wrong, and `make coverage` fails. spec/coverage_spec.lua fails when there is no such line.
+
+return {
+  ["engine/disk.c"] = {
+    { "return writing != NULL && writing->kind == TYCHO__LISTED ? 0 : fsync(fd);",
+      "LMDB calls fsync() instead of fdatasync() only on Linux before 3.6" },
+  },
+  ["engine/env.c"] = {
+    { 'if (snprintf(file, sizeof file, "%s/%s", path, files[i]) < (int)sizeof file) unlink(file);',
+      "the buffer has room for the longest path that can be made, and for the names behind it" },
+    { 'if (fstatfs(directory, &fs) != 0) return fail_path(path, "opening");',
+      "the directory was just opened, and only a broken file system refuses to say its kind" },
+    { "if ((long)fs.f_type != refused[i].magic) continue;",
+      "tests have no network file system" },
+    { "int error = fstat(fd, &file) == 0 ? 0 : errno;", "fstat() of an open file does not fail" },
+  },
+  ["engine/gate.c"] = {
+    { "if (fd < 0 || (fstat(fd, &file) == 0 && S_ISREG(file.st_mode))) return fd;",
+      "fstat() of an open file does not fail" },
+    { 'if (fstat(gate->locks_fd, &file) != 0) return tycho__gate_fail("locks");',
+      "fstat() of an open file does not fail" },
+  },
+  ["engine/guard.c"] = {
+    { "if (fstat(file, &info) != 0) return NULL;", "fstat() of an open file does not fail" },
+    { "if (last >= pages && fstat(guard->file, &info) == 0) {",
+      "fstat() of an open file does not fail" },
+  },
+  ["engine/salvage.c"] = {
+    { 'if (snprintf(file, sizeof file, "%s/%s", made, files[i]) < (int)sizeof file) unlink(file);',
+      "the buffer has room for the longest path that can be made, and for the names behind it" },
+  },
+  ["engine/verify.c"] = {
+    { "switch (v->phase) {", "a verification that is over makes no step" },
+  },
+}
