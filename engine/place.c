@@ -187,13 +187,15 @@ static bool is_in_bounds(const tycho__tree *tree, const tycho__place *place) {
     return true;
 }
 
-/* Whether a key is on the leaf page where the place is: neither before its first nor behind its
-** last row, or behind the last of all. */
+/* Whether a key is on the leaf page where the place is, by the branch page above it, which is at
+** hand in caches; where that does not tell, no. */
 static bool is_here(const tycho__tree *tree, const tycho__place *place, tycho_bytes key) {
-    if (place->depth == 0) return false;
-    const uint8_t *leaf = leaf_of(place);
-    return compare(tree, node_in(leaf, 0), key) <= 0 &&
-           (place->is_last || compare(tree, node_in(leaf, count_of(leaf) - 1), key) >= 0);
+    if (place->depth < 2) return place->depth == 1;
+    const uint8_t *page = place->path[place->depth - 2].page;
+    uint32_t index = place->path[place->depth - 2].index;
+    if (index == 0 || compare(tree, node_in(page, index), key) > 0) return false;
+    if (index + 1 == count_of(page)) return place->is_last;
+    return compare(tree, node_in(page, index + 1), key) > 0;
 }
 
 /* Goes to the leaf page beside, when numbers without gaps, as those of events are, go on there. */
