@@ -21,7 +21,7 @@ typedef struct tycho__place {
     struct {
         const uint8_t *page;
         uint32_t index; /* on a leaf page also that behind its last node */
-    } path[TYCHO__DEPTH_MAX];
+    } path[TYCHO__TREE_DEPTH_MAX];
 } tycho__place;
 
 /* What a transaction reads: the trees of one commit, and a place in each (place.h). */

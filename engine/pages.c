@@ -81,7 +81,7 @@ static tycho__tree parse_tree(const uint8_t *at) {
 static bool is_tree(const tycho__tree *tree) {
     bool is_known = (tree->flags & ~(unsigned)TYCHO__TREE_INTEGER) == 0;
     bool is_empty = tree->depth == 0 && tree->rows == 0 && tree->root == TYCHO__NO_PAGE;
-    bool is_filled = tree->depth > 0 && tree->depth <= TYCHO__DEPTH_MAX && tree->rows > 0 &&
+    bool is_filled = tree->depth > 0 && tree->depth <= TYCHO__TREE_DEPTH_MAX && tree->rows > 0 &&
                      tree->root >= 2 && tree->root != TYCHO__NO_PAGE;
     return is_known && (is_empty || is_filled);
 }

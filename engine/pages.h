@@ -37,7 +37,7 @@ enum {
     TYCHO__NODE_HEAD = 8,
     TYCHO__KEY_SIZE_MAX = 511,
     TYCHO__TREE_SIZE = 48,
-    TYCHO__DEPTH_MAX = 32
+    TYCHO__TREE_DEPTH_MAX = 32
 };
 #define TYCHO__NO_PAGE UINT64_MAX
 
@@ -122,7 +122,7 @@ typedef struct tycho__walk {
     struct {
         uint64_t page;
         uint32_t next; /* child to be visited */
-    } path[TYCHO__DEPTH_MAX];
+    } path[TYCHO__TREE_DEPTH_MAX];
 } tycho__walk;
 
 /* A page that a walk came to: `fault` says why its nodes cannot be trusted (and what is below it is

@@ -1,6 +1,7 @@
 /* failing_lmdb.h - the functions of LMDB that the engine calls, of one of which the n-th call fails
 ** (nth_call.h) with one of the errors that it has. For one source file of a program whose LMDB has
-** these functions under other names (Makefile).
+** these functions under other names (Makefile). Who reads goes from page to page without LMDB: that
+** can fail, too.
 **
 ** They fail as LMDB does: a transaction in which reading or writing a row failed takes nothing more
 ** and cannot be committed, and a commit that fails ends it.
@@ -13,6 +14,7 @@
 #include <stdio.h>
 
 #include "nth_call.h"
+#include "place.h"
 #include "tycho.h"
 
 enum call {
@@ -26,11 +28,12 @@ enum call {
     RENEW,
     COMMIT,
     CURSOR_OPEN,
-    CURSOR_RENEW,
     GET,
     PUT,
     DEL,
-    STAT
+    STAT,
+    STEP, /* of a reader, to a page */
+    STEP_OTHERWISE
 };
 
 static const struct fault {
@@ -61,7 +64,6 @@ static const struct fault {
     {COMMIT, ENOMEM, TYCHO_NO_MEMORY, "mdb_txn_commit: ENOMEM"},
     {COMMIT, MDB_MAP_FULL, TYCHO_FULL, "mdb_txn_commit: MDB_MAP_FULL"},
     {CURSOR_OPEN, ENOMEM, TYCHO_NO_MEMORY, "mdb_cursor_open: ENOMEM"},
-    {CURSOR_RENEW, MDB_BAD_TXN, TYCHO_IO, "mdb_cursor_renew: MDB_BAD_TXN"},
     {GET, MDB_PAGE_NOTFOUND, TYCHO_CORRUPT, "mdb_cursor_get: MDB_PAGE_NOTFOUND"},
     {GET, MDB_CORRUPTED, TYCHO_CORRUPT, "mdb_cursor_get: MDB_CORRUPTED"},
     {PUT, MDB_MAP_FULL, TYCHO_FULL, "mdb_cursor_put: MDB_MAP_FULL"},
@@ -70,6 +72,8 @@ static const struct fault {
     {DEL, ENOSPC, TYCHO_FULL, "mdb_del: ENOSPC"},
     {DEL, MDB_CORRUPTED, TYCHO_CORRUPT, "mdb_del: MDB_CORRUPTED"},
     {STAT, MDB_BAD_TXN, TYCHO_IO, "mdb_stat: MDB_BAD_TXN"},
+    {STEP, MDB_CORRUPTED, TYCHO_CORRUPT, "a page that is read without LMDB"},
+    {STEP_OTHERWISE, ENOMEM, TYCHO_NO_MEMORY, "reading without LMDB, not by damage"},
 };
 enum { FAULT_COUNT = sizeof FAULTS / sizeof *FAULTS };
 
@@ -102,7 +106,6 @@ void lmdb_txn_reset(MDB_txn *txn);
 int lmdb_txn_commit(MDB_txn *txn);
 void lmdb_txn_abort(MDB_txn *txn);
 int lmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
-int lmdb_cursor_renew(MDB_txn *txn, MDB_cursor *cursor);
 int lmdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
 int lmdb_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags);
 int lmdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
@@ -162,11 +165,6 @@ int mdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor) {
     return fails(CURSOR_OPEN) ? fault->error : lmdb_cursor_open(txn, dbi, cursor);
 }
 
-int mdb_cursor_renew(MDB_txn *txn, MDB_cursor *cursor) {
-    if (failed == txn) return MDB_BAD_TXN;
-    return fails(CURSOR_RENEW) ? fault->error : lmdb_cursor_renew(txn, cursor);
-}
-
 int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op) {
     MDB_txn *txn = mdb_cursor_txn(cursor);
     if (failed == txn) return MDB_BAD_TXN;
@@ -187,6 +185,20 @@ int mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data) {
 int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat) {
     if (failed == txn) return MDB_BAD_TXN;
     return fails(STAT) ? fault->error : lmdb_stat(txn, dbi, stat);
+}
+
+/* The linker puts this before the function of guard.h. */
+int __real_tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place *place,
+                             uint32_t level, uint64_t number);
+int __wrap_tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place *place,
+                             uint32_t level, uint64_t number);
+
+int __wrap_tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place *place,
+                             uint32_t level, uint64_t number) {
+    if (fails(STEP) || fails(STEP_OTHERWISE)) {
+        return tycho__fail(fault->status, "page %llu", (unsigned long long)number);
+    }
+    return __real_tycho__guard_step(g, table, place, level, number);
 }
 
 static const char *fault_in_words(void) {

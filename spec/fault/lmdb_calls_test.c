@@ -116,12 +116,12 @@ static void a_route_that_cannot_be_read_is_no_circle(void **state) {
 
 static void what_cannot_be_read_is_not_counted(void **state) {
     (void)state;
-    check_every_call(GET, count_old_events);
+    check_every_call(STEP, count_old_events);
 }
 
 static void a_failure_while_verifying_is_no_finding(void **state) {
     (void)state;
-    check_every_call(CURSOR_RENEW, look_up_and_verify);
+    check_every_call(STEP_OTHERWISE, look_up_and_verify);
 }
 
 int main(void) {
