@@ -15,7 +15,8 @@ local OPTIONS = {
 }
 -- A rest is as long as a chunk took: most of that is reading and running the linker, which disturbs
 -- nobody.
-local LIMITS = { short = 2000, rest = 1, rest_max = 2, outrun_max = 2000 }
+-- So few chunks that at most one of a hundred publishers waits for one (4 processes, durable).
+local LIMITS = { short = 2000, rest = 25, rest_max = 2, outrun_max = 2000 }
 local LOCK_TIMEOUT = 10
 
 ---@class tycho.Backfill
