@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "dictionary.h"
+
 enum { FIRST_BLOCK = 16, STEPS_MAX = 8192 };
 
 int tycho__cursor_begin(tycho_cursor *cursor, tycho__txn **txn) {
@@ -182,11 +184,12 @@ static int copy_record(tycho_cursor *c, tycho__txn *txn, tycho_bytes record, tyc
     if (status == TYCHO_OK && slot->type == NULL) {
         status = append_name(c, txn, TYCHO__TYPE, type, &slot->type_size);
     }
-    if (status == TYCHO_OK && (flags & TYCHO__CONTENT_TYPE) != 0) {
+    if (status == TYCHO_OK && (flags & (TYCHO__CONTENT_TYPE | TYCHO__COMPRESSED)) != 0) {
         tycho__event_view view;
         tycho_bytes copy = {c->block.data + slot->offset, slot->size};
         status = tycho__record_parse(copy, &view);
-        if (status == TYCHO_OK) {
+        if (status == TYCHO_OK) status = tycho__dictionary_need(txn, &view);
+        if (status == TYCHO_OK && (flags & TYCHO__CONTENT_TYPE) != 0) {
             status = append_name(c, txn, TYCHO__CONTENT, view.content_type_number,
                                  &slot->content_type_size);
         }
@@ -318,6 +321,7 @@ int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
     }
     tycho_bytes record = {c->block.data + slot->offset, slot->size};
     status = tycho__record_parse(record, &c->view);
+    if (status == TYCHO_OK) status = tycho__decompress(c->store->env, &c->view, &c->payload);
     if (status != TYCHO_OK) return status;
     give_event(c, slot, event);
     return c->held == NULL ? TYCHO_OK : c->store->hooks.read(c->held, c, event);
@@ -386,6 +390,7 @@ void tycho_cursor_close(tycho_cursor *c) {
     tycho__query_free(c->query);
     tycho__buffer_free(&c->block);
     tycho__buffer_free(&c->room);
+    tycho__buffer_free(&c->payload);
     free(c->walk);
     free(c->array);
     free(c->slots);

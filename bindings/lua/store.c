@@ -153,7 +153,7 @@ static int store_stats(lua_State *L) {
         FIELD(types),    FIELD(tags),           FIELD(links),       FIELD(entries),
         FIELD(rows),     FIELD(routes),         FIELD(file_size),   FIELD(free_size),
         FIELD(map_size), FIELD(readers),        FIELD(readers_max), FIELD(reader_lag),
-        FIELD(commits),  FIELD(commit_batches),
+        FIELD(commits),  FIELD(commit_batches), FIELD(dictionary),
 #undef FIELD
     };
     const size_t count = sizeof(fields) / sizeof(fields[0]);

@@ -180,7 +180,7 @@ static void the_first_commit_makes_a_store_of_format_1_one_of_this(void **state)
     ASSERT_STATUS(tycho_commit(store, batch, NULL), TYCHO_OK);
     tycho_batch_destroy(batch);
     ASSERT_STATUS(tycho_stats_get(store, &stats), TYCHO_OK);
-    assert_int_equal(stats.format, TYCHO__FORMAT);
+    assert_int_equal(stats.format, TYCHO__FORMAT_PLAIN);
 }
 
 static void the_places_of_the_fields_of_the_state(void **state) {
@@ -210,7 +210,8 @@ static void the_places_of_the_fields_of_the_state(void **state) {
     assert_int_equal(offsetof(tycho__state, moved_kind), 208);
     assert_int_equal(offsetof(tycho__state, moved_number), 216);
     assert_int_equal(offsetof(tycho__state, commit), 224);
-    assert_int_equal(offsetof(tycho__state, spare), 232);
+    assert_int_equal(offsetof(tycho__state, dictionary), 232);
+    assert_int_equal(offsetof(tycho__state, dictionaries), 236);
     assert_int_equal(offsetof(tycho__state, checksum), 240);
 }
 

@@ -94,7 +94,8 @@ static void read_as_event(tycho_bytes bytes) {
 /* Everything that readers of records rely on without looking. */
 static void require_sane(const tycho__event_view *view, tycho_bytes record) {
     const tycho_bytes parts[] = {view->id,   view->correlation_id, view->causation_id,
-                                 view->tags, view->metadata,       view->data};
+                                 view->tags, view->metadata,       view->data,
+                                 view->frame};
     const uint8_t *begin = record.data, *end = begin + record.size;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const uint8_t *at = parts[i].data;
