@@ -186,9 +186,9 @@ static int learn(learning *l) {
                                         l->common.sizes, (unsigned)l->common.count);
     size_t head = ZDICT_isError(size) ? size : ZDICT_getDictHeaderSize(content.data, size);
     if (!ZDICT_isError(head)) {
-        size = ZDICT_finalizeDictionary(
-            l->dictionary.data, TYCHO__DICTIONARY_MAX, content.data + head, size - head,
-            l->learnt.bytes.data, l->learnt.sizes, (unsigned)l->learnt.count, parameters);
+        size = ZDICT_finalizeDictionary(l->dictionary.data, TYCHO__DICTIONARY_MAX,
+                                        content.data + head, size - head, l->learnt.bytes.data,
+                                        l->learnt.sizes, (unsigned)l->learnt.count, parameters);
         head = size;
     }
     tycho__buffer_free(&content);
@@ -202,8 +202,8 @@ static int try_on_others(const learning *l, uint32_t *percent) {
     size_t compressed = 0;
     const uint8_t *at = l->tried.bytes.data;
     uint8_t to[EVENT_BYTES];
-    ZSTD_CDict *dictionary = ZSTD_createCDict(l->dictionary.data, l->dictionary.size,
-                                              TYCHO__COMPRESSION_LEVEL);
+    ZSTD_CDict *dictionary =
+        ZSTD_createCDict(l->dictionary.data, l->dictionary.size, TYCHO__COMPRESSION_LEVEL);
     ZSTD_CCtx *context = ZSTD_createCCtx();
     bool has_memory = dictionary != NULL && context != NULL;
     for (size_t i = 0; i < l->tried.count && has_memory; at += l->tried.sizes[i++]) {

@@ -1,7 +1,7 @@
 /* dictionary.c - compressing and decompressing records; see dictionary.h.
 **
-** With compress.c the only place that knows zstd. What it needs to compress is the writer's, of whom
-** there is one at a time. Contexts to decompress, 160 KB each, are in places from which a thread
+** With compress.c the only place that knows zstd. What it needs to compress is the writer's, of
+** whom there is one at a time. Contexts to decompress, 160 KB each, are in places from which a thread
 ** takes one by an exchange: those that find none make one, which goes where there is room again.
 */
 #include "dictionary.h"

@@ -1,7 +1,7 @@
 /* dictionary.h - metadata and data of events, compressed with dictionaries that the store keeps.
 **
-** A compressed record has one frame of zstd (RFC 8878) in the place of metadata and data; its header
-** says the size of both together and the number of the dictionary.
+** A compressed record has one frame of zstd (RFC 8878) in the place of metadata and data; its
+** header says the size of both together and the number of the dictionary.
 **
 ** Dictionaries are rows of the table "tycho.dictionaries" whose key is the number, u8, and a copy,
 ** u8: each is there twice, because without it all its events would be lost. Numbers are 1, 2, 3 ...
@@ -22,10 +22,10 @@ struct tycho__buffer;
 struct tycho__event_view;
 
 enum {
-    TYCHO__DICTIONARIES = 255,         /* of one store, ever */
-    TYCHO__DICTIONARY_MAX = 64 << 10,  /* bytes of one */
+    TYCHO__DICTIONARIES = 255,        /* of one store, ever */
+    TYCHO__DICTIONARY_MAX = 64 << 10, /* bytes of one */
     TYCHO__DICTIONARY_COPIES = 2,
-    TYCHO__COMPRESSION_LEVEL = 1       /* measured: 2 and 3 take longer and save nothing */
+    TYCHO__COMPRESSION_LEVEL = 1 /* measured: 2 and 3 take longer and save nothing */
 };
 #define TYCHO__DICTIONARY_TABLE "tycho.dictionaries"
 
@@ -50,8 +50,8 @@ int tycho__compressed_facts(const struct tycho__event_view *event, uint32_t *num
 /* Makes sure that tycho__decompress() will find the dictionary of a record. CORRUPT, NO_MEMORY. */
 int tycho__dictionary_need(struct tycho__txn *txn, const struct tycho__event_view *event);
 
-/* Decompresses metadata and data of a record into the buffer, whose bytes they become views of; what is
-** not compressed stays as it is. CORRUPT names the position. */
+/* Decompresses metadata and data of a record into the buffer, whose bytes they become views of;
+** what is not compressed stays as it is. CORRUPT names the position. */
 int tycho__decompress(struct tycho__env *env, struct tycho__event_view *event,
                       struct tycho__buffer *to);
 

@@ -2,13 +2,14 @@
 **
 **   PAGES    the pages of all tables (inspect.h); where they are damaged, nothing else is looked
 **            at, because it would be LMDB that looks
-**   EVENTS   every position has a record with a right checksum; its id leads back to it; it names a
-**            type, a stream and tags that exist; what is compressed has its size; a home entry that is there is the right one
+**   EVENTS   every position has a record with a right checksum, and data that decompress; its id
+**            leads back to it; it names a type, a stream and tags that exist; a home entry that is
+**            there is the right one
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are
 **            counted, in order, and each names a record that belongs to it; links have their rows
 **   LINKS    every row of a link names an entry that is there
-**   ROWS     checksums, dictionaries; then ROUTES end somewhere, the tokens of FENCES were given, and the counts
-**            of the state row are right
+**   ROWS     checksums; then ROUTES end somewhere, the tokens of FENCES were given, the counts of
+**            the state row are right, and the dictionaries are there
 **
 ** Together these leave no index entry unproved: the lists of types have as many entries as there
 ** are events, and those of tags as many as records have tags, so none is missing or too many.

@@ -1,5 +1,6 @@
 /* compress_damage_test.c - frames that are damaged, though their records have right checksums, and
-** dictionaries that are lost: what can be read is read, the rest is told, nothing ends the process. */
+** dictionaries that are lost: what can be read is read, the rest is told, and nothing ends the
+** process. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -151,8 +152,7 @@ static void a_damaged_event_is_told_and_passed(void **state) {
 
 static uint32_t dictionary_table(tycho__txn *txn) {
     uint32_t table;
-    ASSERT_STATUS(tycho__list_find(txn, TYCHO__ROW_TABLE, tycho__dictionaries(), &table),
-                  TYCHO_OK);
+    ASSERT_STATUS(tycho__list_find(txn, TYCHO__ROW_TABLE, tycho__dictionaries(), &table), TYCHO_OK);
     return table;
 }
 
