@@ -1,8 +1,8 @@
 /* dictionary.c - compressing and decompressing records; see dictionary.h.
 **
 ** With compress.c the only place that knows zstd. What it needs to compress is the writer's, of
-** whom there is one at a time. Contexts to decompress, 160 KB each, are in places from which a thread
-** takes one by an exchange: those that find none make one, which goes where there is room again.
+** whom there is one at a time. Contexts to decompress, 160 KB each, are in places from which a
+** thread takes one by an exchange: who finds none makes one, which goes where there is room.
 */
 #include "dictionary.h"
 
