@@ -69,7 +69,7 @@ describe("the bench", function()
     local left = figure(results().figures, "JSON: bytes left of payloads")
     assert.is_true(left.median > 0.05 and left.median < 0.5)
     assert.is_true(left.met)
-    assert.matches("loans: bytes left of payloads%s+no file of events", text)
+    assert.matches("loans: bytes left of payloads%s+skipped: no file of events", text)
   end)
 
   it("prints the change against an older run", function()

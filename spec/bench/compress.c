@@ -2,12 +2,13 @@
 ** one of them compressed, are filled and read in turns.
 **
 ** Made events are JSON of 150 to 400 bytes with a third of random text; real ones are the lines of
-** --loans. What one event costs is the difference of the two stores, so that it has all that
-** belongs to it.
+** --loans. What one event costs is the difference of the two stores in time of the processor, so
+** that it has all that belongs to it.
 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -88,10 +89,22 @@ static void free_texts(texts *gone) {
 
 /* ---- writing and reading */
 
+/* By the clock on the wall, and of the processor, which others do not delay. */
+typedef struct spent {
+    double wall, processor;
+} spent;
+
+static spent spent_since(spent start) {
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    double processor = (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+    return (spent){bench_seconds() - start.wall, processor - start.processor};
+}
+
 /* Appends batches, whose events go on at `*at`; what it took. */
-static double fill(side *to, const texts *of, size_t *at, size_t batches) {
+static spent fill(side *to, const texts *of, size_t *at, size_t batches) {
     tycho_batch *batch = NULL;
-    double start = bench_seconds();
+    spent start = spent_since((spent){0, 0});
     bench_need(tycho_batch_create(&batch), "batch");
     for (size_t i = 0; i < batches; i++) {
         tycho_batch_clear(batch);
@@ -106,11 +119,11 @@ static double fill(side *to, const texts *of, size_t *at, size_t batches) {
         bench_need(tycho_commit(to->store, batch, NULL), "commit");
     }
     tycho_batch_destroy(batch);
-    return bench_seconds() - start;
+    return spent_since(start);
 }
 
 /* Reads the last events; what it took. */
-static double scan(side *from, uint64_t count) {
+static spent scan(side *from, uint64_t count) {
     tycho_read what = {.size = sizeof what, .flags = TYCHO_READ_FROM_POSITION};
     tycho_cursor *cursor = NULL;
     tycho_event event;
@@ -118,12 +131,12 @@ static double scan(side *from, uint64_t count) {
     int status;
     bench_need(tycho_head(from->store, &what.from_position), "head");
     what.from_position -= count;
-    double start = bench_seconds();
+    spent start = spent_since((spent){0, 0});
     bench_need(tycho_cursor_open(from->store, &what, &cursor), "cursor");
     while ((status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) sum += event.data.size;
     tycho_cursor_close(cursor);
     bench_need(status == TYCHO_END && sum > 0 ? TYCHO_OK : status, "read");
-    return bench_seconds() - start;
+    return spent_since(start);
 }
 
 static double log_bytes(const char *path) {
@@ -148,19 +161,20 @@ static double log_bytes(const char *path) {
 static void measure(side sides[2], const texts *of, size_t at[2], bool is_noted) {
     static const char *const ways[] = {"as it is", "compressed"};
     const double count = SEGMENT * BATCH;
-    double fills[2], scans[2];
+    spent fills[2], scans[2];
     for (int i = 0; i < 2; i++) fills[i] = fill(&sides[i], of, &at[i], SEGMENT);
     for (int i = 0; i < 2; i++) scans[i] = scan(&sides[i], SEGMENT * BATCH);
     for (int i = 0; i < 2 && is_noted; i++) {
         report_value(report_name("%s: fill, unsynced, %s", of->name, ways[i]), "events/s",
-                     count / fills[i]);
-        report_value(report_name("%s: scan, %s", of->name, ways[i]), "events/s", count / scans[i]);
+                     count / fills[i].wall);
+        report_value(report_name("%s: scan, %s", of->name, ways[i]), "events/s",
+                     count / scans[i].wall);
     }
     if (!is_noted) return;
     report_value(report_name("%s: to compress an event", of->name), "us",
-                 (fills[1] - fills[0]) * 1e6 / count);
+                 (fills[1].processor - fills[0].processor) * 1e6 / count);
     report_value(report_name("%s: to decompress an event", of->name), "us",
-                 (scans[1] - scans[0]) * 1e6 / count);
+                 (scans[1].processor - scans[0].processor) * 1e6 / count);
 }
 
 static void report_set(const texts *of, const side sides[2]) {
