@@ -308,7 +308,19 @@ static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *ev
     event->is_link = slot->item.entry.is_link ? 1 : 0;
 }
 
-int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
+/* Gives the data as they are stored, when hooks need not see them. */
+static int give_compressed(tycho_cursor *c, tycho_event *event) {
+    uint32_t number;
+    size_t size;
+    int status = tycho__compressed_facts(&c->view, &number, &size);
+    if (status != TYCHO_OK) return status;
+    event->compressed = c->view.frame;
+    event->metadata = tycho__bytes(NULL, c->view.metadata_size);
+    event->data = tycho__bytes(NULL, size - c->view.metadata_size);
+    return TYCHO_OK;
+}
+
+static int next(tycho_cursor *c, tycho_event *event, bool is_lazy) {
     if (c == NULL || event == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is NULL");
     int status = tycho__cursor_advance(c);
     if (status != TYCHO_OK) return status;
@@ -321,10 +333,35 @@ int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
     }
     tycho_bytes record = {c->block.data + slot->offset, slot->size};
     status = tycho__record_parse(record, &c->view);
-    if (status == TYCHO_OK) status = tycho__decompress(c->store->env, &c->view, &c->payload);
+    is_lazy = is_lazy && c->held == NULL && (c->view.flags & TYCHO__COMPRESSED) != 0;
+    if (status == TYCHO_OK && !is_lazy) {
+        status = tycho__decompress(c->store->env, &c->view, &c->payload);
+    }
     if (status != TYCHO_OK) return status;
     give_event(c, slot, event);
+    if (is_lazy) return give_compressed(c, event);
     return c->held == NULL ? TYCHO_OK : c->store->hooks.read(c->held, c, event);
+}
+
+int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
+    return next(c, event, false);
+}
+
+int tycho_cursor_next_compressed(tycho_cursor *c, tycho_event *event) {
+    return next(c, event, true);
+}
+
+int tycho_decompress(tycho_store *store, const tycho_event *event, void *to) {
+    int status = tycho__store_check(store);
+    if (status != TYCHO_OK) return status;
+    if (event == NULL || to == NULL || event->compressed.size == 0) {
+        return tycho__fail(TYCHO_MISUSE, "no compressed event, or no place to put its data");
+    }
+    const tycho__event_view view = {.flags = TYCHO__COMPRESSED,
+                                    .position = event->position,
+                                    .metadata_size = (uint32_t)event->metadata.size,
+                                    .frame = event->compressed};
+    return tycho__decompress_to(store->env, &view, event->metadata.size + event->data.size, to);
 }
 
 static const tycho__slot *current(const tycho_cursor *c) {

@@ -201,26 +201,34 @@ static void give_context(struct tycho__digests *digests, ZSTD_DCtx *context) {
     ZSTD_freeDCtx(context);
 }
 
-int tycho__decompress(tycho__env *env, tycho__event_view *event, tycho__buffer *to) {
+int tycho__decompress_to(tycho__env *env, const tycho__event_view *event, size_t size, void *to) {
     uint32_t number;
-    size_t size, metadata_size = event->metadata_size;
-    if ((event->flags & TYCHO__COMPRESSED) == 0) return TYCHO_OK;
-    int status = tycho__compressed_facts(event, &number, &size);
-    to->size = 0;
-    if (status == TYCHO_OK) status = tycho__buffer_reserve(to, size + 1);
+    size_t wanted;
+    int status = tycho__compressed_facts(event, &number, &wanted);
     if (status != TYCHO_OK) return status;
+    if (wanted != size) return corrupt(event, "compressed data of another size");
     const digest *found = atomic_load_explicit(&env->digests->all[number], memory_order_acquire);
     if (found == NULL) return corrupt(event, "compressed data whose dictionary is lost");
     ZSTD_DCtx *context = take_context(env->digests);
     if (context == NULL) return no_memory();
-    size_t made = ZSTD_decompress_usingDDict(context, to->data, size, event->frame.data,
+    size_t made = ZSTD_decompress_usingDDict(context, to, size, event->frame.data,
                                              event->frame.size, found->reading);
     give_context(env->digests, context);
-    if (ZSTD_isError(made) || made != size) {
-        return corrupt(event, "compressed data that are damaged");
-    }
+    if (!ZSTD_isError(made) && made == size) return TYCHO_OK;
+    return corrupt(event, "compressed data that are damaged");
+}
+
+int tycho__decompress(tycho__env *env, tycho__event_view *event, tycho__buffer *to) {
+    uint32_t number;
+    size_t size;
+    if ((event->flags & TYCHO__COMPRESSED) == 0) return TYCHO_OK;
+    int status = tycho__compressed_facts(event, &number, &size);
+    to->size = 0;
+    if (status == TYCHO_OK) status = tycho__buffer_reserve(to, size + 1);
+    if (status == TYCHO_OK) status = tycho__decompress_to(env, event, size, to->data);
+    if (status != TYCHO_OK) return status;
     to->size = size;
-    event->metadata = tycho__bytes(to->data, metadata_size);
-    event->data = tycho__bytes(to->data + metadata_size, size - metadata_size);
+    event->metadata = tycho__bytes(to->data, event->metadata_size);
+    event->data = tycho__bytes(to->data + event->metadata_size, size - event->metadata_size);
     return TYCHO_OK;
 }

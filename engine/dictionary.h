@@ -50,8 +50,13 @@ int tycho__compressed_facts(const struct tycho__event_view *event, uint32_t *num
 /* Makes sure that tycho__decompress() will find the dictionary of a record. CORRUPT, NO_MEMORY. */
 int tycho__dictionary_need(struct tycho__txn *txn, const struct tycho__event_view *event);
 
+/* Decompresses metadata and data of a record to a place of this size, which must be theirs. CORRUPT
+** names the position. */
+int tycho__decompress_to(struct tycho__env *env, const struct tycho__event_view *event, size_t size,
+                         void *to);
+
 /* Decompresses metadata and data of a record into the buffer, whose bytes they become views of;
-** what is not compressed stays as it is. CORRUPT names the position. */
+** what is not compressed stays as it is. */
 int tycho__decompress(struct tycho__env *env, struct tycho__event_view *event,
                       struct tycho__buffer *to);
 

@@ -151,13 +151,13 @@ typedef struct tycho_event {
     tycho_bytes content_type; /* empty: MessagePack */
     tycho_bytes metadata;
     tycho_bytes data;
+    tycho_bytes compressed; /* of tycho_cursor_next_compressed(); else empty */
     uint32_t tag_count;
     uint32_t is_link; /* 1 when the stream that is read has it as a link */
     uint64_t written; /* its position; overwritten under scripts: that of the next event then */
 } tycho_event;
 
 enum { TYCHO_UUID_SIZE = 36 };
-
 /* Writes a new UUIDv7 as 36 characters (no NUL). Ids of one process rise strictly. 0.1 us. */
 TYCHO_API void tycho_uuid(char text[TYCHO_UUID_SIZE]);
 
@@ -353,8 +353,7 @@ TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes st
 
 /* Makes `route` forward to `stream`, which may itself be a route (a circle is MISUSE at commit); an
 ** empty stream removes the route. The result has the previous stream. With TYCHO_CLOSED, readers
-** follow it, and who writes is refused with DENIED, `stream` being where it leads; writing to the
-** name with TYCHO_RAW goes on. */
+** follow it, and who writes without TYCHO_RAW is refused: DENIED, `stream` is where it leads. */
 TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream,
                                     uint32_t flags);
 
@@ -409,12 +408,11 @@ typedef struct tycho_receipt {
 
 /* Commits the batch and waits for its durability as the handle's sync level says. Threads that
 ** commit at the same time share one flush; processes take turns. An empty batch is MISUSE.
-** `receipt` (may be NULL) is also filled on refusal; it is a view into the batch. The batch stays
-** as it is and can be committed again.
+** `receipt` (may be NULL) is also filled on refusal: a view into the batch, which stays as it is.
 ** Errors: those of its conditions and operations; TIMEOUT (another process writes for longer than
 ** write_timeout_ms), FULL, NO_MEMORY, IO, DENIED (read-only handle, or deployed scripts and no
-** script host), CORRUPT, UNKNOWN_OUTCOME. All but the last mean: nothing was changed.
-** Cost with FULL: one flush, shared by all batches of the group. */
+** script host), CORRUPT, UNKNOWN_OUTCOME. All but the last mean: nothing was changed. Cost with
+** FULL: a flush, shared by the group. */
 TYCHO_API int tycho_commit(tycho_store *store, tycho_batch *batch, const tycho_receipt **receipt);
 
 /* The same for a batch that must see all that was written before it: complete() is called, in the
@@ -485,7 +483,6 @@ typedef struct tycho_read {
 } tycho_read;
 
 typedef struct tycho_cursor tycho_cursor;
-
 /* Starts a read. Errors: MISUSE, EVENT_NOT_FOUND (from_id or to_id is not in that stream, or not
 ** in the log), CORRUPT (resume), NO_MEMORY, BUSY (no reader slot). A stream that does not exist
 ** is empty. Cost: a few microseconds; AS_AT and AS_OF read all that match first, 32 bytes each. */
@@ -494,6 +491,12 @@ TYCHO_API int tycho_cursor_open(tycho_store *store, const tycho_read *read, tych
 /* The next event, or TYCHO_END. The view is good until the cursor moves or closes. Every record's
 ** checksum is verified: CORRUPT names the position, and the cursor may go on behind it. */
 TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
+
+/* The same, but an event that is stored compressed, and that no hooks see, has only sizes in
+** `metadata` and `data`: tycho_decompress() writes the bytes of both, one behind the other, to
+** `to`, also later, from a copy of the event. CORRUPT, NO_MEMORY. */
+TYCHO_API int tycho_cursor_next_compressed(tycho_cursor *cursor, tycho_event *event);
+TYCHO_API int tycho_decompress(tycho_store *store, const tycho_event *event, void *to);
 
 /* The home stream of the current event (empty: none), and one of its tags (index < tag_count, in
 ** byte order). Views good until the next call of either, or until the cursor moves. */
@@ -538,8 +541,7 @@ enum tycho_list {
     TYCHO_LIST_STREAMS_OF = 6  /* of `subject`, an event id, in link order: name, revision */
 };
 
-/* One line of a directory; fields that its kind does not name above are zero. A view good until
-** the listing moves or closes. */
+/* One line of a directory; fields that its kind does not name are zero. Good until it moves. */
 typedef struct tycho_item {
     tycho_bytes name;   /* or the key of a row */
     tycho_bytes value;  /* of a row, metadata of a stream, target of a route */
@@ -591,7 +593,6 @@ TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_
 **     served; it reads up to 1,024 ahead.
 **   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
 typedef struct tycho_follower tycho_follower;
-
 /* Errors: those of tycho_cursor_open(). */
 TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
                                   tycho_follower **follower);
@@ -654,8 +655,7 @@ typedef struct tycho_lock_info {
 ** and BUSY with the owner in `*owner` (may be NULL; token 0 when it is not known), TOO_LARGE (over
 ** TYCHO_LOCKS_MAX are held or waited for), DENIED (read-only handle), FULL, IO (also when the file
 ** `locks` of the store was removed since it was opened), NO_MEMORY, and those of a commit, which
-** the first lock of a store needs and one in a million later. `*lock` is NULL on error. Cost: 2 to
-** 4 us with the release. */
+** the first lock of a store needs and few later. `*lock` is NULL on error. Cost: 2 to 4 us. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
 
@@ -730,11 +730,11 @@ TYCHO_API void tycho_salvage_close(tycho_salvage *salvage);
 
 /* Stores metadata and data of later events compressed where that is smaller, by a dictionary learnt
 ** from `sampled` events of all the log (0: 10,000; at most 100,000), or again as they are
-** (TYCHO_COMPRESS_OFF): in all processes, from their next commit on. What is stored stays; readers
-** see no difference, but older libraries refuse the store (NEWER_FORMAT). What 10 sampled events or
-** more have in common may be in the dictionary, in clear, for ever. `*percent` is what is left of
-** such events. Errors: those of a commit, NOT_FOUND (under 100 events with data, or too different),
-** TOO_LARGE (255 were learnt). Cost: a second; 1 us per event written, 0.5 us per event read. */
+** (TYCHO_COMPRESS_OFF): in all processes, from their next commit on. Readers see no difference, but
+** older libraries refuse the store (NEWER_FORMAT). What 10 sampled events have in common may be in
+** the dictionary, in clear, for ever. `*percent` is what is left of such events. Errors: those of a
+** commit, NOT_FOUND (under 100 events with data, or too different), TOO_LARGE (255 were learnt).
+** Cost: a second; then 1 us per event written, 0.3 us per event read. */
 #define TYCHO_COMPRESS_OFF UINT64_MAX
 TYCHO_API int tycho_compress(tycho_store *store, uint64_t sampled, uint32_t *percent);
 

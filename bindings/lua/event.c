@@ -5,7 +5,8 @@
 **
 ** `end` has where each part ends; tags are a run of size byte and bytes. Nothing is decoded before
 ** it is asked for: data, metadata and tags are then kept in a table, user value 1, so that asking
-** twice gives the same table. Events have no finalizer.
+** twice gives the same table. Events have no finalizer. Of an event that is stored compressed, the
+** frame is in the place of the data, and both parts are decompressed when one is asked for.
 **
 ** The home stream and the tags cost a look-up each, more than all the rest. An event of a loop
 ** (is_lazy) is made without them and has its cursor as user value 2: the first who asks gets them
@@ -22,7 +23,8 @@ typedef struct event {
     uint64_t position, written, step;
     int64_t revision, time, valid_time;
     uint32_t end[PARTS], tag_count;
-    bool is_link, is_lazy;
+    uint32_t metadata_size, data_size; /* of a compressed one */
+    bool is_link, is_lazy, is_compressed;
     unsigned char bytes[];
 } event;
 
@@ -73,6 +75,9 @@ static void fill(event *to, const tycho_event *from, const tycho_bytes *parts) {
     to->valid_time = from->valid_time;
     to->tag_count = from->tag_count;
     to->is_link = from->is_link != 0;
+    to->is_compressed = from->compressed.size > 0;
+    to->metadata_size = (uint32_t)from->metadata.size;
+    to->data_size = (uint32_t)from->data.size;
     for (int i = 0; i < PARTS; i++) {
         if (parts[i].size > 0) memcpy(to->bytes + at, parts[i].data, parts[i].size);
         at += (uint32_t)parts[i].size;
@@ -90,6 +95,10 @@ int tycho__lua_event_push(lua_State *L, const tycho_event *from,
     };
     size_t size = 0;
 
+    if (from->compressed.size > 0) {
+        parts[METADATA].size = 0;
+        parts[DATA] = from->compressed;
+    }
     if (!origin->is_lazy) {
         const int status = read_detail(origin->handle, from->tag_count, &known);
         if (status != TYCHO_OK) return status;
@@ -152,20 +161,26 @@ static int read_again(tycho_store *store, const event *self, detail *to) {
     return status;
 }
 
+/* The store of the cursor on top of the stack, which it leaves there with more. */
+static tycho_store *store_of(lua_State *L, const char *what) {
+    const tycho__lua_box *store = NULL;
+    while (lua_getiuservalue(L, -1, 1) == LUA_TUSERDATA) store = lua_touserdata(L, -1);
+    if (store == NULL || store->handle == NULL)
+        tycho__lua_misuse(L, "store is closed: it had %s", what);
+    return store->handle;
+}
+
 /* Puts home stream (false: none) and tags of a lazy event into the table on top of the stack. */
 static void look_up(lua_State *L, const event *self) {
     const int kept = lua_gettop(L);
     detail found;
     lua_getiuservalue(L, 1, 2);
     tycho_cursor *cursor = tycho__lua_cursor_at(L, -1, self->step);
-    const tycho__lua_box *store = NULL;
-    while (cursor == NULL && lua_getiuservalue(L, -1, 1) == LUA_TUSERDATA)
-        store = lua_touserdata(L, -1);
-    if (cursor == NULL && store->handle == NULL)
-        tycho__lua_misuse(L, "store is closed: it had the stream and the tags of this event");
+    tycho_store *store =
+        cursor != NULL ? NULL : store_of(L, "the stream and the tags of this event");
 
     const int status = cursor != NULL ? read_detail(cursor, self->tag_count, &found)
-                                      : read_again(store->handle, self, &found);
+                                      : read_again(store, self, &found);
 
     if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
     lua_settop(L, kept);
@@ -178,8 +193,51 @@ static void look_up(lua_State *L, const event *self) {
     lua_rawseti(L, kept, FIELD_TAGS);
 }
 
+/* Pushes the table of what is known, user value 1 of the event at index 1. */
+static void push_known(lua_State *L) {
+    if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, 1);
+}
+
+/* What a compressed event at index 1 has: metadata, then data. It is known from then on. */
+static const unsigned char *find_plain(lua_State *L, const event *self) {
+    enum { PLAIN = FIELDS_END };
+    push_known(L);
+    const int known = lua_gettop(L);
+    if (lua_rawgeti(L, known, PLAIN) == LUA_TNIL) {
+        const tycho_event stored = {.position = self->position,
+                                    .metadata = {NULL, self->metadata_size},
+                                    .data = {NULL, self->data_size},
+                                    .compressed = part(self, DATA)};
+        void *plain = lua_newuserdatauv(L, (size_t)self->metadata_size + self->data_size, 0);
+        lua_getiuservalue(L, 1, 2);
+
+        const int status = tycho_decompress(store_of(L, "the data of this event"), &stored, plain);
+
+        if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
+        lua_settop(L, known + 2);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, known, PLAIN);
+    }
+    const unsigned char *plain = lua_touserdata(L, -1);
+    lua_settop(L, known - 1); /* the table keeps it */
+    return plain;
+}
+
+/* Metadata or data of the event at index 1, good as long as it is. */
+static tycho_bytes payload(lua_State *L, const event *self, enum part index) {
+    if (!self->is_compressed) return part(self, index);
+    const unsigned char *plain = find_plain(L, self);
+    const tycho_bytes metadata = {plain, self->metadata_size};
+    const tycho_bytes data = {plain + self->metadata_size, self->data_size};
+    return index == DATA ? data : metadata;
+}
+
 static void push_decoded(lua_State *L, const event *self, enum field field) {
-    const tycho_bytes bytes = part(self, field == FIELD_DATA ? DATA : METADATA);
+    const tycho_bytes bytes = payload(L, self, field == FIELD_DATA ? DATA : METADATA);
     if (bytes.size == 0 && field == FIELD_DATA)
         lua_pushnil(L);
     else if (bytes.size == 0)
@@ -193,12 +251,7 @@ static void push_decoded(lua_State *L, const event *self, enum field field) {
 /* Pushes a field from the table of what is known, user value 1 of the event at index 1; it is put
 ** there first when it is not. */
 static void push_kept(lua_State *L, const event *self, enum field field) {
-    if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, 1);
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, 1, 1);
-    }
+    push_known(L);
     if (lua_rawgeti(L, -1, field) == LUA_TNIL) {
         lua_pop(L, 1);
         if (field == FIELD_DATA || field == FIELD_METADATA) {
@@ -274,7 +327,7 @@ static void push_field(lua_State *L, const event *self, enum field field) {
         break;
     case FIELD_DATA:
         if (part(self, CONTENT_TYPE).size > 0)
-            tycho__lua_push_bytes(L, part(self, DATA));
+            tycho__lua_push_bytes(L, payload(L, self, DATA));
         else
             push_kept(L, self, field);
         break;
@@ -304,7 +357,7 @@ static int event_newindex(lua_State *L) {
 
 static int event_field(lua_State *L) {
     const event *self = tycho__lua_self(L);
-    const tycho_bytes data = part(self, DATA);
+    const tycho_bytes data = payload(L, self, DATA);
     if (data.size == 0 || part(self, CONTENT_TYPE).size > 0) return 0;
 
     const int status = tycho__lua_field(L, data.data, data.size, 2, lua_gettop(L) - 1);

@@ -157,6 +157,8 @@ tycho.msgpack = {}
 ---@field content_type? string   of data; nil: MessagePack
 
 --- An event that was read. Immutable; data and metadata are decoded when they are first asked for.
+--- One of a loop has its stream and tags, and what is stored compressed, only while its store is
+--- open, unless they were asked for before.
 ---@class tycho.Event
 ---@field id string
 ---@field type string

@@ -93,6 +93,51 @@ static void a_view_stays_while_its_cursor_does(void **state) {
     tycho_cursor_close(down);
 }
 
+/* Who may not need the data decompresses them when it does, from a copy, the cursor being gone. */
+static void data_can_be_decompressed_later(void **state) {
+    fixture *f = *state;
+    const tycho_read read = {.size = sizeof read};
+    tycho_cursor *cursor;
+    tycho_event event, kept = {.position = 0};
+    uint8_t frame[1024];
+    fill(f->store, 1, FILLED);
+    learn(f->store);
+    fill(f->store, FILLED + 1, FILLED + 50);
+    ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
+    for (unsigned n = 1; n <= FILLED + 50; n++) {
+        ASSERT_STATUS(tycho_cursor_next_compressed(cursor, &event), TYCHO_OK);
+        if (n <= FILLED) assert_is(&event, n);
+        assert_int_equal(event.compressed.size > 0, n > FILLED);
+        if (n != FILLED + 7) continue;
+        assert_null(event.data.data);
+        assert_in_range(event.compressed.size, 1, sizeof frame);
+        kept = event;
+        memcpy(frame, event.compressed.data, event.compressed.size);
+        kept.compressed.data = frame;
+    }
+    ASSERT_STATUS(tycho_cursor_next_compressed(cursor, &event), TYCHO_END);
+    tycho_cursor_close(cursor);
+    uint8_t *bytes = malloc(kept.metadata.size + kept.data.size); /* not one more */
+    assert_non_null(bytes);
+    ASSERT_STATUS(tycho_decompress(f->store, &kept, bytes), TYCHO_OK);
+    tycho_event plain = kept;
+    plain.metadata.data = bytes;
+    plain.data.data = bytes + kept.metadata.size;
+    assert_is(&plain, FILLED + 7);
+    kept.data.size--; /* a size that is not the frame's */
+    ASSERT_STATUS(tycho_decompress(f->store, &kept, bytes), TYCHO_CORRUPT);
+    assert_non_null(strstr(tycho_error(), "position 407"));
+    kept.data.size++;
+    frame[kept.compressed.size - 3] ^= 0xff;
+    int status = tycho_decompress(f->store, &kept, bytes);
+    assert_true(status == TYCHO_OK || status == TYCHO_CORRUPT);
+    ASSERT_STATUS(tycho_decompress(f->store, &plain, NULL), TYCHO_MISUSE);
+    plain.compressed.size = 0;
+    ASSERT_STATUS(tycho_decompress(f->store, &plain, bytes), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_decompress(NULL, &kept, bytes), TYCHO_MISUSE);
+    free(bytes);
+}
+
 static void events_are_overwritten_compressed_and_plain(void **state) {
     fixture *f = *state;
     char data[512];
@@ -324,6 +369,7 @@ int main(void) {
         TEST(it_can_be_ended_and_begun_anew),
         TEST(a_snapshot_reads_what_it_saw),
         TEST(a_view_stays_while_its_cursor_does),
+        TEST(data_can_be_decompressed_later),
         TEST(events_are_overwritten_compressed_and_plain),
         TEST(a_batch_that_comes_again_is_known_by_its_data),
         TEST(what_would_not_be_smaller_is_stored_as_it_is),

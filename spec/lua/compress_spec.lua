@@ -46,6 +46,34 @@ describe("A compressed store", function()
     for n = 1, #kept do assert.equal(kept[n].data, kept[n].data) end
   end)
 
+  it("gives bytes of another content type, and single fields", function()
+    local text = ("leave at the door, Copenhagen, Prague, "):rep(5)
+    store:append("texts", { type = "text", content_type = "text/plain", data = text })
+    for event in store:read():from_position(299):each() do
+      if event.type == "text" then
+        assert.equal(text, event.data)
+        assert.equal(text, event:to_table().data)
+      else
+        assert.equal("placed", event:field("status"))
+        assert.equal("DKK", event:field("lines", 1, "price", "currency"))
+      end
+    end
+  end)
+
+  it("has the data of a loop's events while it is open, as it has their tags", function()
+    local kept, known
+    local other = fresh()
+    orders.compress(other)
+    orders.fill(other, 201, 210)
+    for event in other:read():from_position(208):each() do known, kept = kept, event end
+    assert.equal("placed", known.data.status)
+    other:close()
+    assert.equal("placed", known.data.status)
+    local err = refusal.of(function() return kept.data end)
+    assert.matches("store is closed: it had the data of this event", err.message)
+    assert.equal("order-210", kept.id)
+  end)
+
   it("gives metadata without data, and the table of an event", function()
     for event in store:read():from_position(199):each() do
       assert.equal("u" .. event.position % 50, event.metadata.user)
