@@ -27,6 +27,7 @@ enum {
     GRAM = 8,          /* bytes */
     COMMON_MIN = 10,
     SLOT_BITS = 20,
+    LEARN_ROOM = 64 << 20, /* what zstd takes at most to learn from such a sample */
     TRIES = 5
 };
 
@@ -165,9 +166,13 @@ static int find_common(learning *l) {
 
 /* ---------------------------------------------------------------- the dictionary */
 
-/* What zstd answers when too little is common. */
+/* What zstd answers when too little is common. Without memory it has no other word for it than that
+** something failed. */
 static int refuse(const learning *l, size_t result) {
-    if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) return no_memory();
+    ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
+    bool is_verdict =
+        code == ZSTD_error_srcSize_wrong || code == ZSTD_error_dictionaryCreation_failed;
+    if (!is_verdict) return no_memory();
     return tycho__fail(TYCHO_NOT_FOUND,
                        "no dictionary can be learnt from %zu events that are too different: %s",
                        l->learnt.count, ZDICT_getErrorName(result));
@@ -177,7 +182,8 @@ static int learn(learning *l) {
     const ZDICT_params_t parameters = {.compressionLevel = TYCHO__COMPRESSION_LEVEL,
                                        .dictID = l->number};
     tycho__buffer content = {NULL, 0, 0};
-    int status = tycho__buffer_reserve(&content, TYCHO__DICTIONARY_MAX);
+    int status = tycho__digest_room(LEARN_ROOM);
+    if (status == TYCHO_OK) status = tycho__buffer_reserve(&content, TYCHO__DICTIONARY_MAX);
     if (status == TYCHO_OK) {
         status = tycho__buffer_reserve(&l->dictionary, TYCHO__DICTIONARY_MAX);
     }
@@ -202,6 +208,8 @@ static int try_on_others(const learning *l, uint32_t *percent) {
     size_t compressed = 0;
     const uint8_t *at = l->tried.bytes.data;
     uint8_t to[EVENT_BYTES];
+    int status = tycho__digest_room(TYCHO__DIGEST_ROOM);
+    if (status != TYCHO_OK) return status;
     ZSTD_CDict *dictionary =
         ZSTD_createCDict(l->dictionary.data, l->dictionary.size, TYCHO__COMPRESSION_LEVEL);
     ZSTD_CCtx *context = ZSTD_createCCtx();

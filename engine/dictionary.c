@@ -51,12 +51,23 @@ static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for a dictionary");
 }
 
+int tycho__digest_room(size_t size) {
+    void *volatile room = malloc(size); /* or it is optimized away */
+    if (room == NULL) return no_memory();
+    free(room);
+    return TYCHO_OK;
+}
+
 /* ---------------------------------------------------------------- dictionaries */
 
 bool tycho__is_dictionary(tycho_bytes bytes, uint64_t number) {
-    return bytes.size <= TYCHO__DICTIONARY_MAX && number > 0 && number <= TYCHO__DICTIONARIES &&
-           ZDICT_getDictID(bytes.data, bytes.size) == number &&
-           !ZDICT_isError(ZDICT_getDictHeaderSize(bytes.data, bytes.size));
+    if (bytes.size > TYCHO__DICTIONARY_MAX || number == 0 || number > TYCHO__DICTIONARIES ||
+        ZDICT_getDictID(bytes.data, bytes.size) != number) {
+        return false;
+    }
+    size_t head = ZDICT_getDictHeaderSize(bytes.data, bytes.size);
+    /* Without memory nobody can say; then the next who needs some says that. */
+    return !ZDICT_isError(head) || ZSTD_getErrorCode(head) == ZSTD_error_memory_allocation;
 }
 
 int tycho__dictionary_read(tycho__txn *txn, uint32_t number, tycho_bytes *bytes) {
@@ -109,6 +120,7 @@ static int prepare_writer(tycho__txn *txn, digest **out) {
     int status = find_digest(txn, txn->dictionary, out);
     if (status == TYCHO_OK && (*out)->writing == NULL) {
         status = tycho__dictionary_read(txn, txn->dictionary, &bytes);
+        if (status == TYCHO_OK) status = tycho__digest_room(TYCHO__DIGEST_ROOM);
         if (status != TYCHO_OK) return status;
         (*out)->writing = ZSTD_createCDict(bytes.data, bytes.size, TYCHO__COMPRESSION_LEVEL);
         if ((*out)->writing == NULL) status = no_memory();

@@ -25,13 +25,18 @@ enum {
     TYCHO__DICTIONARIES = 255,        /* of one store, ever */
     TYCHO__DICTIONARY_MAX = 64 << 10, /* bytes of one */
     TYCHO__DICTIONARY_COPIES = 2,
-    TYCHO__COMPRESSION_LEVEL = 1 /* measured: 2 and 3 take longer and save nothing */
+    TYCHO__DIGEST_ROOM = 1 << 20, /* bytes; a digest for writing has 110 KB */
+    TYCHO__COMPRESSION_LEVEL = 1  /* measured: 2 and 3 take longer and save nothing */
 };
 #define TYCHO__DICTIONARY_TABLE "tycho.dictionaries"
 
 /* What an environment keeps of dictionaries. NULL without memory; destroy takes NULL. */
 struct tycho__digests *tycho__digests_create(void);
 void tycho__digests_destroy(struct tycho__digests *digests);
+
+/* NO_MEMORY unless there is enough for zstd to digest a dictionary: its version 1.5.4 does not look
+** whether it got what it asks for (ZSTD_createCDict). Called right before. */
+int tycho__digest_room(size_t size);
 
 /* Whether these bytes are a dictionary of this number. */
 bool tycho__is_dictionary(tycho_bytes bytes, uint64_t number);
