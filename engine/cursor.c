@@ -333,8 +333,9 @@ static int next(tycho_cursor *c, tycho_event *event, bool is_lazy) {
     }
     tycho_bytes record = {c->block.data + slot->offset, slot->size};
     status = tycho__record_parse(record, &c->view);
-    is_lazy = is_lazy && c->held == NULL && (c->view.flags & TYCHO__COMPRESSED) != 0;
-    if (status == TYCHO_OK && !is_lazy) {
+    bool is_compressed = status == TYCHO_OK && (c->view.flags & TYCHO__COMPRESSED) != 0;
+    is_lazy = is_lazy && is_compressed && c->held == NULL;
+    if (is_compressed && !is_lazy) {
         status = tycho__decompress(c->store->env, &c->view, &c->payload);
     }
     if (status != TYCHO_OK) return status;
