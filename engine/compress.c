@@ -104,10 +104,11 @@ static int take_sample(learning *l, uint64_t wanted) {
         return tycho__fail(TYCHO_TOO_LARGE, "the store has %d dictionaries, which is the most",
                            TYCHO__DICTIONARIES);
     }
-    if (l->learnt.count >= SAMPLE_LEAST) return TYCHO_OK;
+    size_t taken = l->learnt.count + l->tried.count;
+    if (taken >= SAMPLE_LEAST) return TYCHO_OK;
     return tycho__fail(TYCHO_NOT_FOUND,
                        "a dictionary is learnt from %d events with data or more, here are %zu",
-                       SAMPLE_LEAST, l->learnt.count);
+                       SAMPLE_LEAST, taken);
 }
 
 /* ---------------------------------------------------------------- what is common */
