@@ -1,5 +1,6 @@
---- Stores that were written by earlier versions of the format, and by the first one that compressed,
---- are read, proved and written by this version. When an example fails here, the format has changed: somebody's store would be lost.
+--- Stores that were written by the first version of the format, and by the first that compressed,
+--- are read, proved and written by this version. When an example fails here, the format has
+--- changed: somebody's store would be lost.
 
 local lfs = require "lfs"
 
