@@ -105,6 +105,7 @@ static void data_can_be_decompressed_later(void **state) {
     fill(f->store, FILLED + 1, FILLED + 50);
     ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
     for (unsigned n = 1; n <= FILLED + 50; n++) {
+        memset(&event, 0xff, sizeof event); /* nothing may be left as it was */
         ASSERT_STATUS(tycho_cursor_next_compressed(cursor, &event), TYCHO_OK);
         if (n <= FILLED) assert_is(&event, n);
         assert_int_equal(event.compressed.size > 0, n > FILLED);
