@@ -241,13 +241,16 @@ static const unsigned char *find_plain(lua_State *L, const event *self) {
     return plain;
 }
 
-/* Metadata or data of the event at index 1, good as long as it is. */
-static tycho_bytes payload(lua_State *L, const event *self, enum part index) {
-    if (!self->is_compressed) return part(self, index);
+static tycho_bytes plain_part(lua_State *L, const event *self, enum part index) {
     const unsigned char *plain = find_plain(L, self);
     const tycho_bytes metadata = {plain, self->metadata_size};
     const tycho_bytes data = {plain + self->metadata_size, self->data_size};
     return index == DATA ? data : metadata;
+}
+
+/* Metadata or data of the event at index 1, good as long as it is. */
+static inline tycho_bytes payload(lua_State *L, const event *self, enum part index) {
+    return self->is_compressed ? plain_part(L, self, index) : part(self, index);
 }
 
 static void push_decoded(lua_State *L, const event *self, enum field field) {
