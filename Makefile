@@ -58,7 +58,7 @@ endif
 
 # Asked when they are needed, because `deps` may have to install them first.
 packages = $(PKG_CONFIG) $(1)
-ENGINE_LIBS = $$($(call packages,--libs libxxhash))
+ENGINE_LIBS = $$($(call packages,--libs libxxhash libzstd))
 LMDB_ARCHIVE = $$($(call packages,--variable=libdir lmdb))/liblmdb.a
 LMDB_LIBS = $$($(call packages,--libs lmdb))
 LUA_CFLAGS = $$($(call packages,--cflags lua5.4))

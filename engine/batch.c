@@ -366,6 +366,11 @@ int tycho__batch_reserve_tokens(tycho_batch *batch, uint64_t tokens) {
     return add_operation(batch, &step, NULL);
 }
 
+int tycho__batch_set_dictionary(tycho_batch *batch, uint32_t number, tycho_bytes dictionary) {
+    tycho__step step = {.kind = TYCHO__SET_DICTIONARY, .number = number, .value = dictionary};
+    return add_operation(batch, &step, NULL);
+}
+
 /* ---------------------------------------------------------------- the whole batch */
 
 int tycho_batch_encode(tycho_batch *batch, tycho_bytes *bytes) {

@@ -59,6 +59,10 @@ int tycho__batch_begin_receipt(tycho_batch *batch);
 /* The operation by which tokens of locks up to this one may be given. */
 int tycho__batch_reserve_tokens(tycho_batch *batch, uint64_t tokens);
 
+/* The operation by which a dictionary becomes the one that compresses; 0 and empty bytes: none. At
+** commit: CONDITION_FAILED when the number is not the next one, `actual` being the last. */
+int tycho__batch_set_dictionary(tycho_batch *batch, uint32_t number, tycho_bytes dictionary);
+
 /* Put a fact into the receipt. */
 void tycho__batch_set_event(tycho_batch *batch, tycho_bytes packed, bool is_uuid);
 void tycho__batch_set_stream(tycho_batch *batch, tycho_bytes stream);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "dictionary.h"
+
 enum { FIRST_BLOCK = 16, STEPS_MAX = 8192 };
 
 int tycho__cursor_begin(tycho_cursor *cursor, tycho__txn **txn) {
@@ -190,11 +192,12 @@ static int copy_record(tycho_cursor *c, tycho__txn *txn, tycho_bytes record, tyc
     if (status == TYCHO_OK && slot->type == NULL) {
         status = append_name(c, txn, TYCHO__TYPE, type, &slot->type_size);
     }
-    if (status == TYCHO_OK && (flags & TYCHO__CONTENT_TYPE) != 0) {
+    if (status == TYCHO_OK && (flags & (TYCHO__CONTENT_TYPE | TYCHO__COMPRESSED)) != 0) {
         tycho__event_view view;
         tycho_bytes copy = {c->block.data + slot->offset, slot->size};
         status = tycho__record_parse(copy, &view);
-        if (status == TYCHO_OK) {
+        if (status == TYCHO_OK) status = tycho__dictionary_need(txn, &view);
+        if (status == TYCHO_OK && (flags & TYCHO__CONTENT_TYPE) != 0) {
             status = append_name(c, txn, TYCHO__CONTENT, view.content_type_number,
                                  &slot->content_type_size);
         }
@@ -306,6 +309,7 @@ static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *ev
     event->causation_id =
         id_text(view->causation_id, (view->flags & TYCHO__UUID_CAUSATION) != 0, c->ids[2]);
     event->content_type = tycho__bytes(names + slot->type_size, slot->content_type_size);
+    event->compressed = tycho__bytes(NULL, 0);
     event->metadata = view->metadata;
     event->data = view->data;
     event->tag_count = view->tag_count;
@@ -320,7 +324,19 @@ int tycho__cursor_look(const tycho_cursor *c) {
                        (unsigned long long)slot->item.entry.position);
 }
 
-int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
+/* Gives the data as they are stored, when hooks need not see them. */
+static int give_compressed(tycho_cursor *c, tycho_event *event) {
+    uint32_t number;
+    size_t size;
+    int status = tycho__compressed_facts(&c->view, &number, &size);
+    if (status != TYCHO_OK) return status;
+    event->compressed = c->view.frame;
+    event->metadata = tycho__bytes(NULL, c->view.metadata_size);
+    event->data = tycho__bytes(NULL, size - c->view.metadata_size);
+    return TYCHO_OK;
+}
+
+static int next(tycho_cursor *c, tycho_event *event, bool is_lazy) {
     if (c == NULL || event == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is NULL");
     int status = tycho__cursor_advance(c);
     if (status == TYCHO_OK) status = tycho__cursor_look(c);
@@ -328,9 +344,36 @@ int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
     const tycho__slot *slot = &c->slots[c->slot_at - 1];
     tycho_bytes record = {c->block.data + slot->offset, slot->size};
     status = tycho__record_parse(record, &c->view);
+    bool is_compressed = status == TYCHO_OK && (c->view.flags & TYCHO__COMPRESSED) != 0;
+    is_lazy = is_lazy && is_compressed && c->held == NULL;
+    if (is_compressed && !is_lazy) {
+        status = tycho__decompress(c->store->env, &c->view, &c->payload);
+    }
     if (status != TYCHO_OK) return status;
     give_event(c, slot, event);
+    if (is_lazy) return give_compressed(c, event);
     return c->held == NULL ? TYCHO_OK : c->store->hooks.read(c->held, c, event);
+}
+
+int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
+    return next(c, event, false);
+}
+
+int tycho_cursor_next_compressed(tycho_cursor *c, tycho_event *event) {
+    return next(c, event, true);
+}
+
+int tycho_decompress(tycho_store *store, const tycho_event *event, void *to) {
+    int status = tycho__store_check(store);
+    if (status != TYCHO_OK) return status;
+    if (event == NULL || to == NULL || event->compressed.size == 0) {
+        return tycho__fail(TYCHO_MISUSE, "no compressed event, or no place to put its data");
+    }
+    const tycho__event_view view = {.flags = TYCHO__COMPRESSED,
+                                    .position = event->position,
+                                    .metadata_size = (uint32_t)event->metadata.size,
+                                    .frame = event->compressed};
+    return tycho__decompress_to(store->env, &view, event->metadata.size + event->data.size, to);
 }
 
 static const tycho__slot *current(const tycho_cursor *c) {
@@ -396,6 +439,7 @@ void tycho_cursor_close(tycho_cursor *c) {
     tycho__query_free(c->query);
     tycho__buffer_free(&c->block);
     tycho__buffer_free(&c->room);
+    tycho__buffer_free(&c->payload);
     free(c->walk);
     free(c->array);
     free(c->slots);

@@ -86,6 +86,7 @@ struct tycho_cursor {
     uint64_t block_rules, rules; /* of the last block; of `held` (0 without hooks) */
     void *held;                  /* by the hooks for this cursor, or NULL */
     tycho__buffer room;
+    tycho__buffer payload; /* of the event served last, decompressed */
     uint8_t key[TYCHO_CURSOR_KEY_MAX];
 };
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "dictionary.h"
 #include "guard.h"
 #include "inspect.h"
 #include "list.h"
@@ -169,6 +170,7 @@ static int open_all_tables(tycho__env *env) {
 static void free_env(tycho__env *env) {
     tycho__pool_clear(env);
     tycho__locks_destroy(env->locks);
+    tycho__digests_destroy(env->digests);
     tycho__writer_destroy(env->writer);
     tycho__watch_destroy(env->watch);
     if (env->mdb != NULL) mdb_env_close(env->mdb);
@@ -197,7 +199,9 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
     env->writer = tycho__writer_create();
     env->watch = tycho__watch_create();
     env->locks = tycho__locks_create();
-    if (env->path == NULL || env->writer == NULL || env->watch == NULL || env->locks == NULL) {
+    env->digests = tycho__digests_create();
+    if (env->path == NULL || env->writer == NULL || env->watch == NULL || env->locks == NULL ||
+        env->digests == NULL) {
         free_env(env);
         return tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
     }
@@ -242,7 +246,7 @@ static int fill_store(const char *path, const tycho_options *options) {
     status = open_mdb(env, path, options);
     if (status == TYCHO_OK) status = open_tables(env, true, &is_whole);
     if (status == TYCHO_OK) {
-        tycho__txn txn = {.env = env, .is_write = true, .state = {.format = TYCHO__FORMAT}};
+        tycho__txn txn = {.env = env, .is_write = true, .state = {.format = TYCHO__FORMAT_PLAIN}};
         int error = tycho__mdb_begin(env, TYCHO_SYNC_FULL, &txn.mdb);
         status = error == 0 ? tycho__state_write(&txn) : tycho__mdb_fail(env, error, "creating");
         if (status == TYCHO_OK) {

@@ -59,7 +59,8 @@ typedef struct tycho__state {
     uint64_t moved_kind;          /* how far that is: they are in the tables up to this kind */
     uint64_t moved_number;        /* and number */
     uint64_t commit;              /* LMDB's number of the transaction that wrote this; 0: unknown */
-    uint64_t spare[1];
+    uint32_t dictionary;          /* that compresses; 0: none (dictionary.h) */
+    uint32_t dictionaries;        /* numbers given to them */
     uint64_t checksum;
 } tycho__state;
 
@@ -71,6 +72,7 @@ struct tycho__generation; /* generation.h */
 struct tycho__pending;    /* pending.h */
 struct tycho__watch;      /* watch.c */
 struct tycho__locks;      /* lock.c */
+struct tycho__digests;    /* dictionary.c */
 struct tycho__guard;      /* guard.h */
 struct tycho__guarded;
 
@@ -109,6 +111,7 @@ struct tycho__env {
     pthread_mutex_t recent_mutex;             /* of the pointers */
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
     atomic_size_t recent_slots;               /* of the tables of the next one, a power of 2 */
+    struct tycho__digests *digests;           /* dictionary.c */
     struct tycho__guard *guard;
     struct tycho__guarded *guarded;           /* of who writes, in a large store; else NULL */
     tycho__env *next;                         /* in the registry */
@@ -147,6 +150,7 @@ struct tycho__txn {
     struct MDB_txn *mdb;
     struct MDB_cursor *cursors[TYCHO__TABLES]; /* of who writes; opened when first used */
     bool is_write;
+    uint32_t dictionary; /* that compresses what it writes; 0: none */
     bool is_changed; /* something was written: the transaction cannot go on after a refusal */
     tycho__state state;
     struct tycho__lists *lists;

@@ -90,6 +90,7 @@ static int append_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream
     int status = check_id(txn, event);
     if (status == TYCHO_DUPLICATE_EVENT) return refuse_known(txn, batch, event);
     if (status == TYCHO_OK) status = enter_lists(txn, stream, event, tags);
+    if (status == TYCHO_OK) status = tycho__compress(txn, event);
     if (status == TYCHO_OK) {
         status = tycho__append(txn, event->position, tycho__record_size(event), &to);
     }
@@ -124,7 +125,7 @@ int tycho__append_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *
 
 /* What the old record keeps moves into the new event; its tags are copied out. */
 static void keep_fields(tycho__event_view *event, const tycho__event_view *old, uint32_t *tags) {
-    const uint16_t replaced = TYCHO__VALID_TIME | TYCHO__CONTENT_TYPE;
+    const uint16_t replaced = TYCHO__VALID_TIME | TYCHO__CONTENT_TYPE | TYCHO__COMPRESSED;
     event->position = old->position;
     event->written = old->written;
     event->revision = old->revision;
@@ -195,6 +196,7 @@ static int overwrite_event(tycho__txn *txn, tycho_batch *batch, tycho__event_vie
     status = join_body(event, &old, body); /* the last use of the old record */
     if (status == TYCHO_OK) status = change_type(txn, event, old_type);
     if (status == TYCHO_OK) status = intern_content_type(txn, event);
+    if (status == TYCHO_OK) status = tycho__compress(txn, event);
     if (status == TYCHO_OK) {
         status = tycho__put_event(txn, position, tycho__record_size(event), &to);
     }
@@ -227,17 +229,35 @@ static int is_named(tycho__txn *txn, uint8_t kind, uint32_t number, tycho_bytes 
     return tycho__equal(list.name, name) ? TYCHO_OK : TYCHO_NOT_FOUND;
 }
 
+/* Whether ids, metadata and data are the same. */
+static int compare_body(tycho__txn *txn, const tycho__event_view *stored,
+                        const tycho__event_view *event) {
+    tycho__event_view plain = *stored;
+    tycho__buffer room = {NULL, 0, 0};
+    if (stored->metadata_size != event->metadata_size) return TYCHO_NOT_FOUND;
+    if ((stored->flags & TYCHO__COMPRESSED) == 0) {
+        return tycho__equal(stored->body, event->body) ? TYCHO_OK : TYCHO_NOT_FOUND;
+    }
+    int status = tycho__dictionary_need(txn, stored);
+    if (status == TYCHO_OK) status = tycho__decompress(txn->env, &plain, &room);
+    bool is_same = status == TYCHO_OK && tycho__equal(plain.id, event->id) &&
+                   tycho__equal(plain.correlation_id, event->correlation_id) &&
+                   tycho__equal(plain.causation_id, event->causation_id) &&
+                   tycho__equal(plain.metadata, event->metadata) &&
+                   tycho__equal(plain.data, event->data);
+    tycho__buffer_free(&room);
+    return status != TYCHO_OK || is_same ? status : TYCHO_NOT_FOUND;
+}
+
 /* TYCHO_OK when the stored event has the same content, TYCHO_NOT_FOUND when it differs. Times are
 ** not compared, because they are put in where they are left out; nor are tags in a store that has
 ** scripts, because other scripts than now may have added them. */
 static int compare_event(tycho__txn *txn, const tycho__event_view *stored,
                          const tycho__event_view *event) {
     bool has_rules = txn->state.rules != 0;
-    if (!tycho__equal(stored->body, event->body) || stored->metadata.size != event->metadata.size ||
-        (stored->tag_count != event->tag_count && !has_rules)) {
-        return TYCHO_NOT_FOUND;
-    }
-    int status = is_named(txn, TYCHO__TYPE, stored->type_number, event->type);
+    if (stored->tag_count != event->tag_count && !has_rules) return TYCHO_NOT_FOUND;
+    int status = compare_body(txn, stored, event);
+    if (status == TYCHO_OK) status = is_named(txn, TYCHO__TYPE, stored->type_number, event->type);
     if (status == TYCHO_OK) {
         status = is_named(txn, TYCHO__CONTENT, stored->content_type_number, event->content_type);
     }

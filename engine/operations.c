@@ -310,6 +310,31 @@ static int apply_deploy(tycho__txn *txn, const tycho__step *step, tycho_result *
     return TYCHO_OK;
 }
 
+/* The first dictionary makes the store one that older libraries refuse. */
+static int apply_dictionary(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
+                            tycho_result *result) {
+    tycho__state *state = &txn->state;
+    int status = TYCHO_OK;
+    result->count = 1;
+    if (step->number != 0 && step->number != (uint64_t)state->dictionaries + 1) {
+        batch->receipt.actual = state->dictionaries;
+        return tycho__fail(TYCHO_CONDITION_FAILED, "dictionary %llu cannot follow dictionary %u",
+                           (unsigned long long)step->number, state->dictionaries);
+    }
+    state->dictionary = (uint32_t)step->number;
+    if (step->number == 0) return TYCHO_OK;
+    state->dictionaries = state->dictionary;
+    state->format = TYCHO__FORMAT;
+    for (int copy = 0; copy < TYCHO__DICTIONARY_COPIES && status == TYCHO_OK; copy++) {
+        const uint8_t key[2] = {(uint8_t)step->number, (uint8_t)copy};
+        const tycho__step row = {.name = tycho__dictionaries(),
+                                 .key = tycho__bytes(key, sizeof key),
+                                 .value = step->value};
+        status = apply_put_row(txn, &row, result);
+    }
+    return status;
+}
+
 static int apply_checkpoint(tycho__txn *txn, const tycho__step *step, tycho_result *result) {
     result->count = 1;
     if (step->number != 0) {
@@ -357,6 +382,8 @@ int tycho__operation_apply(tycho__txn *txn, tycho_batch *batch, const tycho__ste
         if (step->number > txn->state.tokens) txn->state.tokens = step->number;
         result->count = 1;
         return TYCHO_OK;
+    case TYCHO__SET_DICTIONARY:
+        return apply_dictionary(txn, batch, step, result);
     default:
         assert(step->kind == TYCHO__OVERWRITE);
         return tycho__overwrite_apply(txn, batch, step, result);

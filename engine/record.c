@@ -141,7 +141,7 @@ tycho_bytes tycho__tag_next(tycho__reader *tags) {
 }
 
 /* Cuts the common last run into its parts. The sizes add up to no more than the run (checked by
-** the callers); data is what is left. */
+** the callers); data, or the frame of what is compressed, is what is left. */
 static void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t sizes[3],
                      size_t metadata_size, size_t body_size) {
     view->body = tycho__bytes(at, body_size);
@@ -149,7 +149,14 @@ static void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t s
     view->correlation_id = tycho__bytes(at + sizes[0], sizes[1]);
     view->causation_id = tycho__bytes(at + sizes[0] + sizes[1], sizes[2]);
     size_t ids = (size_t)sizes[0] + sizes[1] + sizes[2];
-    assert(ids + metadata_size <= body_size);
+    assert(ids <= body_size);
+    view->metadata_size = (uint32_t)metadata_size;
+    view->frame = tycho__bytes(at + ids, 0);
+    if ((view->flags & TYCHO__COMPRESSED) != 0) {
+        view->frame = tycho__bytes(at + ids, body_size - ids);
+        view->metadata = view->data = tycho__bytes(at + ids, 0);
+        return;
+    }
     view->metadata = tycho__bytes(at + ids, metadata_size);
     view->data = tycho__bytes(at + ids + metadata_size, body_size - ids - metadata_size);
 }
@@ -257,7 +264,7 @@ void tycho__record_write(uint8_t *to, const tycho__event_view *view, const uint3
     tycho__store64(to + 24, (uint64_t)view->revision);
     tycho__store32(to + 32, view->stream);
     tycho__store32(to + 36, view->type_number);
-    tycho__store32(to + 40, (uint32_t)view->metadata.size);
+    tycho__store32(to + 40, view->metadata_size);
     tycho__store16(to + 44, view->flags);
     to[46] = (uint8_t)view->id.size;
     to[47] = (uint8_t)view->correlation_id.size;
@@ -329,7 +336,8 @@ int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     }
     size_t fixed = TYCHO__RECORD_FIXED + optional_size(view);
     uint32_t metadata_size = tycho__load32(from + 40);
-    size_t least = fixed + from[46] + from[47] + from[48] + (size_t)metadata_size;
+    size_t least = fixed + from[46] + from[47] + from[48];
+    if ((view->flags & TYCHO__COMPRESSED) == 0) least += metadata_size;
     if (record.size < least) return corrupt_record(view->position, "sizes that exceed it");
     const uint8_t *at = from + TYCHO__RECORD_FIXED;
     if ((view->flags & TYCHO__VALID_TIME) != 0) {

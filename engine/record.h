@@ -16,7 +16,8 @@
 **      .  u32  number of content type  only with TYCHO__CONTENT_TYPE
 **      .  u64  position of writing     only with TYCHO__WRITTEN: it was overwritten under scripts
 **      .  u32  number of each tag, in byte order of the tags
-**      .       id, correlation id, causation id, metadata, data
+**      .       id, correlation id, causation id, metadata, data; with TYCHO__COMPRESSED, in the
+**              place of the last two, a frame that has both (dictionary.h)
 **
 ** In a batch, all numbers are names:
 **
@@ -30,7 +31,8 @@
 **      .       tags, each u8 size and bytes, strictly rising; type; content type
 **      .       id, correlation id, causation id, metadata, data
 **
-** The last line is the same run of bytes in both (`body`), so that apply copies it once.
+** The last line is the same run of bytes in both (`body`), so that apply copies it once, unless it
+** is compressed.
 */
 #ifndef TYCHO__RECORD_H
 #define TYCHO__RECORD_H
@@ -46,25 +48,28 @@ enum tycho__event_flags {
     TYCHO__UUID_CAUSATION = 16,
     TYCHO__EVENT_FLAGS = 31,
     TYCHO__WRITTEN = 32, /* record only */
-    TYCHO__RECORD_FLAGS = 63
+    TYCHO__COMPRESSED = 64, /* record only */
+    TYCHO__RECORD_FLAGS = 127
 };
 
 /* Views into either form. */
 typedef struct tycho__event_view {
     uint16_t flags;
     uint8_t tag_count;
+    uint32_t metadata_size; /* also in a compressed record */
     int64_t time;
     int64_t valid_time;
     tycho_bytes id; /* packed, as the two below */
     tycho_bytes correlation_id;
     tycho_bytes causation_id;
-    tycho_bytes metadata;
+    tycho_bytes metadata; /* empty in a compressed record, as data, until tycho__decompress() */
     tycho_bytes data;
     tycho_bytes body;
     tycho_bytes type;         /* batch only */
     tycho_bytes content_type; /* batch only */
     tycho_bytes tags;         /* the run of tags: names in a batch, numbers in a record */
-    uint64_t position;        /* record only, as all below */
+    tycho_bytes frame;        /* record only, as all below: of a compressed one */
+    uint64_t position;
     uint64_t written;         /* the position, unless it was overwritten under scripts */
     int64_t revision;
     uint32_t stream;

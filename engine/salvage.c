@@ -357,6 +357,11 @@ static int write_row(writing *w, tycho_bytes key, tycho_bytes value) {
         state->scripts++;
         if (version > state->rules) state->rules = version;
     }
+    if (tycho__equal(name_of(old, made), tycho__dictionaries()) && rest.size == 2) {
+        uint8_t number = ((const uint8_t *)rest.data)[0];
+        if (number > state->dictionaries) state->dictionaries = number;
+        state->format = TYCHO__FORMAT;
+    }
     state->rows++;
     return status;
 }
@@ -418,6 +423,9 @@ static int write_state(writing *w) {
     if (old->tokens > state->tokens) state->tokens = old->tokens;
     if (old->deletions > state->deletions) state->deletions = old->deletions;
     if (state->scripts > 0 && old->rules > state->rules) state->rules = old->rules;
+    tycho_bytes bytes;
+    bool is_there = tycho__dictionary_read(&w->txn, old->dictionary, &bytes) == TYCHO_OK;
+    state->dictionary = is_there ? old->dictionary : 0;
     w->txn.is_changed = true;
     return end(w, status);
 }

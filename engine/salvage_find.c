@@ -28,7 +28,7 @@ int tycho__salvage_grow(void **array, size_t count, size_t *room, size_t size) {
 static bool is_state(tycho_bytes key, tycho_bytes value) {
     const uint8_t *at = value.data;
     return tycho__equal(key, tycho__bytes("state", 5)) && value.size == sizeof(tycho__state) &&
-           tycho__load64(at) == TYCHO__FORMAT &&
+           tycho__load64(at) - TYCHO__FORMAT_PLAIN <= TYCHO__FORMAT - TYCHO__FORMAT_PLAIN &&
            tycho__load64(at + offsetof(tycho__state, checksum)) ==
                tycho__hash(at, offsetof(tycho__state, checksum), 0);
 }
@@ -490,6 +490,59 @@ static void tell_old_events(tycho_salvage *s) {
     }
 }
 
+/* Notes which dictionaries there are. Their table is found by its row, or its name, as any list. */
+static void find_dictionaries(const tycho_salvage *s, bool has[TYCHO__DICTIONARIES + 1]) {
+    uint32_t table = 0;
+    for (size_t i = s->first[TYCHO__LISTS]; i < s->first[TYCHO__LISTS + 1]; i++) {
+        const tycho__found *row = &s->found[i];
+        tycho__list list;
+        if (row->key[0] != TYCHO__ROW_TABLE) continue;
+        int status = tycho__list_parse(&list, TYCHO__ROW_TABLE, tycho__unkey32(row->key + 1),
+                                       tycho__bytes(row->value, row->value_size));
+        if (status != TYCHO_OK || !tycho__equal(list.name, tycho__dictionaries())) continue;
+        table = list.number;
+    }
+    uint8_t name[64] = {TYCHO__ROW_TABLE};
+    tycho_bytes key = {name, 1 + tycho__dictionaries().size};
+    tycho__copy(name + 1, tycho__dictionaries());
+    const tycho__found *named = tycho__salvage_row(s, TYCHO__NAMES, key);
+    if (table == 0 && named != NULL) table = tycho__load32(named->value);
+    for (size_t i = s->first[TYCHO__ROWS]; i < s->first[TYCHO__ROWS + 1] && table != 0; i++) {
+        const tycho__found *row = &s->found[i];
+        if (tycho__unkey32(row->key) == table && row->key_size == 6) has[row->key[4]] = true;
+    }
+}
+
+/* An event whose dictionary is lost cannot be read any more: it is taken for lost as a whole. */
+static void drop_unreadable(tycho_salvage *s) {
+    bool has[TYCHO__DICTIONARIES + 1] = {false};
+    uint64_t lost = 0;
+    find_dictionaries(s, has);
+    size_t end = s->first[TYCHO__EVENTS + 1], kept = s->first[TYCHO__EVENTS];
+    for (size_t i = kept; i < end; i++) {
+        tycho__event_view event;
+        uint32_t number = 0;
+        size_t size;
+        const tycho__found *row = &s->found[i];
+        int status = tycho__record_parse(tycho__bytes(row->value, row->value_size), &event);
+        bool is_plain = status == TYCHO_OK && (event.flags & TYCHO__COMPRESSED) == 0;
+        if (is_plain || (tycho__compressed_facts(&event, &number, &size) == TYCHO_OK &&
+                         has[number])) {
+            s->found[kept++] = *row;
+        } else {
+            lost++;
+        }
+    }
+    if (lost == 0) return;
+    memmove(&s->found[kept], &s->found[end], (s->found_count - end) * sizeof *s->found);
+    s->found_count -= end - kept;
+    for (unsigned table = TYCHO__EVENTS + 1; table <= TYCHO__TABLES; table++) {
+        s->first[table] -= end - kept;
+    }
+    tycho__salvage_tell(s, "%llu events cannot be read, because their dictionaries are lost",
+                        (unsigned long long)lost);
+}
+
 int tycho__salvage_find(tycho_salvage *s, const char *path) {
     int status = tycho__image_open(&s->image, path, 0);
     if (status != TYCHO_OK) return status;
@@ -509,6 +562,7 @@ int tycho__salvage_find(tycho_salvage *s, const char *path) {
         keep_best(s);
         find_head(s);
     }
+    drop_unreadable(s);
     tell_old_events(s);
     return TYCHO_OK;
 }

@@ -29,6 +29,7 @@ static const char *const operation_layout[TYCHO__OPERATIONS] = {
     [TYCHO__DEPLOY] = "av",
     [TYCHO__LINK_NEW] = "ac",
     [TYCHO__MOVE_STREAM] = "ab",
+    [TYCHO__SET_DICTIONARY] = "nv",
 };
 
 static const uint8_t operation_flags[TYCHO__OPERATIONS] = {
@@ -161,6 +162,16 @@ static int check_whole(const tycho__step *step, bool is_condition) {
     bool is_row = step->kind == TYCHO__PUT_ROW || step->kind == TYCHO__DELETE_ROW;
     if (is_row && tycho__equal(step->name, tycho__scripts())) {
         return tycho__fail(TYCHO_MISUSE, "the table \"" TYCHO_SCRIPTS "\" is written by deploying");
+    }
+    if (is_row && tycho__equal(step->name, tycho__dictionaries())) {
+        return tycho__fail(TYCHO_MISUSE, "the table \"%s\" is written by compressing",
+                           TYCHO__DICTIONARY_TABLE);
+    }
+    bool is_off = step->number == 0 && step->value.size == 0;
+    if (step->kind == TYCHO__SET_DICTIONARY && !is_off &&
+        !tycho__is_dictionary(step->value, step->number)) {
+        return tycho__fail(TYCHO_MISUSE, "%zu bytes that are no dictionary %llu", step->value.size,
+                           (unsigned long long)step->number);
     }
     if (step->kind == TYCHO__SET_ROUTE && (step->flags & TYCHO_CLOSED) != 0 &&
         step->second.size == 0) {

@@ -23,6 +23,7 @@
 #ifndef TYCHO__STEP_H
 #define TYCHO__STEP_H
 
+#include "dictionary.h"
 #include "record.h"
 
 enum tycho__condition {
@@ -54,7 +55,8 @@ enum tycho__operation {
     TYCHO__DEPLOY = 15,
     TYCHO__LINK_NEW = 16,
     TYCHO__MOVE_STREAM = 19,
-    TYCHO__OPERATIONS = 20
+    TYCHO__SET_DICTIONARY = 20, /* the engine's own, see compress.c */
+    TYCHO__OPERATIONS = 21
 };
 
 /* Tokens of locks are 1 to this: what bounds the ones that are reserved by foreign bytes. */
@@ -71,14 +73,18 @@ typedef struct tycho__step {
     int64_t expected;
     int64_t first;
     int64_t last;
-    uint64_t number;  /* position, version or token */
+    uint64_t number;  /* position, version, token or number of a dictionary */
     uint32_t count;   /* of the elements in `list` */
     tycho_bytes list; /* events, ids, sources, ordinals or query items */
 } tycho__step;
 
-/* The name of the table of scripts. */
+/* The names of the tables of scripts and dictionaries. */
 static inline tycho_bytes tycho__scripts(void) {
     return tycho__bytes(TYCHO_SCRIPTS, sizeof TYCHO_SCRIPTS - 1);
+}
+
+static inline tycho_bytes tycho__dictionaries(void) {
+    return tycho__bytes(TYCHO__DICTIONARY_TABLE, sizeof TYCHO__DICTIONARY_TABLE - 1);
 }
 
 /* Appends the step; its list is not copied but written by the caller right behind, between

@@ -307,6 +307,7 @@ int tycho_stats_get(tycho_store *store, tycho_stats *stats) {
     stats->entries = state->entries;
     stats->rows = state->rows;
     stats->routes = state->routes;
+    stats->dictionary = state->dictionary;
     tycho__txn_done(txn);
     tycho__writer_counts(store->env->writer, &stats->commits, &stats->commit_batches);
     return tycho__env_stats(store->env, stats);

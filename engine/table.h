@@ -47,7 +47,8 @@ typedef enum tycho__table {
 } tycho__table;
 
 /* Version of everything above and in the files it names. Format 1 had one way in each row of
-** `links`; it is read as it is, and the first commit makes the store one of format 2. */
-enum { TYCHO__FORMAT = 2 };
+** `links`; it is read as it is, and the first commit makes the store one of format 2. Format 3 has
+** compressed records; the first dictionary makes the store one of it. */
+enum { TYCHO__FORMAT_PLAIN = 2, TYCHO__FORMAT = 3 };
 
 #endif

@@ -357,7 +357,8 @@ int tycho__txn_write(tycho__env *env, uint32_t sync, tycho__txn *txn) {
     if (error != 0) return tycho__mdb_fail(env, error, "beginning to write");
     int status = begin_look(txn);
     if (status == TYCHO_OK) status = state_read(txn);
-    txn->state.format = TYCHO__FORMAT;
+    if (txn->state.format < TYCHO__FORMAT_PLAIN) txn->state.format = TYCHO__FORMAT_PLAIN;
+    txn->dictionary = txn->state.dictionary;
     /* Now, while the state is that of the last commit: later it would read too much. */
     if (status == TYCHO_OK) status = tycho__recent_need(txn);
     if (status == TYCHO_OK) {

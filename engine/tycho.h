@@ -144,7 +144,7 @@ typedef struct tycho_event {
     tycho_bytes id, type;
     tycho_bytes correlation_id, causation_id;
     tycho_bytes content_type; /* empty: MessagePack */
-    tycho_bytes metadata, data;
+    tycho_bytes metadata, data, compressed; /* the last: tycho_cursor_next_compressed(); or empty */
     uint32_t tag_count;
     uint32_t is_link; /* 1 when the stream that is read has it as a link */
     uint64_t written; /* says under which scripts it was written: its position, or, when it was
@@ -204,7 +204,6 @@ TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, t
 /* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed
 ** before (asserted). The environment goes with the last handle of the process. */
 TYCHO_API void tycho_store_close(tycho_store *store);
-
 /* The absolute path of the store; good until it is closed. */
 TYCHO_API const char *tycho_store_path(const tycho_store *store);
 /* Makes everything committed so far durable; for BATCHED and NONE. */
@@ -240,7 +239,6 @@ typedef struct tycho_query_item {
     const tycho_bytes *tags;
     size_t tag_count;
 } tycho_query_item;
-
 typedef struct tycho_query {
     const tycho_query_item *items;
     size_t item_count;
@@ -459,7 +457,6 @@ typedef struct tycho_read {
 } tycho_read;
 
 typedef struct tycho_cursor tycho_cursor;
-
 /* Starts a read. Errors: MISUSE, EVENT_NOT_FOUND (from_id or to_id is not in that stream, or not
 ** in the log), CORRUPT (resume), NO_MEMORY, BUSY (no reader slot). A stream that does not exist
 ** is empty. Cost: a few microseconds; AS_AT and AS_OF read all that match first, 32 bytes each. */
@@ -469,6 +466,10 @@ TYCHO_API int tycho_cursor_open(tycho_store *store, const tycho_read *read, tych
 ** next call goes on behind it. */
 TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
 
+/* The same, but an event that is stored compressed and seen by no hooks has only the sizes of both:
+** tycho_decompress() writes metadata, then data, also later, from a copy. CORRUPT, NO_MEMORY. */
+TYCHO_API int tycho_cursor_next_compressed(tycho_cursor *cursor, tycho_event *event);
+TYCHO_API int tycho_decompress(tycho_store *store, const tycho_event *event, void *to);
 /* The home stream of the current event (empty: none), and one of its tags (index < tag_count, in
 ** byte order). Views good until the next call of either, or until the cursor moves. */
 TYCHO_API int tycho_cursor_stream(tycho_cursor *cursor, tycho_bytes *stream);
@@ -528,7 +529,6 @@ typedef struct tycho_list_options {
     tycho_bytes after;   /* only names behind this one, unless its data is NULL: keyset paging */
     uint64_t limit;      /* 0: no limit */
 } tycho_list_options;
-
 typedef struct tycho_listing tycho_listing;
 TYCHO_API int tycho_listing_open(tycho_store *store, const tycho_list_options *options,
                                  tycho_listing **listing);
@@ -559,7 +559,6 @@ TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_
 **     served; it reads up to 1,024 ahead.
 **   - It holds no snapshot and no lock between two calls; closing it costs nothing. */
 typedef struct tycho_follower tycho_follower;
-
 TYCHO_API int tycho_follower_open(tycho_store *store, const tycho_read *read,
                                   tycho_follower **follower); /* as tycho_cursor_open() */
 
@@ -603,7 +602,6 @@ TYCHO_API void tycho_follower_close(tycho_follower *follower);
 ** twice: the thread that took it is answered BUSY at once when it asks again, any other waits. Two
 ** that wait for each other wait until the first time-out, which says what the owner waits for. */
 typedef struct tycho_lock tycho_lock;
-
 typedef struct tycho_lock_info {
     uint64_t token;
     int64_t since;       /* the time of the grant */
@@ -629,7 +627,6 @@ TYCHO_API int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64
 TYCHO_API uint64_t tycho_lock_token(const tycho_lock *lock);
 /* Gives it to the next waiter; due before its store is closed (asserted). */
 TYCHO_API void tycho_lock_release(tycho_lock *lock);
-
 /* The locks that are held now, by name, at most `most` of them; `*count` is how many there are. */
 TYCHO_API int tycho_lock_list(tycho_store *store, tycho_lock_info *locks, size_t most,
                               size_t *count);
@@ -641,7 +638,6 @@ TYCHO_API int tycho_lock_list(tycho_store *store, tycho_lock_info *locks, size_t
 ** Where pages are damaged, it tells of these pages alone. Names of routes, what they lead to,
 ** checkpoints and stream metadata have no checksums: a bit that flipped in one is not found. */
 typedef struct tycho_verification tycho_verification;
-
 typedef struct tycho_finding {
     tycho_bytes text;  /* what is wrong, one line; empty: this step found nothing */
     uint64_t findings; /* so far */
@@ -671,7 +667,6 @@ TYCHO_API int tycho_backup(tycho_store *store, const char *path);
 ** memory for each row of the store. */
 #define TYCHO_LOST "$lost"
 typedef struct tycho_salvage tycho_salvage;
-
 typedef struct tycho_salvaged {
     uint64_t head;         /* last position */
     uint64_t events;       /* saved; with those lost they are as many as the head says */
@@ -688,6 +683,15 @@ TYCHO_API int tycho_salvage_get(tycho_salvage *salvage, tycho_salvaged *salvaged
 TYCHO_API int tycho_salvage_next(tycho_salvage *salvage, tycho_bytes *text);
 TYCHO_API void tycho_salvage_close(tycho_salvage *salvage);
 
+/* Stores later metadata and data compressed where that is smaller, by a dictionary learnt from
+** `sampled` events of all the log (0: 10,000; at most 100,000), or no more (COMPRESS_OFF), in
+** all processes, from their next commit on. Readers see no difference; older libraries refuse the
+** store (NEWER_FORMAT). What 10 sampled events share may be in the dictionary, in clear, for ever.
+** `*percent` is what is left of such events. NOT_FOUND (under 100 events with data, or too
+** different), TOO_LARGE (255 were learnt), and as a commit. Cost: a second; events: see README. */
+#define TYCHO_COMPRESS_OFF UINT64_MAX
+TYCHO_API int tycho_compress(tycho_store *store, uint64_t sampled, uint32_t *percent);
+
 typedef struct tycho_stats {
     size_t size;              /* sizeof(tycho_stats), set by the caller */
     uint64_t format;          /* version of the file format */
@@ -697,7 +701,7 @@ typedef struct tycho_stats {
     uint64_t types, tags;
     uint64_t links;           /* entries that are links */
     uint64_t entries;         /* of streams, links included */
-    uint64_t rows, routes;
+    uint64_t rows, routes, dictionary; /* the last: number of the one that compresses; 0: none */
     uint64_t file_size;       /* bytes of the data file */
     uint64_t free_size;       /* bytes in it that can be used again */
     uint64_t map_size;        /* bytes of address space reserved */
@@ -750,7 +754,6 @@ typedef struct tycho_hooks {
 } tycho_hooks;
 TYCHO_API int tycho_store_set_hooks(tycho_store *store, const tycho_hooks *hooks);
 TYCHO_API void tycho_set_error(const char *sentence);
-
 /* The context of the handle's hooks where `expand` is this function; else NULL. */
 TYCHO_API void *tycho_store_hook_context(const tycho_store *store,
                                          int (*expand)(void *context, tycho_store *store,

@@ -2,13 +2,13 @@
 **
 **   PAGES    the pages of all tables (inspect.h); where they are damaged, nothing else is looked
 **            at, because it would be LMDB that looks
-**   EVENTS   every position has a record with a right checksum; its id leads back to it; it names a
-**            type, a stream and tags that exist; a home entry that is there is the right one
+**   EVENTS   every position has a record with a right checksum, its data decompress, its id leads
+**            back to it; it names a type, stream and tags that exist; its home entry is right
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are
 **            counted, in order, and each names a record that belongs to it; links have their rows
 **   LINKS    every row of a link names an entry that is there
-**   ROWS     checksums; then ROUTES end somewhere, the tokens of FENCES were given, and the counts
-**            of the state row are right
+**   ROWS     checksums; then ROUTES end somewhere, the tokens of FENCES were given, the counts of
+**            the state row are right, and the dictionaries are there
 **
 ** Together these leave no index entry unproved: the lists of types have as many entries as there
 ** are events, and those of tags as many as records have tags, so none is missing or too many.
@@ -47,6 +47,8 @@ struct tycho_verification {
     uint64_t rows, links, routes, scripts;
     uint32_t scripts_table; /* 0: there is none */
     uint64_t moved_links;   /* those that have their row and are pending all the same */
+    tycho__buffer payload;  /* EVENTS: what is decompressed */
+    bool has_named[TYCHO__DICTIONARIES + 1]; /* dictionaries, by records */
     uint64_t findings, done, total;
     char text[1600];
     bool has_text;
@@ -142,11 +144,24 @@ static int check_named(tycho_verification *v, uint8_t kind, uint32_t number, uin
     return is_damage(v, status) ? TYCHO_OK : status;
 }
 
+static int check_payload(tycho_verification *v, tycho__event_view *event) {
+    uint32_t number;
+    size_t size;
+    if ((event->flags & TYCHO__COMPRESSED) == 0) return TYCHO_OK;
+    int status = tycho__compressed_facts(event, &number, &size);
+    if (status == TYCHO_OK) status = tycho__dictionary_need(v->txn, event);
+    if (status == TYCHO_OK) status = tycho__decompress(v->store->env, event, &v->payload);
+    if (status == TYCHO_OK) v->has_named[number] = true;
+    return status;
+}
+
 static int check_event(tycho_verification *v, uint64_t position) {
     tycho__event_view event;
     int status = tycho__event_load(v->txn, position, &event);
     if (is_damage(v, status)) return TYCHO_OK;
     if (status != TYCHO_OK) return status;
+    status = check_payload(v, &event);
+    if (status != TYCHO_OK && !is_damage(v, status)) return status;
     v->tags += event.tag_count;
     status = check_id(v, &event);
     if (status == TYCHO_OK) status = check_named(v, TYCHO__TYPE, event.type_number, position);
@@ -457,6 +472,24 @@ static int step_table(tycho_verification *v, tycho__table table) {
     return TYCHO_OK;
 }
 
+/* That they were found for the records may be because this process has them in memory. */
+static int check_dictionaries(tycho_verification *v) {
+    const tycho__state *state = &v->txn->state;
+    tycho_bytes bytes;
+    v->phase = FINISHED;
+    if (state->dictionary > state->dictionaries || state->dictionaries > TYCHO__DICTIONARIES) {
+        find(v, "dictionary %u compresses of %u", state->dictionary, state->dictionaries);
+        return TYCHO_OK;
+    }
+    v->has_named[state->dictionary] = true;
+    for (uint32_t number = 1; number <= state->dictionaries; number++) {
+        if (!v->has_named[number]) continue;
+        int status = tycho__dictionary_read(v->txn, number, &bytes);
+        if (status != TYCHO_OK && !is_damage(v, status)) return status;
+    }
+    return TYCHO_OK;
+}
+
 static int step_counts(tycho_verification *v) {
     const tycho__state *state = &v->txn->state;
     uint64_t garbage, pending;
@@ -486,8 +519,7 @@ static int step_counts(tycho_verification *v) {
              (unsigned long long)state->scripts, (unsigned long long)state->rules,
              (unsigned long long)v->scripts);
     }
-    v->phase = FINISHED;
-    return TYCHO_OK;
+    return check_dictionaries(v);
 }
 
 static int step(tycho_verification *v) {
@@ -561,6 +593,7 @@ int tycho_verification_step(tycho_verification *v, tycho_finding *finding) {
 void tycho_verification_close(tycho_verification *v) {
     if (v == NULL) return;
     end_pages(v);
+    tycho__buffer_free(&v->payload);
     if (tycho__store_check(v->store) == TYCHO_OK) tycho__txn_done(v->txn);
     atomic_fetch_sub(&v->store->children, 1);
     free(v);

@@ -63,6 +63,15 @@ describe("the bench", function()
     assert.matches("%d of 5 targets met", text)
   end)
 
+  it("tells what compression saves and costs", function()
+    local status, text = bench("--only compress --rounds 1 --loans /nowhere")
+    assert(status == 0, text)
+    local left = figure(results().figures, "JSON: bytes left of payloads")
+    assert.is_true(left.median > 0.05 and left.median < 0.5)
+    assert.is_true(left.met)
+    assert.matches("loans: bytes left of payloads%s+skipped: no file of events", text)
+  end)
+
   it("prints the change against an older run", function()
     local base = write [[{"run": {}, "figures": [
       {"name": "append 4 KiB and fdatasync", "median": 1e12},

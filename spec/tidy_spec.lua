@@ -5,10 +5,10 @@
 local FILE_LINES, FUNCTION_LINES, COLUMNS, PARAMETERS = 600, 60, 100, 6
 
 -- The layers of the engine, words, bytes, storage, model, verbs: a file includes its own and lower
--- ones. The headers of the commit group and of locks are only words, so that the environment can
--- hold both.
+-- ones. The headers of the commit group, of locks and of dictionaries are only words, so that the
+-- environment can hold all three.
 local LAYERS = {
-  { "tycho.h", "base.h", "commit.h", "lock.h" },
+  { "tycho.h", "base.h", "commit.h", "lock.h", "dictionary.h" },
   { "arena.h", "buffer.h", "text.h", "record.h", "step.h", "batch.h", "gate.h",
     "meta_page.h", "disk.h" },
   { "table.h", "pages.h", "inspect.h", "guard.h", "place.h", "env.h", "list.h", "generation.h",
@@ -16,7 +16,7 @@ local LAYERS = {
   { "query.h", "ways.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h", "salvage.h" },
 }
-local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true }
+local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true, ["dictionary.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "list_memory.c", "entries.c",
   "lock_table.c" }
 

@@ -5,7 +5,8 @@
 **
 ** `end` has where each part ends; tags are a run of size byte and bytes. Nothing is decoded before
 ** it is asked for: data, metadata and tags are then kept in a table, the user value, so that asking
-** twice gives the same table. Events have no finalizer.
+** twice gives the same table. Events have no finalizer. Of an event that is stored compressed, the
+** frame is in the place of the data, and both parts are decompressed when one is asked for.
 **
 ** The home stream and the tags cost a look-up each, more than all the rest. An event of a loop
 ** (is_lazy) is made without them and has its cursor as user value, or as CURSOR of the table: the
@@ -27,7 +28,8 @@ typedef struct event {
     uint64_t position, written, step;
     int64_t revision, time, valid_time;
     uint32_t end[PARTS], tag_count;
-    bool is_link, is_lazy;
+    uint32_t metadata_size, data_size; /* of a compressed one */
+    bool is_link, is_lazy, is_compressed;
     unsigned char bytes[];
 } event;
 
@@ -77,6 +79,7 @@ static uint32_t put(event *to, enum part part, uint32_t at, tycho_bytes from) {
 }
 
 static void fill(event *to, const tycho_event *from, tycho_bytes stream, tycho_bytes tags) {
+    const tycho_bytes none = {NULL, 0};
     uint32_t at = 0;
 
     to->position = from->position;
@@ -86,6 +89,9 @@ static void fill(event *to, const tycho_event *from, tycho_bytes stream, tycho_b
     to->valid_time = from->valid_time;
     to->tag_count = from->tag_count;
     to->is_link = from->is_link != 0;
+    to->is_compressed = from->compressed.size > 0;
+    to->metadata_size = (uint32_t)from->metadata.size;
+    to->data_size = (uint32_t)from->data.size;
     at = put(to, ID, at, from->id);
     at = put(to, TYPE, at, from->type);
     at = put(to, STREAM, at, stream);
@@ -93,8 +99,8 @@ static void fill(event *to, const tycho_event *from, tycho_bytes stream, tycho_b
     at = put(to, CAUSATION, at, from->causation_id);
     at = put(to, CONTENT_TYPE, at, from->content_type);
     at = put(to, TAGS, at, tags);
-    at = put(to, METADATA, at, from->metadata);
-    put(to, DATA, at, from->data);
+    at = put(to, METADATA, at, to->is_compressed ? none : from->metadata);
+    put(to, DATA, at, to->is_compressed ? from->compressed : from->data);
 }
 
 int tycho__lua_event_push(lua_State *L, const tycho_event *from,
@@ -108,9 +114,11 @@ int tycho__lua_event_push(lua_State *L, const tycho_event *from,
         stream = (tycho_bytes){known.stream, known.stream_size};
         tags = (tycho_bytes){known.tags, known.tags_size};
     }
+    const size_t payload_size = from->compressed.size > 0 ? from->compressed.size
+                                                          : from->metadata.size + from->data.size;
     const size_t size = from->id.size + from->type.size + stream.size + from->correlation_id.size +
                         from->causation_id.size + from->content_type.size + tags.size +
-                        from->metadata.size + from->data.size;
+                        payload_size;
     event *to = lua_newuserdatauv(L, sizeof(*to) + size, 1);
     fill(to, from, stream, tags);
     to->is_lazy = origin->is_lazy;
@@ -166,20 +174,26 @@ static int read_again(tycho_store *store, const event *self, detail *to) {
     return status;
 }
 
+/* The store of the cursor on top of the stack, which it leaves there with more. */
+static tycho_store *store_of(lua_State *L, const char *what) {
+    const tycho__lua_box *store = NULL;
+    while (lua_getiuservalue(L, -1, 1) == LUA_TUSERDATA) store = lua_touserdata(L, -1);
+    if (store == NULL || store->handle == NULL)
+        tycho__lua_misuse(L, "store is closed: it had %s", what);
+    return store->handle;
+}
+
 /* Puts home stream (false: none) and tags of a lazy event into the table on top of the stack. */
 static void look_up(lua_State *L, const event *self) {
     const int kept = lua_gettop(L);
     detail found;
     lua_rawgeti(L, kept, CURSOR);
     tycho_cursor *cursor = tycho__lua_cursor_at(L, -1, self->step);
-    const tycho__lua_box *store = NULL;
-    while (cursor == NULL && lua_getiuservalue(L, -1, 1) == LUA_TUSERDATA)
-        store = lua_touserdata(L, -1);
-    if (cursor == NULL && store->handle == NULL)
-        tycho__lua_misuse(L, "store is closed: it had the stream and the tags of this event");
+    tycho_store *store =
+        cursor != NULL ? NULL : store_of(L, "the stream and the tags of this event");
 
     const int status = cursor != NULL ? read_detail(cursor, self->tag_count, &found)
-                                      : read_again(store->handle, self, &found);
+                                      : read_again(store, self, &found);
 
     if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
     lua_settop(L, kept);
@@ -192,8 +206,55 @@ static void look_up(lua_State *L, const event *self) {
     lua_rawseti(L, kept, FIELD_TAGS);
 }
 
+/* Pushes the table of what is known, the user value of the event at index 1. */
+static void push_known(lua_State *L) {
+    if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) return;
+    lua_createtable(L, 0, 2);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, CURSOR);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, 1);
+}
+
+/* What a compressed event at index 1 has: metadata, then data. It is known from then on. */
+static const unsigned char *find_plain(lua_State *L, const event *self) {
+    enum { PLAIN = FIELDS_END };
+    push_known(L);
+    const int known = lua_gettop(L);
+    if (lua_rawgeti(L, known, PLAIN) == LUA_TNIL) {
+        const tycho_event stored = {.position = self->position,
+                                    .metadata = {NULL, self->metadata_size},
+                                    .data = {NULL, self->data_size},
+                                    .compressed = part(self, DATA)};
+        void *plain = lua_newuserdatauv(L, (size_t)self->metadata_size + self->data_size, 0);
+        lua_rawgeti(L, known, CURSOR);
+
+        const int status = tycho_decompress(store_of(L, "the data of this event"), &stored, plain);
+
+        if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
+        lua_settop(L, known + 2);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, known, PLAIN);
+    }
+    const unsigned char *plain = lua_touserdata(L, -1);
+    lua_settop(L, known - 1); /* the table keeps it */
+    return plain;
+}
+
+static tycho_bytes plain_part(lua_State *L, const event *self, enum part index) {
+    const unsigned char *plain = find_plain(L, self);
+    const tycho_bytes metadata = {plain, self->metadata_size};
+    const tycho_bytes data = {plain + self->metadata_size, self->data_size};
+    return index == DATA ? data : metadata;
+}
+
+/* Metadata or data of the event at index 1, good as long as it is. */
+static inline tycho_bytes payload(lua_State *L, const event *self, enum part index) {
+    return self->is_compressed ? plain_part(L, self, index) : part(self, index);
+}
+
 static void push_decoded(lua_State *L, const event *self, enum field field) {
-    const tycho_bytes bytes = part(self, field == FIELD_DATA ? DATA : METADATA);
+    const tycho_bytes bytes = payload(L, self, field == FIELD_DATA ? DATA : METADATA);
     if (bytes.size == 0 && field == FIELD_DATA)
         lua_pushnil(L);
     else if (bytes.size == 0)
@@ -207,13 +268,7 @@ static void push_decoded(lua_State *L, const event *self, enum field field) {
 /* Pushes a field from the table of what is known, the user value of the event at index 1; it is
 ** put there first when it is not. */
 static void push_kept(lua_State *L, const event *self, enum field field) {
-    if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
-        lua_createtable(L, 0, 2);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, CURSOR);
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, 1, 1);
-    }
+    push_known(L);
     if (lua_rawgeti(L, -1, field) == LUA_TNIL) {
         lua_pop(L, 1);
         if (field == FIELD_DATA || field == FIELD_METADATA) {
@@ -289,7 +344,7 @@ static void push_field(lua_State *L, const event *self, enum field field) {
         break;
     case FIELD_DATA:
         if (part(self, CONTENT_TYPE).size > 0)
-            tycho__lua_push_bytes(L, part(self, DATA));
+            tycho__lua_push_bytes(L, payload(L, self, DATA));
         else
             push_kept(L, self, field);
         break;
@@ -370,7 +425,7 @@ static int event_newindex(lua_State *L) {
 static int event_field(lua_State *L) {
     const int keys = lua_gettop(L) - 1;
     const event *self = fast_self(L, lua_topointer(L, lua_upvalueindex(1)));
-    const tycho_bytes data = part(self, DATA);
+    const tycho_bytes data = payload(L, self, DATA);
     if (data.size == 0 || part(self, CONTENT_TYPE).size > 0) return 0;
 
     const int status = tycho__lua_field(L, data.data, data.size, 2, keys);

@@ -137,6 +137,22 @@ static int store_backup(lua_State *L) {
     return 0;
 }
 
+/* store:compress(sample, or nil to end it): percent */
+static int store_compress(lua_State *L) {
+    tycho__lua_box *self = tycho__lua_self_open(L);
+    const bool is_off = lua_isnoneornil(L, 2);
+    const uint64_t sample = is_off ? TYCHO_COMPRESS_OFF
+                                   : (uint64_t)tycho__lua_integer(L, 2, "sample");
+    uint32_t percent = 0;
+
+    const int status = tycho_compress(self->handle, sample, &percent);
+
+    if (status == TYCHO_MISUSE) return tycho__lua_misuse(L, "%s", tycho_error());
+    if (status != TYCHO_OK) return tycho__lua_refuse(L, status, NULL);
+    lua_pushinteger(L, percent);
+    return 1;
+}
+
 static int store_stats(lua_State *L) {
     tycho__lua_box *self = tycho__lua_self_open(L);
     tycho_stats stats = {.size = sizeof(stats)};
@@ -153,7 +169,7 @@ static int store_stats(lua_State *L) {
         FIELD(types),    FIELD(tags),           FIELD(links),       FIELD(entries),
         FIELD(rows),     FIELD(routes),         FIELD(file_size),   FIELD(free_size),
         FIELD(map_size), FIELD(readers),        FIELD(readers_max), FIELD(reader_lag),
-        FIELD(commits),  FIELD(commit_batches),
+        FIELD(commits),  FIELD(commit_batches), FIELD(dictionary),
 #undef FIELD
     };
     const size_t count = sizeof(fields) / sizeof(fields[0]);
@@ -175,6 +191,7 @@ void tycho__lua_store_register(lua_State *L) {
         {"resolve", store_resolve},
         {"wait", store_wait},
         {"backup", store_backup},
+        {"compress", store_compress},
         {"stats", store_stats},
         {"cursor", tycho__lua_store_cursor},
         {"follower", tycho__lua_store_follower},

@@ -121,6 +121,7 @@ int tycho__rpc_stats(struct rpc_call *call) {
         {"map_size", stats.map_size},     {"readers", stats.readers},
         {"readers_max", stats.readers_max}, {"reader_lag", stats.reader_lag},
         {"commits", stats.commits},       {"commit_batches", stats.commit_batches},
+        {"dictionary", stats.dictionary},
     };
     if (status != TYCHO_OK) return tycho__rpc_engine(call, status);
     tycho__rpc_put_open(call->out, '{');

@@ -157,6 +157,8 @@ tycho.msgpack = {}
 ---@field content_type? string   of data; nil: MessagePack
 
 --- An event that was read. Immutable; data and metadata are decoded when they are first asked for.
+--- One of a loop has its stream and tags, and what is stored compressed, only while its store is
+--- open, unless they were asked for before.
 ---@class tycho.Event
 ---@field id string
 ---@field type string
@@ -458,6 +460,13 @@ function Store:metadata() end
 function Store:verify(progress) end
 ---@param path string
 function Store:backup(path) end
+--- Stores data and metadata of later events compressed, for all who write to the store, by a
+--- dictionary that is learnt from `sample` of its events (default 10,000, evenly from the log);
+--- `off` ends that. Reading is as before. What 10 of these events or more have in common may stay
+--- in the dictionary, in clear. Raises not_found when there is too little to learn from.
+---@param options? {sample?: integer, off?: boolean}
+---@return integer? percent   what is left of events like them
+function Store:compress(options) end
 ---@return table<string, integer>   fields of tycho_stats
 function Store:stats() end
 function Store:sync() end

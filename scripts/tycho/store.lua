@@ -388,6 +388,17 @@ function Store:verify(progress)
 end
 
 function Store:backup(path) box_of(self):backup(check.name(path, "path")) end
+function Store:compress(options)
+  local box = box_of(self)
+  options = check.options(options, { "sample", "off" })
+  if check.boolean(options.off, "off") then
+    if options.sample then core.misuse("off needs no sample") end
+    box:compress()
+    return nil
+  end
+  return box:compress(check.integer(options.sample or 0, "sample", 0))
+end
+
 function Store:stats() return box_of(self):stats() end
 function Store:sync() box_of(self):sync() end
 function Store:path() return box_of(self):path() end

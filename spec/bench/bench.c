@@ -27,7 +27,7 @@ static const struct family {
     {"index", index_bench},       {"sizes", sizes_bench},     {"decision", decision_bench},
     {"link", link_bench},         {"follow", follow_bench},   {"lock", lock_bench},
     {"rename", rename_bench},     {"peers", peers_bench},   {"scripts", scripts_bench},
-    {"model", model_bench},       {"backfill", backfill_bench},
+    {"model", model_bench},       {"backfill", backfill_bench}, {"compress", compress_bench},
 };
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
 

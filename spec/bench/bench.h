@@ -7,7 +7,7 @@
 **   raw.c       LMDB alone: the limit that everything is compared to
 **   crowd.c     many clients at once
 **   limits.c append.c commit.c threads.c decision.c read.c sizes.c program.c index.c link.c
-**   follow.c lock.c rename.c scripts.c model.c backfill.c   the families
+**   follow.c lock.c rename.c scripts.c model.c backfill.c compress.c   the families
 **   peers.h     the family of the peers, which has files of its own
 **
 ** A figure is a list of samples, one a round. What is compared is measured in turns (A, B, A, B
@@ -239,5 +239,6 @@ void backfill_bench(const bench *run);
 void link_bench(const bench *run);
 void scripts_bench(const bench *run);
 void model_bench(const bench *run);
+void compress_bench(const bench *run);
 
 #endif

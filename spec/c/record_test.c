@@ -381,7 +381,8 @@ static void a_record_of_another_size_is_corrupt(void **state) {
 static void check_sane(const tycho__event_view *view, tycho_bytes record) {
     const uint8_t *begin = record.data, *end = begin + record.size;
     const tycho_bytes parts[] = {view->id,   view->correlation_id, view->causation_id,
-                                 view->tags, view->metadata,       view->data};
+                                 view->tags, view->metadata,       view->data,
+                                 view->frame};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const uint8_t *at = parts[i].data;
         assert_true(at >= begin && at <= end && parts[i].size <= (size_t)(end - at));

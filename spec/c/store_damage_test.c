@@ -187,7 +187,7 @@ static void set_format(MDB_txn *txn, MDB_dbi table, const void *context) {
 
 static void a_store_of_a_newer_format_is_refused(void **state) {
     fixture *f = *state;
-    uint64_t newer = TYCHO__FORMAT + 1, present = TYCHO__FORMAT;
+    uint64_t newer = TYCHO__FORMAT + 1, present = TYCHO__FORMAT_PLAIN;
     char words[32];
     tycho_store *store;
     make_store(f);

@@ -1,4 +1,4 @@
---- `tycho verify`, `backup` and `stats`.
+--- `tycho verify`, `backup`, `compress` and `stats`.
 local command = require "support.command"
 
 describe("tycho", function()
@@ -107,6 +107,38 @@ describe("tycho", function()
     assert.equal(1, result.status)
     assert(result.err:find("choose a path where nothing is yet", 1, true), result.err)
     assert.equal(2000, tycho:objects("backup " .. tycho:path("second"))[1].events)
+  end)
+
+  it("compresses what comes from then on, and ends that", function()
+    local before = tycho:must("export")
+    local made = tycho:objects("compress --sample 500")[1]
+    assert.equal(1, made.dictionary)
+    assert.is_true(made.percent < 50)
+    assert.equal(1, tycho:objects("stats")[1].dictionary)
+    local line = '{"stream":"s1","type":"T","data":{"text":"%s%d"}}\n'
+    local lines = {}
+    for i = 1, 300 do lines[i] = line:format(("x"):rep(100), i) end
+    tycho:must("import", { stdin = table.concat(lines) })
+    assert.equal(before, tycho:must("export"):sub(1, #before))
+    assert(tycho:must("read s1 --backward --limit 1 --json"):find("x300", 1, true))
+    assert(tycho:must("verify"):find("^2,300 events"))
+    local saved = tycho:path("saved")
+    tycho:must(("salvage %s %s"):format(tycho.store, saved))
+    assert.equal(tycho:must("export"), tycho:must("export", { store = saved }))
+    assert(tycho:must("compress"):find("^dictionary 2 compresses later events, to about %d+ %%"))
+    assert.equal("later events are stored as they are\n", tycho:must("compress --off"))
+    assert.equal(0, tycho:objects("stats")[1].dictionary)
+  end)
+
+  it("does not learn from what is not there", function()
+    local result = tycho:run("compress", { store = tycho:path("none") })
+    assert.equal(4, result.status, result.err)
+    tycho:must("publish s T", { store = tycho:path("small") })
+    result = tycho:run("compress", { store = tycho:path("small") })
+    assert.equal(4, result.status, result.err)
+    assert(result.err:find("100 events", 1, true), result.err)
+    assert.equal(2, tycho:run("compress --sample 0").status)
+    assert.equal(2, tycho:run("compress --sample 5 --off").status)
   end)
 
   it("shows numbers about the store", function()

@@ -4,7 +4,7 @@ local command = require "support.command"
 local verbs = {
   "import", "export", "publish", "read", "event", "streams", "types", "link", "unlink", "delete",
   "route", "rename", "merge", "split", "lock", "locks", "verify",
-  "salvage", "backup", "stats", "repl", "rpc",
+  "salvage", "backup", "compress", "stats", "repl", "rpc",
   "completion", "help",
 }
 

@@ -1,5 +1,6 @@
---- A store that was written by the first version of the format is read, proved and written by this
---- version. When an example fails here, the format has changed: somebody's store would be lost.
+--- Stores that were written by the first version of the format, and by the first that compressed,
+--- are read, proved and written by this version. When an example fails here, the format has
+--- changed: somebody's store would be lost.
 
 local lfs = require "lfs"
 
@@ -69,5 +70,29 @@ describe("A store of format 1", function()
       last[#last + 1] = each.position
     end
     assert.same({ 172, 4, 171 }, last)
+  end)
+end)
+
+describe("A store of format 3", function()
+  local orders = require "support.orders"
+
+  before_each(function()
+    assert(os.execute(("gzip -dc <spec/fault/format_3.mdb.gz >%s/data.mdb"):format(path)))
+  end)
+
+  it("has the events that two dictionaries compressed", function()
+    local store <close> = tycho.open(path, { mode = "read_only" })
+    assert.same({}, store:verify().findings)
+    assert.same({ 3, 0, 270 }, { store:stats().format, store:stats().dictionary, store:head() })
+    for event in store:read():each() do orders.check(event, event.position) end
+  end)
+
+  it("takes new events, and learns from old ones", function()
+    local store <close> = tycho.open(path, { mode = "existing", sync = "none" })
+    store:compress()
+    assert.equal(3, store:stats().dictionary)
+    orders.fill(store, 271, 300)
+    for event in store:read():each() do orders.check(event, event.position) end
+    assert.same({}, store:verify().findings)
   end)
 end)

@@ -4,6 +4,7 @@
 */
 #include <stdlib.h>
 
+#include "dictionary.h"
 #include "record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -94,7 +95,8 @@ static void read_as_event(tycho_bytes bytes) {
 /* Everything that readers of records rely on without looking. */
 static void require_sane(const tycho__event_view *view, tycho_bytes record) {
     const tycho_bytes parts[] = {view->id,   view->correlation_id, view->causation_id,
-                                 view->tags, view->metadata,       view->data};
+                                 view->tags, view->metadata,       view->data,
+                                 view->frame};
     const uint8_t *begin = record.data, *end = begin + record.size;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const uint8_t *at = parts[i].data;
@@ -105,6 +107,17 @@ static void require_sane(const tycho__event_view *view, tycho_bytes record) {
         require(is_uuid ? parts[i].size == TYCHO__UUID_BYTES : parts[i].size <= TYCHO_ID_MAX);
     }
     require(view->tag_count <= TYCHO_TAGS_MAX);
+}
+
+/* What the header of a frame says is believed only within the limits. */
+static void read_frame(const tycho__event_view *view) {
+    uint32_t number;
+    size_t wanted;
+    int status = tycho__compressed_facts(view, &number, &wanted);
+    require(status == TYCHO_OK || status == TYCHO_CORRUPT);
+    if (status != TYCHO_OK) return;
+    require(number > 0 && number <= TYCHO__DICTIONARIES && wanted <= TYCHO_EVENT_SIZE_MAX);
+    require(wanted >= view->metadata_size);
 }
 
 static void read_as_record(const uint8_t *data, size_t size) {
@@ -123,6 +136,7 @@ static void read_as_record(const uint8_t *data, size_t size) {
         require(status == TYCHO_OK || status == TYCHO_CORRUPT);
         if (status == TYCHO_OK) {
             require_sane(&view, record);
+            if ((view.flags & TYCHO__COMPRESSED) != 0) read_frame(&view);
             for (uint32_t i = 0; i < view.tag_count; i++) tags[i] = tycho__record_tag(&view, i);
             require(tycho__record_size(&view) == size);
             tycho__record_write(again, &view, tags);

@@ -19,7 +19,7 @@ local order = {
   "import", "export", "publish", "read", "event", "streams", "types", "link", "unlink", "delete",
   "route", "rename", "merge", "split", "deploy", "backfill", "scripts", "check-schema", "model",
   "lock",
-  "locks", "verify", "salvage", "backup", "stats", "repl", "rpc", "completion", "help",
+  "locks", "verify", "salvage", "backup", "compress", "stats", "repl", "rpc", "completion", "help",
 }
 
 local verbs = {}
