@@ -63,6 +63,7 @@ static bool is_refusal(int status) {
     case TYCHO_EVENT_NOT_FOUND:
     case TYCHO_ENTRY_NOT_FOUND:
     case TYCHO_TOO_LARGE:
+    case TYCHO_DENIED: /* the name is closed */
         return true;
     default:
         return false;
