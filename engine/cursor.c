@@ -24,7 +24,7 @@ void tycho__cursor_end(tycho_cursor *cursor, tycho__txn *txn) {
 
 int tycho__cursor_prepare(tycho_cursor *cursor, tycho__txn *txn) {
     cursor->walked = 0;
-    cursor->looked_ahead = 0;
+    cursor->ahead_count = cursor->ahead_at = 0;
     if (cursor->source == TYCHO__FROM_QUERY) return tycho__query_begin(cursor->query, txn);
     if (cursor->source != TYCHO__FROM_STREAM) return TYCHO_OK;
     tycho__list stream;
@@ -50,7 +50,9 @@ static int next_entry(tycho_cursor *c, tycho__entry *entry) {
         status = c->forward ? tycho__entries_from(c->walk, at, entry)
                             : tycho__entries_back(c->walk, at, entry);
     } else {
-        if (c->source == TYCHO__FROM_QUERY) {
+        if (c->source == TYCHO__FROM_QUERY && c->ahead_at < c->ahead_count) {
+            found = c->ahead[c->ahead_at];
+        } else if (c->source == TYCHO__FROM_QUERY) {
             status = c->forward ? tycho__query_from(c->query, at, &found)
                                 : tycho__query_back(c->query, at, &found);
         }
@@ -79,28 +81,37 @@ static void prefetch_behind(const tycho_bytes *record) {
     for (size_t i = 0; i < size; i += LINE) __builtin_prefetch((const void *)(ahead + i));
 }
 
-/* Asks for the memory of the records that come behind the one at `position`, unless they lie next
-** to each other. */
+/* Finds the record at `position` together with those that come behind it, unless they lie next to
+** each other. */
 static void look_ahead(tycho_cursor *c, tycho__txn *txn, uint64_t position) {
-    uint64_t positions[TYCHO__AHEAD] = {position}, from = c->forward ? c->low : c->high;
-    uint64_t left = c->block_events - c->slot_count;
+    uint64_t from = c->forward ? c->low : c->high, left = c->block_events - c->slot_count;
     uint32_t most = left < TYCHO__AHEAD ? (uint32_t)left : TYCHO__AHEAD, count = 1;
     if (c->left - c->slot_count < most) most = (uint32_t)(c->left - c->slot_count);
+    c->ahead[0] = position;
+    c->ahead_count = c->ahead_at = 0;
     if (most < 2 || c->low > c->high) return;
     if (c->source == TYCHO__FROM_STREAM) {
-        count += tycho__entries_ahead(c->walk, from, c->forward, positions + 1, most - 1);
+        count += tycho__entries_ahead(c->walk, from, c->forward, c->ahead + 1, most - 1);
     } else if (c->source == TYCHO__FROM_QUERY) {
-        count += tycho__query_ahead(c->query, c->forward, from, positions + 1, most - 1);
+        count += tycho__query_ahead(c->query, c->forward, from, c->ahead + 1, most - 1);
     }
-    c->looked_ahead = count;
-    bool is_run = positions[count - 1] - position == count - 1;
-    if (!is_run) tycho__events_ahead(txn, positions, count);
+    c->ahead_count = count;
+    bool is_run = c->ahead[count - 1] - position == count - 1;
+    if (is_run) {
+        memset(c->ahead_nodes, 0, count * sizeof c->ahead_nodes[0]);
+    } else {
+        tycho__events_ahead(txn, c->ahead, count, c->ahead_nodes);
+    }
 }
 
 static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     bool is_walk = c->walked != 0 && c->walked + 1 == position;
-    if (!is_walk && c->looked_ahead == 0) look_ahead(c, txn, position);
-    if (c->looked_ahead > 0) c->looked_ahead--;
+    while (c->ahead_at < c->ahead_count && c->ahead[c->ahead_at] != position) c->ahead_at++;
+    if (!is_walk && c->ahead_at == c->ahead_count) look_ahead(c, txn, position);
+    if (c->ahead_at < c->ahead_count) {
+        const uint8_t *node = c->ahead_nodes[c->ahead_at++];
+        if (node != NULL && tycho__ahead_record(node, position, record)) return TYCHO_OK;
+    }
     int status = tycho__get_event(txn, position, record);
     c->walked = status == TYCHO_OK ? position : 0;
     if (status == TYCHO_OK && is_walk) prefetch_behind(record);

@@ -78,7 +78,10 @@ struct tycho_cursor {
     bool has_last;
     uint64_t passed;            /* of the place that it went on from */
     size_t block_events;        /* how many the next block may have */
-    uint32_t looked_ahead;      /* for so many records that were not read yet */
+    uint32_t ahead_count;       /* positions that were looked for together, */
+    uint32_t ahead_at;          /* the first of them that was not read yet, */
+    uint64_t ahead[TYCHO__AHEAD];
+    const uint8_t *ahead_nodes[TYCHO__AHEAD]; /* and what was found of them, or NULL */
     uint64_t walked;            /* position of the transaction's cursor on events */
     tycho__event_view view;     /* of the event served last */
     char ids[3][TYCHO_UUID_SIZE];

@@ -281,8 +281,8 @@ uint32_t tycho__entries_ahead(const tycho__entries *e, uint64_t ordinal, bool fo
                               uint64_t *positions, uint32_t most) {
     uint32_t count = 0;
     if (!is_loaded(e, ordinal)) return 0;
-    for (int64_t i = index_from(e, ordinal); i >= 0 && i < e->count && count < most;
-         i += forward ? 1 : -1) {
+    int64_t i = forward ? index_from(e, ordinal) : (int64_t)index_from(e, ordinal + 1) - 1;
+    for (; i >= 0 && i < e->count && count < most; i += forward ? 1 : -1) {
         if (e->values[i] != 0) positions[count++] = e->values[i] >> 1;
     }
     return count;

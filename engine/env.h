@@ -191,9 +191,13 @@ int tycho__append(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to)
 int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record);
 int tycho__put_event(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to);
 
-/* Asks for the memory of events that are about to be read, in a read transaction. */
-enum { TYCHO__AHEAD = 32 };
-void tycho__events_ahead(tycho__txn *txn, const uint64_t *positions, uint32_t count);
+/* Finds the nodes of events that are about to be read, in a read transaction, and asks for their
+** memory. NULL where that does not lead to a node: tycho__get_event() says why. */
+enum { TYCHO__AHEAD = 64 };
+void tycho__events_ahead(tycho__txn *txn, const uint64_t *positions, uint32_t count,
+                         const uint8_t **nodes);
+/* The record in a node; false when it is not that of the position, or not in the node. */
+bool tycho__ahead_record(const uint8_t *node, uint64_t position, tycho_bytes *record);
 
 /* Walking a table, with the transaction's one cursor for it: `seek` goes to the first key that is
 ** not less, and the others from there. TYCHO_NOT_FOUND at either end. */

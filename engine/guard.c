@@ -112,29 +112,37 @@ static int judge(const tycho__guarded *g, tycho__table table, const tycho__place
     return visited.fault == NULL ? TYCHO_OK : fail_page(table, &visited);
 }
 
+static uint8_t mark_of(tycho__table table, bool is_leaf) {
+    return (uint8_t)(table + 1 + (is_leaf ? LEAF : 0));
+}
+
 /* The head of a page is asked for its kind although the mark says so: since it was judged, it may
 ** have become another by a commit, and a page that is not judged may lead there by mistake. */
+const uint8_t *tycho__guard_judged(const tycho__guarded *g, tycho__table table, bool is_leaf,
+                                   uint64_t number) {
+    const tycho__guard *guard = g->guard;
+    const uint8_t *page = guard->base + number * guard->page_size;
+    bool is_head = number < g->end && tycho__load64(page) == number &&
+                   tycho__load16(page + 10) == (is_leaf ? TYCHO__LEAF : TYCHO__BRANCH);
+    if (!is_head) return NULL;
+    if (number >= guard->marked) return page;
+    unsigned known = atomic_load_explicit(&guard->marks[number], memory_order_relaxed);
+    return (known & (TABLE | LEAF)) == mark_of(table, is_leaf) ? page : NULL;
+}
+
 int tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place *place, uint32_t level,
                       uint64_t number) {
     tycho__guard *guard = g->guard;
     bool is_leaf = level + 1 == g->trees[table].depth;
-    const uint8_t *page = guard->base + number * guard->page_size;
-    uint8_t mark = (uint8_t)(table + 1 + (is_leaf ? LEAF : 0));
-    bool is_head = number < g->end && tycho__load64(page) == number &&
-                   tycho__load16(page + 10) == (is_leaf ? TYCHO__LEAF : TYCHO__BRANCH);
-    bool is_judged = is_head && number >= guard->marked;
-    if (is_head && !is_judged) {
-        unsigned known = atomic_load_explicit(&guard->marks[number], memory_order_relaxed);
-        is_judged = (known & (TABLE | LEAF)) == mark;
-    }
-    if (!is_judged) {
+    if (tycho__guard_judged(g, table, is_leaf, number) == NULL) {
         int status = judge(g, table, place, level, number);
         if (status != TYCHO_OK) return status;
         if (number < guard->marked) {
-            atomic_store_explicit(&guard->marks[number], mark, memory_order_relaxed);
+            atomic_store_explicit(&guard->marks[number], mark_of(table, is_leaf),
+                                  memory_order_relaxed);
         }
     }
-    place->path[level].page = page;
+    place->path[level].page = guard->base + number * guard->page_size;
     place->path[level].index = 0;
     return TYCHO_OK;
 }

@@ -54,6 +54,10 @@ int tycho__guard_begin(tycho__guard *guard, uint64_t commit, tycho__guarded **gu
 int tycho__guard_step(tycho__guarded *guarded, tycho__table table, tycho__place *place,
                       uint32_t level, uint64_t number);
 
+/* A page, when it was judged as one of this kind of the table; else NULL. */
+const uint8_t *tycho__guard_judged(const tycho__guarded *guarded, tycho__table table, bool is_leaf,
+                                   uint64_t number);
+
 /* The file as far as this commit goes, pages that are not judged too. */
 tycho__image tycho__guard_image(const tycho__guarded *guarded);
 

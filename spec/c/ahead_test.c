@@ -1,6 +1,6 @@
-/* ahead_test.c - records that are asked for before they are read: the hints find the log, they are
-** harmless where there is nothing, and what is read with them is what was appended, forward and
-** backward, with limits, from streams, tags and both, while others append.
+/* ahead_test.c - records that are found together before they are read: all of a log are, nothing is
+** where there is nothing, and what is read so is what was appended, forward and backward, with
+** limits, from streams, tags and both, while others append.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,22 +89,84 @@ static void test_what_is_asked_for_ahead_is_read_as_it_was_appended(void **state
     }
 }
 
-static void test_hints_find_the_log_and_are_harmless_where_there_is_nothing(void **state) {
+/* Looks for positions from `from` on that lie `step` apart, each of which is in the log, and expects
+** their records. */
+static void expect_records(tycho__txn *txn, uint64_t from, uint64_t step) {
+    uint64_t positions[TYCHO__AHEAD] = {0};
+    const uint8_t *nodes[TYCHO__AHEAD];
+    uint32_t count = 0;
+    for (uint64_t at = from; at <= EVENTS && count < TYCHO__AHEAD; at += step) {
+        positions[count++] = at;
+    }
+    tycho__events_ahead(txn, positions, count, nodes);
+    for (uint32_t i = 0; i < count; i++) {
+        tycho_bytes record, other;
+        assert_non_null(nodes[i]);
+        assert_true(tycho__ahead_record(nodes[i], positions[i], &record));
+        assert_false(tycho__ahead_record(nodes[i], positions[i] + 1, &other));
+        ASSERT_STATUS(tycho__get_event(txn, positions[i], &other), TYCHO_OK);
+        assert_ptr_equal(record.data, other.data);
+        assert_int_equal(record.size, other.size);
+    }
+}
+
+static void test_all_records_of_a_log_are_found_and_none_where_there_is_nothing(void **state) {
     fixture *f = *state;
-    const uint64_t odd[] = {0, 1, EVENTS, EVENTS + 1, EVENTS / 2, UINT64_MAX, 1, UINT64_MAX / 2};
+    const uint64_t odd[] = {0, EVENTS + 1, UINT64_MAX, UINT64_MAX / 2};
+    const uint8_t *nodes[TYCHO__AHEAD];
     tycho__txn *txn = NULL;
     ASSERT_STATUS(tycho__txn_read(f->store->env, &txn), TYCHO_OK);
-    tycho__events_ahead(txn, odd, sizeof odd / sizeof *odd);
-    assert_null(tycho__place_tree(txn->guarded, TYCHO__EVENTS)); /* nothing was appended */
+    nodes[0] = (const uint8_t *)odd;
+    tycho__events_ahead(txn, odd + 1, 1, nodes);
+    assert_null(nodes[0]); /* nothing was appended */
     tycho__txn_done(txn);
     fill(f);
     ASSERT_STATUS(tycho__txn_read(f->store->env, &txn), TYCHO_OK);
-    tycho__events_ahead(txn, odd, sizeof odd / sizeof *odd);
     assert_true(tycho__place_tree(txn->guarded, TYCHO__EVENTS)->depth > 1);
+    for (uint64_t step = 1; step < EVENTS; step += 1 + step / 2) {
+        for (uint64_t from = 1; from <= EVENTS; from += 61) expect_records(txn, from, step);
+    }
+    tycho__events_ahead(txn, odd, sizeof odd / sizeof *odd, nodes);
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        tycho_bytes record;
+        assert_true(nodes[i] == NULL || !tycho__ahead_record(nodes[i], odd[i], &record));
+    }
     append_round(f);
     ASSERT_STATUS(tycho__txn_renew(txn), TYCHO_OK);
-    tycho__events_ahead(txn, odd, sizeof odd / sizeof *odd);
+    expect_records(txn, EVENTS - 7, 1);
     tycho__txn_done(txn);
+}
+
+/* One with a value in pages of its own is found where the others are, and read in another way. */
+static void test_a_large_event_among_others_is_read_whole(void **state) {
+    fixture *f = *state;
+    static uint8_t large[9000];
+    tycho_bytes tag = text("large");
+    tycho_query_item item = {.tags = &tag, .tag_count = 1};
+    tycho_query query = {&item, 1};
+    tycho_read what = {.size = sizeof what, .query = &query};
+    tycho_cursor *cursor = NULL;
+    tycho_event event;
+    for (int i = 0; i < 40; i++) {
+        size_t size = i % 4 == 3 ? sizeof large : 100;
+        tycho_new_event new = {.type = text("t"), .tags = &tag, .tag_count = 1};
+        new.data = (tycho_bytes){large, size};
+        memset(large, i, size);
+        tycho_batch_clear(f->batch);
+        ASSERT_STATUS(tycho_batch_append(f->batch, text("s"), TYCHO_EXPECT_ANY, &new, 1, 0),
+                      TYCHO_OK);
+        ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+        append_round(f);
+    }
+    ASSERT_STATUS(tycho_cursor_open(f->store, &what, &cursor), TYCHO_OK);
+    for (int i = 0; i < 40; i++) {
+        ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+        memset(large, i, sizeof large);
+        assert_int_equal(event.data.size, i % 4 == 3 ? sizeof large : 100);
+        assert_memory_equal(event.data.data, large, event.data.size);
+    }
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_END);
+    tycho_cursor_close(cursor);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
@@ -112,7 +174,8 @@ static void test_hints_find_the_log_and_are_harmless_where_there_is_nothing(void
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_is_asked_for_ahead_is_read_as_it_was_appended),
-        TEST(hints_find_the_log_and_are_harmless_where_there_is_nothing),
+        TEST(all_records_of_a_log_are_found_and_none_where_there_is_nothing),
+        TEST(a_large_event_among_others_is_read_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
