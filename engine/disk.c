@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "meta_page.h"
@@ -13,6 +14,10 @@
 enum { SEAL = 256, FIELDS_SIZE = TYCHO__META_END - TYCHO__META_FIELDS };
 #define SEAL_MAGIC 0x6c6165732e637974ull /* "tyc.seal" */
 enum { PAGE_SIZE_MIN = 4096, PAGE_SIZE_MAX = 65536, READ_PAGES = 64 };
+
+/* How far the file grows ahead: bytes at most, and a share of the file; and after how large a
+** commit at most, because what is large is written twice at the cost of one flush saved. */
+enum { GROWTH = 256 << 10, GROWTH_SHARE = 8, GROWTH_PAGES = 64 };
 
 /* With the fields in the first sector of the page, which is written as a whole or not at all. */
 typedef struct seal {
@@ -160,6 +165,34 @@ static void list_pages(tycho__disk *disk, const uint8_t *pages, size_t size, uin
     }
 }
 
+/* Where the pages of the commit end that end last, and how many there are. */
+static uint64_t end_of_pages(const tycho__disk *disk, uint64_t *count) {
+    uint64_t end = 0;
+    *count = 0;
+    for (uint32_t i = 0; i < disk->run_count; i++) {
+        uint64_t pages = disk->runs[i] & UINT16_MAX, behind = (disk->runs[i] >> 16) + pages;
+        *count += pages;
+        if (behind > end) end = behind;
+    }
+    return end * disk->page_size;
+}
+
+/* A flush that makes the file longer writes the journal of the file system, too, and takes twice as
+** long. So small commits that reach its end let it grow ahead, by zeros, which the next ones write
+** over. When that fails, nothing is lost: a full disk is found by who needs it. */
+static void grow_ahead(tycho__disk *disk) {
+    static uint8_t zeros[GROWTH];
+    struct stat file;
+    uint64_t count, end = end_of_pages(disk, &count);
+    if (count > GROWTH_PAGES || end <= disk->room || fstat(disk->fd, &file) != 0) return;
+    disk->room = (uint64_t)file.st_size;
+    uint64_t growth = end / GROWTH_SHARE / disk->page_size * disk->page_size;
+    if (growth > GROWTH) growth = GROWTH;
+    if (disk->room > end || growth == 0) return;
+    ssize_t grown = pwrite(disk->fd, zeros, growth, (off_t)end);
+    if (grown > 0) disk->room = end + (uint64_t)grown;
+}
+
 /* Writes the meta page with its seal, and flushes it and all before, when that was asked for. */
 static bool write_meta(tycho__disk *disk, const void *fields, uint64_t offset) {
     uint8_t meta[PAGE_SIZE_MIN] = {0};
@@ -170,6 +203,7 @@ static bool write_meta(tycho__disk *disk, const void *fields, uint64_t offset) {
     memcpy(meta + TYCHO__META_FIELDS, fields, FIELDS_SIZE);
     put_seal(meta, head);
     memcpy(meta + SEAL + sizeof head, disk->runs, runs_size);
+    if (disk->kind == TYCHO__LISTED) grow_ahead(disk);
     size_t size = SEAL + sizeof head + runs_size - TYCHO__META_FIELDS;
     const uint8_t *from = meta + TYCHO__META_FIELDS;
     if (!write_all(disk->fd, from, size, offset + TYCHO__META_FIELDS)) return false;

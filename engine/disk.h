@@ -13,6 +13,9 @@
 ** renamed to those of this file. They pass on what they are given unless the calling thread is
 ** between tycho__disk_begin() and tycho__disk_end().
 **
+** The file is longer than its pages: it grows ahead of small commits (grow_ahead), because a flush
+** that makes it longer takes twice as long.
+**
 ** A commit is flushed as LMDB does it, pages first, when the list has no room for its pages, when
 ** pages were written before its end, when the commit before was not flushed, and until both meta
 ** pages have a seal.
@@ -41,6 +44,7 @@ typedef struct tycho__disk {
     uint32_t kind; /* enum tycho__flushed, as things stand */
     bool is_committing;
     uint64_t last_flushed; /* transaction of this process, by the last flush */
+    uint64_t room;         /* bytes that the file had when it was last asked */
     uint32_t run_count;
     uint64_t pages_hash;
     uint64_t runs[TYCHO__RUNS_MAX]; /* first page << 16 | number of pages, as they were written */

@@ -89,8 +89,8 @@ static void test_what_is_asked_for_ahead_is_read_as_it_was_appended(void **state
     }
 }
 
-/* Looks for positions from `from` on that lie `step` apart, each of which is in the log, and expects
-** their records. */
+/* Looks for positions of the log from `from` on that lie `step` apart, and expects their
+** records. */
 static void expect_records(tycho__txn *txn, uint64_t from, uint64_t step) {
     uint64_t positions[TYCHO__AHEAD] = {0};
     const uint8_t *nodes[TYCHO__AHEAD];

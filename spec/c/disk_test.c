@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
@@ -40,11 +41,26 @@ typedef struct image {
 
 static long flushes;
 static bool is_cut; /* no flush comes back any more: the process ends in it */
+static long refused = -1; /* writes of zeros alone, for which the disk has no room; -1: it has */
 
 __attribute__((visibility("default"))) int fdatasync(int fd) {
     if (is_cut) _exit(0);
     flushes++;
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size) {
+    return size > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+__attribute__((visibility("default"))) ssize_t pwrite(int fd, const void *data, size_t size,
+                                                      off_t offset) {
+    if (refused >= 0 && is_zero(data, size)) {
+        refused++;
+        errno = ENOSPC;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, data, size, offset);
 }
 
 static int append(tycho_store *store, const char *id) {
@@ -102,8 +118,8 @@ static void write_image(const fixture *f, image written) {
 /* The number of the page, if it is one that the commit between the two images wrote. */
 static bool is_written(image before, image after, size_t page) {
     size_t at = page * PAGE;
-    return page >= 2 &&
-           (at >= before.size || memcmp(before.bytes + at, after.bytes + at, PAGE) != 0);
+    if (at >= before.size) return !is_zero(after.bytes + at, PAGE); /* it may have grown ahead */
+    return page >= 2 && memcmp(before.bytes + at, after.bytes + at, PAGE) != 0;
 }
 
 static void lose_page(image before, image *after, size_t page) {
@@ -180,6 +196,73 @@ static void a_commit_behind_an_unflushed_one_is_flushed_pages_first(void **state
         ASSERT_STATUS(append(store, i == 0 ? "fifth" : "eighth"), TYCHO_OK);
         assert_int_equal(flushes, 3);
     }
+    assert_clean(store);
+    tycho_store_close(store);
+}
+
+/* Appends `count` events of that size in one batch. */
+static void append_large(tycho_store *store, size_t count, size_t size) {
+    static uint8_t data[4096];
+    tycho_batch *batch;
+    tycho_new_event event = {.type = text("t"), .data = {data, size}};
+    assert_true(size <= sizeof data);
+    memset(data, 'x', size);
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    for (size_t i = 0; i < count; i++) {
+        ASSERT_STATUS(
+            tycho_batch_append(batch, text("large"), TYCHO_EXPECT_ANY, &event, 1, 0), TYCHO_OK);
+    }
+    ASSERT_STATUS(tycho_commit(store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+}
+
+static uint64_t size_of(const fixture *f) {
+    struct stat info;
+    assert_int_equal(stat(f->file, &info), 0);
+    return (uint64_t)info.st_size;
+}
+
+/* How much longer the file is than its pages. */
+static uint64_t ahead_of(const fixture *f, tycho_store *store) {
+    tycho_stats stats = {.size = sizeof stats};
+    ASSERT_STATUS(tycho_stats_get(store, &stats), TYCHO_OK);
+    assert_true(size_of(f) >= stats.file_size);
+    return size_of(f) - stats.file_size;
+}
+
+/* Gives how often the file became longer while 400 small commits were made. */
+static long count_growths(const fixture *f, tycho_store *store) {
+    uint64_t size = size_of(f);
+    long growths = 0;
+    for (int i = 0; i < 400; i++) {
+        append_large(store, 1, 500);
+        growths += size_of(f) != size;
+        size = size_of(f);
+        assert_true(ahead_of(f, store) <= size / 8 + PAGE);
+    }
+    return growths;
+}
+
+static void the_file_grows_ahead_of_small_commits(void **state) {
+    fixture *f = *state;
+    tycho_store *store = open_synced(f->path, TYCHO_SYNC_FULL);
+    for (int i = 0; i < 3; i++) append_large(store, 100, 4000);
+    assert_int_equal(ahead_of(f, store), 0); /* a large one is not written twice */
+    assert_in_range(count_growths(f, store), 1, 20);
+    assert_clean(store);
+    tycho_store_close(store);
+}
+
+static void a_disk_without_room_to_grow_ahead_has_room_for_commits(void **state) {
+    fixture *f = *state;
+    tycho_store *store = open_synced(f->path, TYCHO_SYNC_FULL);
+    for (int i = 0; i < 3; i++) append_large(store, 100, 4000);
+    refused = 0;
+    assert_in_range(count_growths(f, store), 40, 400);
+    assert_true(refused >= 40);
+    assert_int_equal(ahead_of(f, store), 0);
+    refused = -1;
+    assert_in_range(count_growths(f, store), 1, 20);
     assert_clean(store);
     tycho_store_close(store);
 }
@@ -435,6 +518,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_durable_commit_is_flushed_once),
         TEST(a_commit_behind_an_unflushed_one_is_flushed_pages_first),
+        TEST(the_file_grows_ahead_of_small_commits),
+        TEST(a_disk_without_room_to_grow_ahead_has_room_for_commits),
         TEST(pages_that_no_seal_can_list_are_flushed_first),
         TEST(a_commit_that_arrived_counts),
         TEST(who_has_the_store_open_flushes_what_a_killed_process_left),

@@ -23,7 +23,7 @@
 
 #include "store_values.h"
 
-enum { WRITES_MAX = 100 };
+enum { WRITES_MAX = 100, SWEEPS = 8 };
 
 typedef struct fixture {
     char directory[DIRECTORY_SIZE];
@@ -105,31 +105,41 @@ static bool has(tycho_store *store, const char *id) {
     return status == TYCHO_OK;
 }
 
-/* Kills a committer behind each write, and looks before and after the next commit. */
+/* Kills a committer behind the n-th write, and looks before and after the next commit. Whether it
+** was killed, and whether its event was there. */
+static bool kill_once(const char *path, bool is_open_before, long sweep, long n, bool *was_there) {
+    char id[32], next[32];
+    tycho_store *store = NULL;
+    uint64_t head, head_after;
+    snprintf(id, sizeof id, "killed-%ld-%ld", sweep, n);
+    snprintf(next, sizeof next, "next-%ld-%ld", sweep, n);
+    if (is_open_before) assert_int_equal(tycho_store_open(path, NULL, &store), TYCHO_OK);
+    bool is_killed = commit_and_be_killed(path, id, n);
+    if (!is_open_before) assert_int_equal(tycho_store_open(path, NULL, &store), TYCHO_OK);
+    *was_there = has(store, id);
+    assert_int_equal(tycho_head(store, &head), TYCHO_OK);
+    assert_int_equal(append(store, next), TYCHO_OK);
+    assert_int_equal(has(store, id), *was_there);
+    assert_int_equal(tycho_head(store, &head_after), TYCHO_OK);
+    assert_int_equal(head_after, head + 1);
+    tycho_store_close(store);
+    return is_killed;
+}
+
+/* Not all commits have the same writes: some let the file grow. */
 static void kill_and_look(const char *path, bool is_open_before) {
-    bool is_killed = true;
     long found = 0, missed = 0;
-    for (long n = 0; is_killed; n++) {
-        char id[32], next[32];
-        tycho_store *store = NULL;
-        uint64_t head, head_after;
-        assert_true(n < WRITES_MAX);
-        snprintf(id, sizeof id, "killed-%ld", n);
-        snprintf(next, sizeof next, "next-%ld", n);
-        if (is_open_before) assert_int_equal(tycho_store_open(path, NULL, &store), TYCHO_OK);
-        is_killed = commit_and_be_killed(path, id, n);
-        if (!is_open_before) assert_int_equal(tycho_store_open(path, NULL, &store), TYCHO_OK);
-        bool was_there = has(store, id);
-        assert_int_equal(tycho_head(store, &head), TYCHO_OK);
-        assert_int_equal(append(store, next), TYCHO_OK);
-        assert_int_equal(has(store, id), was_there);
-        assert_int_equal(tycho_head(store, &head_after), TYCHO_OK);
-        assert_int_equal(head_after, head + 1);
-        tycho_store_close(store);
-        found += was_there;
-        missed += !was_there;
+    for (long sweep = 0; sweep < SWEEPS; sweep++) {
+        bool is_killed = true, was_there;
+        for (long n = 0; is_killed; n++) {
+            assert_true(n < WRITES_MAX);
+            is_killed = kill_once(path, is_open_before, sweep, n, &was_there);
+            assert_true(is_killed || was_there);
+            found += is_killed && was_there;
+            missed += !was_there;
+        }
     }
-    assert_true(found >= 2 && missed >= 1); /* behind the last write, and without being killed */
+    assert_true(found >= 1 && missed >= 1); /* behind the last write, and behind another one */
 }
 
 static void who_opens_the_store_sees_what_was_committed(void **state) {
