@@ -17,7 +17,7 @@ enum { PAGE_SIZE_MIN = 4096, PAGE_SIZE_MAX = 65536, READ_PAGES = 64 };
 
 /* How far the file grows ahead: bytes at most, and a share of the file; and after how large a
 ** commit at most, because what is large is written twice at the cost of one flush saved. */
-enum { GROWTH = 256 << 10, GROWTH_SHARE = 8, GROWTH_PAGES = 64 };
+enum { GROWTH = 128 << 10, GROWTH_SHARE = 8, GROWTH_PAGES = 64 };
 
 /* With the fields in the first sector of the page, which is written as a whole or not at all. */
 typedef struct seal {
