@@ -81,18 +81,30 @@ static void prefetch_behind(const tycho_bytes *record) {
     for (size_t i = 0; i < size; i += LINE) __builtin_prefetch((const void *)(ahead + i));
 }
 
+/* How many records can be found together: what the block and the limit have room for, and what
+** there is room for while all are collected. */
+static uint32_t most_ahead(const tycho_cursor *c) {
+    uint64_t most = c->block_events - c->slot_count;
+    if (c->block_events == 0) return TYCHO__AHEAD;
+    if (c->left - c->slot_count < most) most = c->left - c->slot_count;
+    return most < TYCHO__AHEAD ? (uint32_t)most : TYCHO__AHEAD;
+}
+
 /* Finds the record at `position` together with those that come behind it, unless they lie next to
 ** each other. */
 static void look_ahead(tycho_cursor *c, tycho__txn *txn, uint64_t position) {
-    uint64_t from = c->forward ? c->low : c->high, left = c->block_events - c->slot_count;
-    uint32_t most = left < TYCHO__AHEAD ? (uint32_t)left : TYCHO__AHEAD, count = 1;
-    if (c->left - c->slot_count < most) most = (uint32_t)(c->left - c->slot_count);
+    uint64_t from = c->forward ? c->low : c->high;
+    uint32_t most = most_ahead(c), count = 1;
     c->ahead[0] = position;
     c->ahead_count = c->ahead_at = 0;
-    if (most < 2 || c->low > c->high) return;
-    if (c->source == TYCHO__FROM_STREAM) {
+    if (most < 2) return;
+    if (c->source == TYCHO__FROM_ARRAY) {
+        for (size_t i = c->array_at; i < c->array_count && count < most; i++) {
+            c->ahead[count++] = c->array[i].entry.position;
+        }
+    } else if (c->low <= c->high && c->source == TYCHO__FROM_STREAM) {
         count += tycho__entries_ahead(c->walk, from, c->forward, c->ahead + 1, most - 1);
-    } else if (c->source == TYCHO__FROM_QUERY) {
+    } else if (c->low <= c->high && c->source == TYCHO__FROM_QUERY) {
         count += tycho__query_ahead(c->query, c->forward, from, c->ahead + 1, most - 1);
     }
     c->ahead_count = count;

@@ -1,6 +1,6 @@
 /* ahead_test.c - records that are found together before they are read: all of a log are, nothing is
 ** where there is nothing, and what is read so is what was appended, forward and backward, with
-** limits, from streams, tags and both, while others append.
+** limits, from streams, tags and both, sorted by time or not, while others append.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,14 +63,15 @@ static void expect_events(fixture *f, tycho_read *what, uint64_t number, uint64_
     tycho_cursor_close(cursor);
 }
 
-static void expect_stream(fixture *f, uint64_t number, uint32_t flags, uint64_t count) {
+static void expect_stream(fixture *f, uint64_t number, uint32_t flags, uint64_t count,
+                          uint32_t order) {
     char name[24];
     name_stream(name, number);
     tycho_bytes tags[2] = {text(name), text("third")};
     tycho_query_item item = {.tags = tags, .tag_count = 1};
     tycho_query query = {&item, 1};
-    tycho_read by_stream = {.stream = text(name), .flags = flags};
-    tycho_read by_tag = {.query = &query, .flags = flags};
+    tycho_read by_stream = {.stream = text(name), .flags = flags, .order = order};
+    tycho_read by_tag = {.query = &query, .flags = flags, .order = order};
     expect_events(f, &by_stream, number, count);
     expect_events(f, &by_tag, number, count);
     if (number % 3 != 0) return;
@@ -83,8 +84,10 @@ static void test_what_is_asked_for_ahead_is_read_as_it_was_appended(void **state
     fill(f);
     for (uint64_t number = 0; number < STREAMS; number += 24) {
         for (uint64_t count = 1; count <= ROUNDS; count += 12) {
-            expect_stream(f, number, 0, count);
-            expect_stream(f, number, TYCHO_READ_BACKWARD, count);
+            expect_stream(f, number, 0, count, TYCHO_BY_POSITION);
+            expect_stream(f, number, TYCHO_READ_BACKWARD, count, TYCHO_BY_POSITION);
+            expect_stream(f, number, 0, count, TYCHO_AS_AT);
+            expect_stream(f, number, TYCHO_READ_BACKWARD, count, TYCHO_AS_AT);
         }
     }
 }
