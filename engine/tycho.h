@@ -702,7 +702,7 @@ typedef struct tycho_stats {
     uint64_t links;           /* entries that are links */
     uint64_t entries;         /* of streams, links included */
     uint64_t rows, routes, dictionary; /* the last: number of the one that compresses; 0: none */
-    uint64_t file_size;       /* bytes of the data file */
+    uint64_t file_size;       /* bytes of the data file, which may have 128 KiB more to grow into */
     uint64_t free_size;       /* bytes in it that can be used again */
     uint64_t map_size;        /* bytes of address space reserved */
     uint64_t readers, readers_max; /* reader slots in use, and all, of all processes */
