@@ -142,14 +142,12 @@ int tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place *place
 int tycho__guard_value(const tycho__guarded *g, tycho__table table, uint64_t number, uint32_t size,
                        tycho_bytes *value) {
     const tycho__image image = {.page_size = g->guard->page_size};
-    uint64_t count = tycho__overflow_count(&image, size);
-    if (number >= 2 && number < g->end && count <= g->end - number) {
+    uint64_t needed = tycho__overflow_count(&image, size);
+    if (number >= 2 && number < g->end) {
         const uint8_t *page = g->guard->base + number * g->guard->page_size;
+        uint64_t count = tycho__overflow_pages(page, number);
         *value = tycho__bytes(page + TYCHO__PAGE_HEAD, size);
-        if (tycho__load64(page) == number && tycho__load16(page + 10) == TYCHO__OVERFLOW &&
-            tycho__load32(page + 12) == count) {
-            return TYCHO_OK;
-        }
+        if (count >= needed && count <= g->end - number) return TYCHO_OK;
     }
     return tycho__fail(TYCHO_CORRUPT,
                        "the store is damaged: page %llu of table %s: it is no page of a value of "
