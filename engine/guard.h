@@ -3,7 +3,8 @@
 ** Small stores are inspected whole when they are opened (inspect.h). In a larger one a byte per
 ** page says whether it was judged, and as which kind of page of which table. What processes write
 ** later is not judged: damage is what happened on the disk before. So the first visit of a page
-** costs about a microsecond, and each later one a look at its head, which is read anyway.
+** costs about a microsecond, and each later one a look at its head, which is read anyway. The bytes
+** are 16 MiB at most: a page behind 64 GiB is judged at each visit, when it was there at opening.
 */
 #ifndef TYCHO__GUARD_H
 #define TYCHO__GUARD_H

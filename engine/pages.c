@@ -218,13 +218,12 @@ int tycho__compare_keys(const tycho__tree *tree, tycho_bytes a, tycho_bytes b) {
 /* Overflow pages of a value: their first one says how many they are, and nobody else has them. */
 static const char *check_big(tycho__walk *walk, const tycho__node *node) {
     const tycho__image *image = walk->image;
-    uint64_t count = tycho__overflow_count(image, node->value.size);
-    if (node->value.data == NULL || node->child + count - 1 > walk->last) {
+    uint64_t needed = tycho__overflow_count(image, node->value.size);
+    if (node->value.data == NULL || node->child + needed - 1 > walk->last) {
         return "it has a value outside of the file";
     }
-    const uint8_t *first = tycho__page(image, node->child);
-    if (tycho__load64(first) != node->child || tycho__load16(first + 10) != TYCHO__OVERFLOW ||
-        tycho__load32(first + 12) != count) {
+    uint64_t count = tycho__overflow_pages(tycho__page(image, node->child), node->child);
+    if (count < needed || node->child + count - 1 > walk->last) {
         return "it has a value whose pages are others";
     }
     for (uint64_t i = node->child; walk->seen != NULL && i < node->child + count; i++) {

@@ -110,6 +110,13 @@ static inline uint64_t tycho__overflow_count(const tycho__image *image, uint64_t
     return (TYCHO__PAGE_HEAD + size + image->page_size - 1) / image->page_size;
 }
 
+/* How many pages begin with this one, which ought to be the first of a value: more than the value
+** needs where the same commit wrote a longer one first; LMDB keeps those. 0: it is no such page. */
+static inline uint64_t tycho__overflow_pages(const uint8_t *page, uint64_t number) {
+    bool is_first = tycho__load64(page) == number && tycho__load16(page + 10) == TYCHO__OVERFLOW;
+    return is_first ? tycho__load32(page + 12) : 0;
+}
+
 /* ---------------------------------------------------------------- walking a tree */
 
 typedef struct tycho__walk {

@@ -48,6 +48,22 @@ each_store("A batch", function(fresh)
     assert.equal(3, store:checkpoint("c"))
   end)
 
+  it("may write what is long, and in its place what is short", function()
+    for _, size in ipairs { 20000, 5000, 100, 0 } do
+      local id, short = "long" .. size, ("s"):rep(size)
+      store:batch(function(batch)
+        batch:append("a", { id = id, type = "x", data = ("l"):rep(50000) })
+        batch:overwrite { { id = id, type = "x", data = short } }
+        batch:put_row("t", id, ("l"):rep(50000)):put_row("t", id, short)
+        batch:set_stream_metadata("a", ("l"):rep(50000)):set_stream_metadata("a", short)
+      end)
+      assert.equal(short, store:event(id).data)
+      assert.equal(short, store:row("t", id))
+      assert.equal(short, store:stream_metadata("a"))
+      assert.same({}, store:verify().findings)
+    end
+  end)
+
   it("that is refused at its last operation changes nothing at all", function()
     local function everything(batch)
       batch:append("a", events.many("n", 2)):append("new", events.new "n3")

@@ -70,7 +70,8 @@ static inline int fixture_classify(fixture *f) {
         for (uint32_t i = 0; at.page.is_leaf && i < tycho__node_count(page); i++) {
             tycho__node node = tycho__node_of(&image, page, i);
             if ((node.flags & TYCHO__NODE_BIG) == 0) continue;
-            uint64_t count = tycho__overflow_count(&image, node.value.size);
+            const uint8_t *first = f->bytes + node.child * f->page_size;
+            uint64_t count = tycho__overflow_pages(first, node.child);
             for (uint64_t j = node.child; j < node.child + count; j++) {
                 f->facts[j] = (page_facts){PAGE_OVERFLOW, (uint8_t)at.table};
             }

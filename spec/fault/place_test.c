@@ -311,8 +311,11 @@ static void other_kind(uint8_t *first, uint8_t *node) {
 static void other_page(uint8_t *first, uint8_t *node) {
     (void)node, first[0] ^= 1;
 }
-static void other_count(uint8_t *first, uint8_t *node) {
-    (void)node, first[12]++;
+static void too_few(uint8_t *first, uint8_t *node) {
+    (void)node, first[12]--;
+}
+static void too_many(uint8_t *first, uint8_t *node) {
+    (void)node, memset(first + 12, 0xff, 4);
 }
 static void other_size(uint8_t *first, uint8_t *node) {
     (void)first, node[2]++;
@@ -327,7 +330,7 @@ static void first_page(uint8_t *first, uint8_t *node) {
 static void overflow_pages_that_are_others_are_told(void **state) {
     (void)state;
     static void (*const ways[])(uint8_t * first, uint8_t * node) = {
-        other_kind, other_page, other_count, other_size, no_page, first_page};
+        other_kind, other_page, too_few, too_many, other_size, no_page, first_page};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         check_value(ways[i], false);
         check_value(ways[i], true);

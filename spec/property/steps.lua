@@ -73,6 +73,7 @@ end
 function Maker:id(stream)
   local events = self.model.state.events
   if self.random:chance(4) or #events == 0 then return "unknown" end
+  if self.random:chance(10) then return "e" .. self.ids end -- perhaps of this batch
   local entries = stream and state.entries(self.model.state, self:leads_to(stream)) or {}
   local entry = self.random:chance(70) and self.random:one(entries)
   local event = events[entry and entry.position or self.random:between(1, #events)]
@@ -232,9 +233,14 @@ function writes.set_route(self)
   return call("set_route", route, self.random:chance(75) and self:stream() or nil)
 end
 
-function writes.put_row(self)
-  return call("put_row", self:table(), self:key(), { n = self.random:between(1, 99) })
+--- What is written in the place of what was there may be longer, or shorter, in the same batch.
+function Maker:value()
+  local value, size = { n = self.random:between(1, 99) }, self.random:one(self.profile.sizes)
+  if size > 0 and self.random:chance(40) then value.text = ("v"):rep(size) end
+  return value
 end
+
+function writes.put_row(self) return call("put_row", self:table(), self:key(), self:value()) end
 
 function writes.delete_row(self) return call("delete_row", self:table(), self:key()) end
 
@@ -252,8 +258,8 @@ end
 function writes.overwrite(self)
   local list = {}
   for index, id in ipairs(self:ids_of(2)) do
-    local event = { id = self:is_folded(id) and "nobody" or id, type = self:type_to_write(),
-      data = { n = self.random:between(1, 99), changed = true } }
+    local event = { id = self:is_folded(id) and "nobody" or id, data = self:value(),
+      type = self:type_to_write() }
     if self.random:chance(50) then event.valid_time = self:time() end
     if self.random:chance(20) then event.metadata = { by = "overwrite" } end
     if self.random:chance(10) then event.content_type, event.data = "text/plain", "changed" end

@@ -1,4 +1,4 @@
---- Directories for stores that must outlive their handle, below $TMPDIR or /tmp.
+--- Directories for stores that must outlive their handle, below /tmp.
 
 local lfs = require "lfs"
 local process = require "support.process"
