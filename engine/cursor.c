@@ -101,7 +101,8 @@ static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_byte
     bool is_walk = c->walked != 0 && c->walked + 1 == position;
     if (!is_walk && c->looked_ahead == 0) look_ahead(c, txn, position);
     if (c->looked_ahead > 0) c->looked_ahead--;
-    int status = tycho__get_event(txn, position, record);
+    bool is_next = is_walk && tycho__event_behind(txn, position, record);
+    int status = is_next ? TYCHO_OK : tycho__get_event(txn, position, record);
     c->walked = status == TYCHO_OK ? position : 0;
     if (status == TYCHO_OK && is_walk) prefetch_behind(record);
     if (status != TYCHO_NOT_FOUND) return status;
