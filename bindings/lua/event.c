@@ -25,6 +25,7 @@
 enum part { ID, TYPE, STREAM, CORRELATION, CAUSATION, CONTENT_TYPE, TAGS, METADATA, DATA, PARTS };
 
 typedef struct event {
+    const void *class; /* the address of its metatable: asked sooner than Lua is */
     uint64_t position, written, step;
     int64_t revision, time, valid_time;
     uint32_t end[PARTS], tag_count;
@@ -121,6 +122,7 @@ int tycho__lua_event_push(lua_State *L, const tycho_event *from,
                         payload_size;
     event *to = lua_newuserdatauv(L, sizeof(*to) + size, 1);
     fill(to, from, stream, tags);
+    to->class = origin->class;
     to->is_lazy = origin->is_lazy;
     to->step = origin->step;
     if (origin->is_lazy) {
@@ -358,12 +360,17 @@ static void push_field(lua_State *L, const event *self, enum field field) {
     }
 }
 
-/* What finding a field needs, upvalue 3 of __index: the class of events, as an address; and KNOWN
-** types that were asked for, the string of each as user value. A type has one place there, and
-** whichever comes last is in it. */
-enum { KNOWN = 64 };
+/* What finding a field needs, upvalue 3 of __index: the strings of their names, as addresses, each
+** at its place or behind it, which the table of names keeps; and KNOWN types that were asked for,
+** the string of each as user value. A type has one place there, and whichever comes last is in
+** it. */
+enum { NAMES = 64, KNOWN = 64 };
 typedef struct finder {
     const void *class;
+    struct {
+        const void *name; /* NULL: none */
+        enum field field;
+    } names[NAMES];
     struct {
         uint8_t size;
         unsigned char bytes[47];
@@ -395,24 +402,36 @@ static void push_type(lua_State *L, const event *self, finder *with) {
     with->types[place].size = (uint8_t)type.size;
 }
 
-/* tycho__lua_self() for what is called for each event: leaves a value on the stack. */
+/* tycho__lua_self() for what is called for each event. */
 static inline const event *fast_self(lua_State *L, const void *class) {
     const event *self = lua_touserdata(L, 1);
-    if (self != NULL && lua_getmetatable(L, 1) && lua_topointer(L, -1) == class) return self;
+    if (self != NULL && lua_rawlen(L, 1) >= sizeof(*self) && self->class == class) return self;
     return tycho__lua_self(L);
 }
 
-static int event_index(lua_State *L) {
-    if (lua_gettop(L) != 2) lua_settop(L, 2);
+static size_t place_of_name(const void *name) {
+    return ((uintptr_t)name >> 4 ^ (uintptr_t)name >> 10) % NAMES;
+}
 
-    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNUMBER) {
-        const enum field field = (enum field)lua_tointeger(L, -1);
-        finder *with = lua_touserdata(L, lua_upvalueindex(3));
-        const event *self = fast_self(L, with->class);
-        if (field == FIELD_TYPE)
-            push_type(L, self, with);
-        else
-            push_field(L, self, field);
+/* The field of a name, 0 when it is none: short strings that are equal have one address. */
+static inline enum field find_field(const finder *with, const void *name) {
+    size_t place = place_of_name(name);
+    while (with->names[place].name != name && with->names[place].name != NULL)
+        place = (place + 1) % NAMES;
+    return with->names[place].field;
+}
+
+static int event_index(lua_State *L) {
+    finder *with = lua_touserdata(L, lua_upvalueindex(3));
+    const enum field field = find_field(with, lua_topointer(L, 2));
+
+    if (field == FIELD_TYPE) {
+        push_type(L, fast_self(L, with->class), with);
+    } else if (field != 0) {
+        push_field(L, fast_self(L, with->class), field);
+    } else {
+        lua_settop(L, 2);
+        lua_rawget(L, lua_upvalueindex(2));
     }
     return 1;
 }
@@ -482,21 +501,34 @@ static int event_tostring(lua_State *L) {
     return 1;
 }
 
-/* Sets __index of the metatable on top of the stack, with the table of fields and methods. */
+static void add_name(lua_State *L, finder *with, enum field field) {
+    lua_pushstring(L, field_names[field]);
+    const void *name = lua_topointer(L, -1);
+    size_t place = place_of_name(name);
+    while (with->names[place].name != NULL) place = (place + 1) % NAMES;
+    with->names[place].name = name;
+    with->names[place].field = field;
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+}
+
+/* Sets __index of the metatable on top of the stack, with the table of methods, which keeps the
+** names of fields, too. */
 static void register_fields(lua_State *L) {
     lua_pushvalue(L, -1);
     lua_createtable(L, 0, FIELDS_END + 2);
-    for (int field = 1; field < FIELDS_END; field++)
-        tycho__lua_set_integer(L, field_names[field], field);
-    lua_pushvalue(L, -2);
-    lua_pushcclosure(L, event_field, 1);
-    lua_setfield(L, -2, "field");
-    lua_pushvalue(L, -2);
-    lua_pushcclosure(L, event_to_table, 1);
-    lua_setfield(L, -2, "to_table");
     finder *with = lua_newuserdatauv(L, sizeof(*with), KNOWN);
     memset(with, 0, sizeof(*with));
     with->class = lua_topointer(L, -3);
+    lua_insert(L, -2);
+    for (int field = 1; field < FIELDS_END; field++) add_name(L, with, (enum field)field);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, event_field, 1);
+    lua_setfield(L, -2, "field");
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, event_to_table, 1);
+    lua_setfield(L, -2, "to_table");
+    lua_insert(L, -2);
     lua_pushcclosure(L, event_index, 3);
     lua_setfield(L, -2, "__index");
 }

@@ -44,6 +44,7 @@ static int follower_next(lua_State *L) {
                                       .step = self->step,
                                       .cursor = 1,
                                       .metatable = 2,
+                                      .class = lua_topointer(L, 2),
                                       .is_lazy = true};
     if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
 
