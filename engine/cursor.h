@@ -80,6 +80,7 @@ struct tycho_cursor {
     size_t block_events;        /* how many the next block may have */
     uint32_t looked_ahead;      /* for so many records that were not read yet */
     uint64_t walked;            /* position of the transaction's cursor on events */
+    bool is_viewed;             /* what follows is that */
     tycho__event_view view;     /* of the event served last */
     char ids[3][TYCHO_UUID_SIZE];
     tycho__name looked_up;
@@ -87,6 +88,7 @@ struct tycho_cursor {
     void *held;                  /* by the hooks for this cursor, or NULL */
     tycho__buffer room;
     tycho__buffer payload; /* of the event served last, decompressed */
+    tycho__buffer packed;  /* of the same, where it is not as it is stored */
     uint8_t key[TYCHO_CURSOR_KEY_MAX];
 };
 

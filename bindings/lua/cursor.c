@@ -63,8 +63,11 @@ static int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
     if (self->reader.box.handle == NULL) return tycho__lua_misuse(L, "cursor is closed");
 
     self->reader.step++;
-    int status = origin.is_lazy ? tycho_cursor_next_compressed(self->reader.cursor, &event)
+    int status = origin.is_lazy ? tycho_cursor_next_packed(self->reader.cursor, &event)
                                 : tycho_cursor_next(self->reader.cursor, &event);
+    if (status == TYCHO_OK && !origin.is_lazy) {
+        status = tycho_cursor_pack(self->reader.cursor, &event);
+    }
     origin.handle = self->reader.cursor;
     origin.step = self->reader.step;
     if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
