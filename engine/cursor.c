@@ -97,7 +97,7 @@ static void look_ahead(tycho_cursor *c, tycho__txn *txn, uint64_t position) {
     if (!is_run) tycho__events_ahead(txn, positions, count);
 }
 
-static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+static inline int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     bool is_walk = c->walked != 0 && c->walked + 1 == position;
     if (!is_walk && c->looked_ahead == 0) look_ahead(c, txn, position);
     if (c->looked_ahead > 0) c->looked_ahead--;
@@ -259,7 +259,8 @@ static int grow_slots(tycho_cursor *c) {
     return TYCHO_OK;
 }
 
-int tycho__cursor_advance(tycho_cursor *c) {
+/* Fills blocks until there is one that has something. */
+static int go_on(tycho_cursor *c) {
     while (c->slot_at == c->slot_count) {
         tycho__txn *txn;
         if (c->left == 0) return TYCHO_END;
@@ -276,14 +277,23 @@ int tycho__cursor_advance(tycho_cursor *c) {
         tycho__cursor_end(c, txn);
         if (status != TYCHO_OK) return status;
     }
-    if (c->block_rules != c->rules && !c->is_counting) {
-        int status = tycho__cursor_hold(c);
-        if (status != TYCHO_OK) return status; /* the block stays */
+    return TYCHO_OK;
+}
+
+static inline int advance(tycho_cursor *c) {
+    int status = c->slot_at == c->slot_count ? go_on(c) : TYCHO_OK;
+    if (status == TYCHO_OK && c->block_rules != c->rules && !c->is_counting) {
+        status = tycho__cursor_hold(c); /* when it fails, the block stays */
     }
+    if (status != TYCHO_OK) return status;
     c->last = c->slots[c->slot_at++].item;
     c->has_last = true;
     if (c->left != UINT64_MAX) c->left--;
     return TYCHO_OK;
+}
+
+int tycho__cursor_advance(tycho_cursor *c) {
+    return advance(c);
 }
 
 /* ---------------------------------------------------------------- views */
@@ -340,9 +350,10 @@ int tycho__cursor_look(const tycho_cursor *c) {
 /* Moves on, to a sound record. */
 static inline int move(tycho_cursor *c, const tycho_event *event) {
     if (c == NULL || event == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is NULL");
-    int status = tycho__cursor_advance(c);
+    int status = advance(c);
     c->is_viewed = false;
-    return status == TYCHO_OK ? tycho__cursor_look(c) : status;
+    if (status != TYCHO_OK) return status;
+    return c->slots[c->slot_at - 1].status == TYCHO_OK ? TYCHO_OK : tycho__cursor_look(c);
 }
 
 static const tycho__slot *current(const tycho_cursor *c) {
@@ -382,7 +393,7 @@ int tycho_cursor_next_packed(tycho_cursor *c, tycho_event *event) {
         status = give(c, event);
         return status == TYCHO_OK ? tycho_cursor_pack(c, event) : status;
     }
-    const tycho__slot *slot = current(c);
+    const tycho__slot *slot = &c->slots[c->slot_at - 1];
     give_place(c, slot, event);
     event->packed = record_of(c, slot);
     return tycho__record_look(event->packed);

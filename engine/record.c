@@ -142,7 +142,7 @@ tycho_bytes tycho__tag_next(tycho__reader *tags) {
 
 /* Cuts the common last run into its parts. The sizes add up to no more than the run (checked by
 ** the callers); data, or the frame of what is compressed, is what is left. */
-static void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t sizes[3],
+static inline void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t sizes[3],
                      size_t metadata_size, size_t body_size) {
     view->body = tycho__bytes(at, body_size);
     view->id = tycho__bytes(at, sizes[0]);
@@ -318,7 +318,7 @@ static inline bool has_good_sizes(const uint8_t *from, int flags) {
            is_good_size((flags & TYCHO__UUID_CAUSATION) != 0, from[48]);
 }
 
-int tycho__record_look(tycho_bytes record) {
+static inline int look(tycho_bytes record) {
     const uint8_t *from = record.data;
     assert(record.size >= TYCHO__RECORD_FIXED);
     int flags = tycho__load16(from + 44);
@@ -332,9 +332,13 @@ int tycho__record_look(tycho_bytes record) {
     return corrupt_record(tycho__load64(from + 8), "sizes that exceed it");
 }
 
+int tycho__record_look(tycho_bytes record) {
+    return look(record);
+}
+
 int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     const uint8_t *from = record.data;
-    int status = tycho__record_look(record);
+    int status = look(record);
     if (status != TYCHO_OK) return status;
     view->position = view->written = tycho__load64(from + 8);
     view->time = (int64_t)tycho__load64(from + 16);

@@ -56,7 +56,7 @@ int tycho__lua_store_count(lua_State *L) {
 }
 
 /* Pushes the next event, or nil at the end. `origin` says where cursor and class are. */
-static int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
+static inline int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
     tycho_event event;
 
     if (self->is_over) return lua_pushnil(L), 1;
