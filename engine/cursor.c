@@ -116,7 +116,7 @@ static void look_ahead(tycho_cursor *c, tycho__txn *txn, uint64_t position) {
     }
 }
 
-static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+static inline int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     bool is_walk = c->walked != 0 && c->walked + 1 == position;
     while (c->ahead_at < c->ahead_count && c->ahead[c->ahead_at] != position) c->ahead_at++;
     if (!is_walk && c->ahead_at == c->ahead_count) look_ahead(c, txn, position);
@@ -124,7 +124,8 @@ static int fetch(tycho_cursor *c, tycho__txn *txn, uint64_t position, tycho_byte
         const uint8_t *node = c->ahead_nodes[c->ahead_at++];
         if (node != NULL && tycho__ahead_record(node, position, record)) return TYCHO_OK;
     }
-    int status = tycho__get_event(txn, position, record);
+    bool is_next = is_walk && tycho__event_behind(txn, position, record);
+    int status = is_next ? TYCHO_OK : tycho__get_event(txn, position, record);
     c->walked = status == TYCHO_OK ? position : 0;
     if (status == TYCHO_OK && is_walk) prefetch_behind(record);
     if (status != TYCHO_NOT_FOUND) return status;
@@ -281,7 +282,8 @@ static int grow_slots(tycho_cursor *c) {
     return TYCHO_OK;
 }
 
-int tycho__cursor_advance(tycho_cursor *c) {
+/* Fills blocks until there is one that has something. */
+static int go_on(tycho_cursor *c) {
     while (c->slot_at == c->slot_count) {
         tycho__txn *txn;
         if (c->left == 0) return TYCHO_END;
@@ -298,14 +300,23 @@ int tycho__cursor_advance(tycho_cursor *c) {
         tycho__cursor_end(c, txn);
         if (status != TYCHO_OK) return status;
     }
-    if (c->block_rules != c->rules && !c->is_counting) {
-        int status = tycho__cursor_hold(c);
-        if (status != TYCHO_OK) return status; /* the block stays */
+    return TYCHO_OK;
+}
+
+static inline int advance(tycho_cursor *c) {
+    int status = c->slot_at == c->slot_count ? go_on(c) : TYCHO_OK;
+    if (status == TYCHO_OK && c->block_rules != c->rules && !c->is_counting) {
+        status = tycho__cursor_hold(c); /* when it fails, the block stays */
     }
+    if (status != TYCHO_OK) return status;
     c->last = c->slots[c->slot_at++].item;
     c->has_last = true;
     if (c->left != UINT64_MAX) c->left--;
     return TYCHO_OK;
+}
+
+int tycho__cursor_advance(tycho_cursor *c) {
+    return advance(c);
 }
 
 /* ---------------------------------------------------------------- views */
@@ -316,26 +327,38 @@ static tycho_bytes id_text(tycho_bytes packed, bool is_uuid, char *text) {
     return tycho__bytes(text, TYCHO_UUID_SIZE);
 }
 
-static void give_event(tycho_cursor *c, const tycho__slot *slot, tycho_event *event) {
-    const tycho__event_view *view = &c->view;
-    const uint8_t *names = c->block.data + slot->type_offset;
-    event->position = view->position;
+/* What is in the record, as views of it and of `ids`, unless that is NULL. */
+static void give_content(const tycho__event_view *view, char (*ids)[TYCHO_UUID_SIZE],
+                         tycho_event *event) {
     event->written = view->written;
-    event->revision = c->stream != 0 ? (int64_t)slot->item.entry.ordinal : view->revision;
     event->time = view->time;
     event->valid_time = view->valid_time;
-    event->id = id_text(view->id, (view->flags & TYCHO__UUID_ID) != 0, c->ids[0]);
-    event->type = slot->type != NULL ? tycho__bytes(slot->type->bytes, slot->type->size)
-                                     : tycho__bytes(names, slot->type_size);
-    event->correlation_id =
-        id_text(view->correlation_id, (view->flags & TYCHO__UUID_CORRELATION) != 0, c->ids[1]);
-    event->causation_id =
-        id_text(view->causation_id, (view->flags & TYCHO__UUID_CAUSATION) != 0, c->ids[2]);
-    event->content_type = tycho__bytes(names + slot->type_size, slot->content_type_size);
     event->compressed = tycho__bytes(NULL, 0);
     event->metadata = view->metadata;
     event->data = view->data;
     event->tag_count = view->tag_count;
+    if (ids == NULL) return;
+    event->id = id_text(view->id, (view->flags & TYCHO__UUID_ID) != 0, ids[0]);
+    event->correlation_id =
+        id_text(view->correlation_id, (view->flags & TYCHO__UUID_CORRELATION) != 0, ids[1]);
+    event->causation_id =
+        id_text(view->causation_id, (view->flags & TYCHO__UUID_CAUSATION) != 0, ids[2]);
+}
+
+static inline tycho_bytes record_of(const tycho_cursor *c, const tycho__slot *slot) {
+    return tycho__bytes(c->block.data + slot->offset, slot->size);
+}
+
+/* What is not in it. */
+static inline void give_place(const tycho_cursor *c, const tycho__slot *slot, tycho_event *event) {
+    const uint8_t *names = c->block.data + slot->type_offset;
+    event->position = slot->item.entry.position;
+    event->revision = c->stream != 0 ? (int64_t)slot->item.entry.ordinal
+                                     : tycho__record_revision(c->block.data + slot->offset);
+    event->type = slot->type != NULL ? tycho__bytes(slot->type->bytes, slot->type->size)
+                                     : tycho__bytes(names, slot->type_size);
+    event->content_type = tycho__bytes(names + slot->type_size, slot->content_type_size);
+    event->packed = tycho__bytes(NULL, 0);
     event->is_link = slot->item.entry.is_link ? 1 : 0;
 }
 
@@ -347,43 +370,88 @@ int tycho__cursor_look(const tycho_cursor *c) {
                        (unsigned long long)slot->item.entry.position);
 }
 
-/* Gives the data as they are stored, when hooks need not see them. */
-static int give_compressed(tycho_cursor *c, tycho_event *event) {
-    uint32_t number;
-    size_t size;
-    int status = tycho__compressed_facts(&c->view, &number, &size);
+/* Moves on, to a sound record. */
+static inline int move(tycho_cursor *c, const tycho_event *event) {
+    if (c == NULL || event == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is NULL");
+    int status = advance(c);
+    c->is_viewed = false;
     if (status != TYCHO_OK) return status;
-    event->compressed = c->view.frame;
-    event->metadata = tycho__bytes(NULL, c->view.metadata_size);
-    event->data = tycho__bytes(NULL, size - c->view.metadata_size);
-    return TYCHO_OK;
+    return c->slots[c->slot_at - 1].status == TYCHO_OK ? TYCHO_OK : tycho__cursor_look(c);
 }
 
-static int next(tycho_cursor *c, tycho_event *event, bool is_lazy) {
-    if (c == NULL || event == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is NULL");
-    int status = tycho__cursor_advance(c);
-    if (status == TYCHO_OK) status = tycho__cursor_look(c);
+static const tycho__slot *current(const tycho_cursor *c) {
+    const tycho__slot *slot = c == NULL || c->slot_at == 0 ? NULL : &c->slots[c->slot_at - 1];
+    return slot != NULL && slot->status == TYCHO_OK ? slot : NULL;
+}
+
+/* Looks into the current record. */
+static int view(tycho_cursor *c) {
+    const tycho__slot *slot = current(c);
+    if (slot == NULL) return tycho__fail(TYCHO_MISUSE, "the cursor is not on an event");
+    if (c->is_viewed) return TYCHO_OK;
+    int status = tycho__record_parse(record_of(c, slot), &c->view);
+    c->is_viewed = status == TYCHO_OK;
+    return status;
+}
+
+/* Gives the event to which it was moved. */
+static int give(tycho_cursor *c, tycho_event *event) {
+    int status = view(c);
+    if (status == TYCHO_OK) status = tycho__decompress(c->store->env, &c->view, &c->payload);
     if (status != TYCHO_OK) return status;
-    const tycho__slot *slot = &c->slots[c->slot_at - 1];
-    tycho_bytes record = {c->block.data + slot->offset, slot->size};
-    status = tycho__record_parse(record, &c->view);
-    bool is_compressed = status == TYCHO_OK && (c->view.flags & TYCHO__COMPRESSED) != 0;
-    is_lazy = is_lazy && is_compressed && c->held == NULL;
-    if (is_compressed && !is_lazy) {
-        status = tycho__decompress(c->store->env, &c->view, &c->payload);
-    }
-    if (status != TYCHO_OK) return status;
-    give_event(c, slot, event);
-    if (is_lazy) return give_compressed(c, event);
+    give_place(c, current(c), event);
+    give_content(&c->view, c->ids, event);
     return c->held == NULL ? TYCHO_OK : c->store->hooks.read(c->held, c, event);
 }
 
 int tycho_cursor_next(tycho_cursor *c, tycho_event *event) {
-    return next(c, event, false);
+    int status = move(c, event);
+    return status == TYCHO_OK ? give(c, event) : status;
 }
 
-int tycho_cursor_next_compressed(tycho_cursor *c, tycho_event *event) {
-    return next(c, event, true);
+int tycho_cursor_next_packed(tycho_cursor *c, tycho_event *event) {
+    int status = move(c, event);
+    if (status != TYCHO_OK) return status;
+    if (c->held != NULL) {
+        status = give(c, event);
+        return status == TYCHO_OK ? tycho_cursor_pack(c, event) : status;
+    }
+    const tycho__slot *slot = &c->slots[c->slot_at - 1];
+    give_place(c, slot, event);
+    event->packed = record_of(c, slot);
+    return tycho__record_look(event->packed);
+}
+
+int tycho_cursor_pack(tycho_cursor *c, tycho_event *event) {
+    int status = event == NULL ? tycho__fail(TYCHO_MISUSE, "the event is NULL") : view(c);
+    if (status != TYCHO_OK) return status;
+    event->packed = record_of(c, current(c));
+    bool is_as_stored = (c->view.flags & TYCHO__COMPRESSED) == 0 &&
+                        event->metadata.data == c->view.metadata.data &&
+                        event->data.data == c->view.data.data;
+    if (is_as_stored) return TYCHO_OK;
+    status = tycho__record_alter(&c->packed, &c->view, event->packed, event->metadata, event->data);
+    event->packed = tycho__buffer_bytes(&c->packed);
+    return status;
+}
+
+int tycho_event_unpack(tycho_event *event, char ids[3][TYCHO_UUID_SIZE]) {
+    tycho__event_view stored;
+    uint32_t number;
+    size_t size;
+    if (event == NULL || event->packed.size < TYCHO__RECORD_FIXED) {
+        return tycho__fail(TYCHO_MISUSE, "no event, or one that is not packed");
+    }
+    int status = tycho__record_parse(event->packed, &stored);
+    if (status != TYCHO_OK) return status;
+    give_content(&stored, ids, event);
+    if ((stored.flags & TYCHO__COMPRESSED) == 0) return TYCHO_OK;
+    status = tycho__compressed_facts(&stored, &number, &size);
+    if (status != TYCHO_OK) return status;
+    event->compressed = stored.frame;
+    event->metadata = tycho__bytes(NULL, stored.metadata_size);
+    event->data = tycho__bytes(NULL, size - stored.metadata_size);
+    return TYCHO_OK;
 }
 
 int tycho_decompress(tycho_store *store, const tycho_event *event, void *to) {
@@ -397,10 +465,6 @@ int tycho_decompress(tycho_store *store, const tycho_event *event, void *to) {
                                     .metadata_size = (uint32_t)event->metadata.size,
                                     .frame = event->compressed};
     return tycho__decompress_to(store->env, &view, event->metadata.size + event->data.size, to);
-}
-
-static const tycho__slot *current(const tycho_cursor *c) {
-    return c == NULL || c->slot_at == 0 ? NULL : &c->slots[c->slot_at - 1];
 }
 
 static int look_up(tycho_cursor *c, uint8_t kind, uint32_t number, tycho_bytes *name) {
@@ -421,10 +485,8 @@ static int look_up(tycho_cursor *c, uint8_t kind, uint32_t number, tycho_bytes *
 }
 
 int tycho_cursor_stream(tycho_cursor *c, tycho_bytes *stream) {
-    const tycho__slot *slot = current(c);
-    if (slot == NULL || slot->status != TYCHO_OK) {
-        return tycho__fail(TYCHO_MISUSE, "the cursor is not on an event");
-    }
+    int status = view(c);
+    if (status != TYCHO_OK) return status;
     *stream = tycho__bytes(NULL, 0);
     if (c->view.stream == 0) return TYCHO_OK;
     if (c->view.stream == c->stream) {
@@ -435,8 +497,9 @@ int tycho_cursor_stream(tycho_cursor *c, tycho_bytes *stream) {
 }
 
 int tycho_cursor_tag(tycho_cursor *c, uint32_t index, tycho_bytes *tag) {
-    const tycho__slot *slot = current(c);
-    if (slot == NULL || slot->status != TYCHO_OK || index >= c->view.tag_count) {
+    int status = view(c);
+    if (status != TYCHO_OK) return status;
+    if (index >= c->view.tag_count) {
         return tycho__fail(TYCHO_MISUSE, "the cursor is not on an event with tag %u", index);
     }
     return look_up(c, TYCHO__TAG, tycho__record_tag(&c->view, index), tag);
@@ -463,6 +526,7 @@ void tycho_cursor_close(tycho_cursor *c) {
     tycho__buffer_free(&c->block);
     tycho__buffer_free(&c->room);
     tycho__buffer_free(&c->payload);
+    tycho__buffer_free(&c->packed);
     free(c->walk);
     free(c->array);
     free(c->slots);

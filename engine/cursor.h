@@ -83,6 +83,7 @@ struct tycho_cursor {
     uint64_t ahead[TYCHO__AHEAD];
     const uint8_t *ahead_nodes[TYCHO__AHEAD]; /* and what was found of them, or NULL */
     uint64_t walked;            /* position of the transaction's cursor on events */
+    bool is_viewed;             /* what follows is that */
     tycho__event_view view;     /* of the event served last */
     char ids[3][TYCHO_UUID_SIZE];
     tycho__name looked_up;
@@ -90,6 +91,7 @@ struct tycho_cursor {
     void *held;                  /* by the hooks for this cursor, or NULL */
     tycho__buffer room;
     tycho__buffer payload; /* of the event served last, decompressed */
+    tycho__buffer packed;  /* of the same, where it is not as it is stored */
     uint8_t key[TYCHO_CURSOR_KEY_MAX];
 };
 

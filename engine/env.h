@@ -189,6 +189,9 @@ int tycho__remove(tycho__txn *txn, tycho__table table, tycho_bytes key);
 /* Appends an event's record of `size` bytes, to be filled through `to` before the next call. */
 int tycho__append(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to);
 int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record);
+/* The same for the position behind the one that was got last, where that costs next to nothing;
+** false: it does not, or it is not there. */
+bool tycho__event_behind(tycho__txn *txn, uint64_t position, tycho_bytes *record);
 int tycho__put_event(tycho__txn *txn, uint64_t position, size_t size, uint8_t **to);
 
 /* Finds the nodes of events that are about to be read, in a read transaction, and asks for their

@@ -15,6 +15,24 @@
 
 #include "guard.h"
 
+/* The value of the number behind the one where the place is, for who walks numbers without gaps:
+** one test a row. False, and the place stays, when it is not behind it on the same page, or not on
+** the page as a whole; tycho__place_get() then knows. */
+static inline bool tycho__place_follow(tycho__guarded *g, tycho__table table, uint64_t number,
+                                       tycho_bytes *value) {
+    tycho__place *place = &g->places[table];
+    if (place->depth == 0) return false;
+    const uint8_t *page = place->path[place->depth - 1].page;
+    uint32_t index = place->path[place->depth - 1].index + 1;
+    if (index >= tycho__node_count(page)) return false;
+    const uint8_t *node = page + tycho__load16(page + TYCHO__PAGE_HEAD + 2 * index);
+    bool is_whole = tycho__load16(node + 4) == 0 && tycho__load16(node + 6) == sizeof number;
+    if (!is_whole || tycho__load64(node + TYCHO__NODE_HEAD) != number) return false;
+    place->path[place->depth - 1].index = index;
+    *value = tycho__bytes(node + TYCHO__NODE_HEAD + sizeof number, tycho__load32(node));
+    return true;
+}
+
 /* All: TYCHO_NOT_FOUND, without a sentence; CORRUPT. What is given is good as long as the
 ** snapshot. From nowhere `next` goes to the first row, and `previous` to the last. */
 

@@ -142,7 +142,7 @@ tycho_bytes tycho__tag_next(tycho__reader *tags) {
 
 /* Cuts the common last run into its parts. The sizes add up to no more than the run (checked by
 ** the callers); data, or the frame of what is compressed, is what is left. */
-static void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t sizes[3],
+static inline void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t sizes[3],
                      size_t metadata_size, size_t body_size) {
     view->body = tycho__bytes(at, body_size);
     view->id = tycho__bytes(at, sizes[0]);
@@ -248,14 +248,14 @@ int tycho__event_check(const tycho__event_view *view) {
 
 /* ---------------------------------------------------------------- stored form */
 
-static size_t optional_size(const tycho__event_view *view) {
-    return ((view->flags & TYCHO__VALID_TIME) != 0 ? 8u : 0u) +
-           ((view->flags & TYCHO__CONTENT_TYPE) != 0 ? 4u : 0u) +
-           ((view->flags & TYCHO__WRITTEN) != 0 ? 8u : 0u) + 4u * view->tag_count;
+static inline size_t optional_size(int flags, uint8_t tag_count) {
+    return ((flags & TYCHO__VALID_TIME) != 0 ? 8u : 0u) +
+           ((flags & TYCHO__CONTENT_TYPE) != 0 ? 4u : 0u) +
+           ((flags & TYCHO__WRITTEN) != 0 ? 8u : 0u) + 4u * tag_count;
 }
 
 size_t tycho__record_size(const tycho__event_view *view) {
-    return TYCHO__RECORD_FIXED + optional_size(view) + view->body.size;
+    return TYCHO__RECORD_FIXED + optional_size(view->flags, view->tag_count) + view->body.size;
 }
 
 void tycho__record_write(uint8_t *to, const tycho__event_view *view, const uint32_t *tags) {
@@ -306,22 +306,40 @@ int tycho__record_check(tycho_bytes record, uint64_t position) {
     return TYCHO_OK;
 }
 
-static bool is_good_size(bool is_uuid, uint8_t size) {
+static inline bool is_good_size(bool is_uuid, uint8_t size) {
     return is_uuid ? size == TYCHO__UUID_BYTES : size <= TYCHO_ID_MAX;
 }
 
 /* A right checksum covers what was written, not that it was written by us. */
-static bool has_good_sizes(const tycho__event_view *view, const uint8_t sizes[3]) {
-    return sizes[0] > 0 && view->tag_count <= TYCHO_TAGS_MAX &&
-           (view->flags & ~TYCHO__RECORD_FLAGS) == 0 &&
-           is_good_size((view->flags & TYCHO__UUID_ID) != 0, sizes[0]) &&
-           is_good_size((view->flags & TYCHO__UUID_CORRELATION) != 0, sizes[1]) &&
-           is_good_size((view->flags & TYCHO__UUID_CAUSATION) != 0, sizes[2]);
+static inline bool has_good_sizes(const uint8_t *from, int flags) {
+    return from[46] > 0 && from[49] <= TYCHO_TAGS_MAX && (flags & ~TYCHO__RECORD_FLAGS) == 0 &&
+           is_good_size((flags & TYCHO__UUID_ID) != 0, from[46]) &&
+           is_good_size((flags & TYCHO__UUID_CORRELATION) != 0, from[47]) &&
+           is_good_size((flags & TYCHO__UUID_CAUSATION) != 0, from[48]);
+}
+
+static inline int look(tycho_bytes record) {
+    const uint8_t *from = record.data;
+    assert(record.size >= TYCHO__RECORD_FIXED);
+    int flags = tycho__load16(from + 44);
+    if (!has_good_sizes(from, flags)) {
+        return corrupt_record(tycho__load64(from + 8), "sizes or flags that no event has");
+    }
+    size_t least = TYCHO__RECORD_FIXED + optional_size(flags, from[49]);
+    least += (size_t)from[46] + from[47] + from[48];
+    if ((flags & TYCHO__COMPRESSED) == 0) least += tycho__load32(from + 40);
+    if (record.size >= least) return TYCHO_OK;
+    return corrupt_record(tycho__load64(from + 8), "sizes that exceed it");
+}
+
+int tycho__record_look(tycho_bytes record) {
+    return look(record);
 }
 
 int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     const uint8_t *from = record.data;
-    assert(record.size >= TYCHO__RECORD_FIXED);
+    int status = look(record);
+    if (status != TYCHO_OK) return status;
     view->position = view->written = tycho__load64(from + 8);
     view->time = (int64_t)tycho__load64(from + 16);
     view->revision = (int64_t)tycho__load64(from + 24);
@@ -331,14 +349,8 @@ int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
     view->tag_count = from[49];
     view->valid_time = view->time;
     view->content_type_number = 0;
-    if (!has_good_sizes(view, from + 46)) {
-        return corrupt_record(view->position, "sizes or flags that no event has");
-    }
-    size_t fixed = TYCHO__RECORD_FIXED + optional_size(view);
+    size_t fixed = TYCHO__RECORD_FIXED + optional_size(view->flags, view->tag_count);
     uint32_t metadata_size = tycho__load32(from + 40);
-    size_t least = fixed + from[46] + from[47] + from[48];
-    if ((view->flags & TYCHO__COMPRESSED) == 0) least += metadata_size;
-    if (record.size < least) return corrupt_record(view->position, "sizes that exceed it");
     const uint8_t *at = from + TYCHO__RECORD_FIXED;
     if ((view->flags & TYCHO__VALID_TIME) != 0) {
         view->valid_time = (int64_t)tycho__load64(at);
@@ -360,4 +372,20 @@ int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
 int tycho__record_read(tycho_bytes record, uint64_t position, tycho__event_view *view) {
     int status = tycho__record_check(record, position);
     return status == TYCHO_OK ? tycho__record_parse(record, view) : status;
+}
+
+int tycho__record_alter(tycho__buffer *buffer, const tycho__event_view *view, tycho_bytes record,
+                        tycho_bytes metadata, tycho_bytes data) {
+    const uint8_t *body = view->body.data;
+    size_t ids = view->id.size + view->correlation_id.size + view->causation_id.size;
+    size_t head = (size_t)(body - (const uint8_t *)record.data) + ids;
+    buffer->size = 0;
+    int status = tycho__buffer_reserve(buffer, head + metadata.size + data.size);
+    if (status != TYCHO_OK) return status;
+    tycho__write(buffer, record.data, head);
+    tycho__store32(buffer->data + 40, (uint32_t)metadata.size);
+    tycho__store16(buffer->data + 44, (uint16_t)(view->flags & ~TYCHO__COMPRESSED));
+    tycho__write(buffer, metadata.data, metadata.size);
+    tycho__write(buffer, data.data, data.size);
+    return TYCHO_OK;
 }

@@ -116,6 +116,19 @@ int tycho__record_read(tycho_bytes record, uint64_t position, tycho__event_view 
 int tycho__record_check(tycho_bytes record, uint64_t position);
 int tycho__record_parse(tycho_bytes record, tycho__event_view *view);
 
+/* CORRUPT unless a record has the structure that the latter asks for, at a third of its cost. */
+int tycho__record_look(tycho_bytes record);
+
+/* Puts a record with other metadata and data, that are not compressed, in place of what the buffer
+** has. It has no checksum, and is for tycho__record_parse() alone. NO_MEMORY. */
+int tycho__record_alter(tycho__buffer *buffer, const tycho__event_view *view, tycho_bytes record,
+                        tycho_bytes metadata, tycho_bytes data);
+
+/* Revision in the home stream of a stored record. */
+static inline int64_t tycho__record_revision(const uint8_t *record) {
+    return (int64_t)tycho__load64(record + 24);
+}
+
 /* Number of the i-th tag of a stored record. */
 static inline uint32_t tycho__record_tag(const tycho__event_view *view, uint32_t index) {
     assert(index < view->tag_count);

@@ -537,6 +537,10 @@ int tycho__get_event(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
     return tycho__get(txn, TYCHO__EVENTS, tycho__bytes(&number, sizeof number), record);
 }
 
+bool tycho__event_behind(tycho__txn *txn, uint64_t position, tycho_bytes *record) {
+    return !txn->is_write && tycho__place_follow(txn->guarded, TYCHO__EVENTS, position, record);
+}
+
 int tycho__map_base(tycho__env *env, uint32_t *page_size, const uint8_t **base) {
     MDB_txn *txn;
     MDB_cursor *cursor = NULL;

@@ -139,12 +139,12 @@ typedef struct tycho_new_event {
 ** demand with tycho_cursor_stream() and tycho_cursor_tag(). */
 typedef struct tycho_event {
     uint64_t position;
-    int64_t revision;   /* in the stream that is read, else in the home stream; -1: not in one */
+    int64_t revision; /* in the stream that is read, else in the home stream; -1: not in one */
     int64_t time, valid_time;
-    tycho_bytes id, type;
-    tycho_bytes correlation_id, causation_id;
+    tycho_bytes id, type, correlation_id, causation_id;
     tycho_bytes content_type; /* empty: MessagePack */
-    tycho_bytes metadata, data, compressed; /* the last: tycho_cursor_next_compressed(); or empty */
+    tycho_bytes metadata, data;
+    tycho_bytes packed, compressed; /* of tycho_cursor_next_packed() and what belongs to it */
     uint32_t tag_count;
     uint32_t is_link; /* 1 when the stream that is read has it as a link */
     uint64_t written; /* says under which scripts it was written: its position, or, when it was
@@ -465,10 +465,15 @@ TYCHO_API int tycho_cursor_open(tycho_store *store, const tycho_read *read, tych
 /* The next event, or END. Each record's checksum is verified: CORRUPT names the position, and the
 ** next call goes on behind it. */
 TYCHO_API int tycho_cursor_next(tycho_cursor *cursor, tycho_event *event);
-
-/* The same, but an event that is stored compressed and seen by no hooks has only the sizes of both:
-** tycho_decompress() writes metadata, then data, also later, from a copy. CORRUPT, NO_MEMORY. */
-TYCHO_API int tycho_cursor_next_compressed(tycho_cursor *cursor, tycho_event *event);
+/* The same at half the cost, for who keeps events, or looks into few: it gives only position,
+** revision, is_link, type, content_type, and the rest as the bytes `packed`. */
+TYCHO_API int tycho_cursor_next_packed(tycho_cursor *cursor, tycho_event *event);
+/* Packs the event that tycho_cursor_next() gave last. NO_MEMORY. */
+TYCHO_API int tycho_cursor_pack(tycho_cursor *cursor, tycho_event *event);
+/* Gives the rest, as views of `packed`, which may be a copy, and, unless it is NULL, of `ids`. Of
+** compressed metadata and data there are only the sizes: tycho_decompress() writes the first, then
+** the second. CORRUPT, NO_MEMORY. */
+TYCHO_API int tycho_event_unpack(tycho_event *event, char ids[3][TYCHO_UUID_SIZE]);
 TYCHO_API int tycho_decompress(tycho_store *store, const tycho_event *event, void *to);
 /* The home stream of the current event (empty: none), and one of its tags (index < tag_count, in
 ** byte order). Views good until the next call of either, or until the cursor moves. */
@@ -537,11 +542,10 @@ TYCHO_API void tycho_listing_close(tycho_listing *listing);
 
 /* ---------------------------------------------------------------- 9. waiting and following */
 
-/* Waits until the head is beyond `position` and gives the head: TYCHO_OK, or TIMEOUT after
-** timeout_ms (-1: for ever). Commits of other processes wake it too (late by 250 ms at most where
-** the committer was killed before it told). No CPU while waiting. Holds no snapshot. */
-TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms,
-                         uint64_t *head);
+/* Waits until the head is beyond `position` and gives it: TYCHO_OK, or TIMEOUT after timeout_ms
+** (-1: for ever). Commits of other processes wake it too, late by 250 ms at most where the
+** committer was killed before it told. No CPU while waiting. Holds no snapshot. */
+TYCHO_API int tycho_wait(tycho_store *store, uint64_t position, int64_t timeout_ms, uint64_t *head);
 
 /* A follower is a catch-up subscription: it serves the history that a read describes and then what
 ** is written, by any process, without a gap and in order. Links that are made in a followed stream
@@ -572,18 +576,15 @@ TYCHO_API tycho_cursor *tycho_follower_cursor(tycho_follower *follower);
 /* 1 when all that there was has been served: known after a call that waited or answered TIMEOUT,
 ** and 0 again from the next event on that was there already when it was looked for. */
 TYCHO_API int tycho_follower_is_caught_up(const tycho_follower *follower);
-
 /* A key behind the event that was served last, or, before that, where it starts. Good for
 ** tycho_read.resume of the same read, of a follower or a cursor, also in another process and after
 ** the followed stream was renamed (TYCHO_CURSOR_KEY_MAX bytes at most). */
 TYCHO_API int tycho_follower_key(tycho_follower *follower, tycho_bytes *key);
-
 /* A descriptor that is readable when tycho_follower_next(follower, 0, ...) may have something: for
 ** poll() and its like, which a host may use on any number of them. Never read from it; it is quiet
 ** again once next() answered TIMEOUT. The first one of a process starts a thread, which ends with
 ** the last one. IO, NO_MEMORY. Good until the follower is closed. */
 TYCHO_API int tycho_follower_descriptor(tycho_follower *follower, int *descriptor);
-
 /* From another thread: ends the wait, and all later ones, with END. Never after the close. */
 TYCHO_API void tycho_follower_cancel(tycho_follower *follower);
 TYCHO_API void tycho_follower_close(tycho_follower *follower);
@@ -619,7 +620,6 @@ typedef struct tycho_lock_info {
 ** the first lock of a store needs and one in a million later. Cost: 2 to 4 us with the release. */
 TYCHO_API int tycho_lock_take(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                               tycho_lock **lock, tycho_lock_info *owner);
-
 /* The same; an atomic store of non-zero to `*cancelled` ends the wait: TIMEOUT within 50 ms. */
 TYCHO_API int tycho_lock_take_unless(tycho_store *store, tycho_bytes name, int64_t timeout_ms,
                                      const int *cancelled, tycho_lock **lock,
@@ -758,7 +758,7 @@ TYCHO_API void tycho_set_error(const char *sentence);
 TYCHO_API void *tycho_store_hook_context(const tycho_store *store,
                                          int (*expand)(void *context, tycho_store *store,
                                                        uint64_t rules, tycho_batch *batch));
-/* Memory for what `read` gives, until the cursor moves; NULL when there is none. */
+/* Memory for what `read` gives, until the cursor moves, or NULL. */
 TYCHO_API void *tycho_cursor_room(tycho_cursor *cursor, size_t size);
 /* What `former` gives for a type where the cursor (may be NULL) stands; good until it moves. */
 TYCHO_API size_t tycho_cursor_former(const tycho_cursor *cursor, tycho_bytes type,

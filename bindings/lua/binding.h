@@ -189,6 +189,7 @@ typedef struct tycho__lua_origin {
     uint64_t step;
     int cursor;
     int metatable; /* index of the class of events */
+    const void *class; /* its address */
     bool is_lazy;  /* home stream and tags are looked up when they are asked for */
 } tycho__lua_origin;
 
@@ -201,6 +202,7 @@ typedef struct tycho__lua_reader {
     tycho__lua_box box;
     uint64_t step;        /* how often it was moved */
     tycho_cursor *cursor; /* that gave the last event */
+    const void *class;    /* of an iterator's events */
 } tycho__lua_reader;
 
 /* The cursor of the reader at `index` when it still stands where `step` took it, else NULL. */

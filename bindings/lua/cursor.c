@@ -56,15 +56,18 @@ int tycho__lua_store_count(lua_State *L) {
 }
 
 /* Pushes the next event, or nil at the end. `origin` says where cursor and class are. */
-static int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
+static inline int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
     tycho_event event;
 
     if (self->is_over) return lua_pushnil(L), 1;
     if (self->reader.box.handle == NULL) return tycho__lua_misuse(L, "cursor is closed");
 
     self->reader.step++;
-    int status = origin.is_lazy ? tycho_cursor_next_compressed(self->reader.cursor, &event)
+    int status = origin.is_lazy ? tycho_cursor_next_packed(self->reader.cursor, &event)
                                 : tycho_cursor_next(self->reader.cursor, &event);
+    if (status == TYCHO_OK && !origin.is_lazy) {
+        status = tycho_cursor_pack(self->reader.cursor, &event);
+    }
     origin.handle = self->reader.cursor;
     origin.step = self->reader.step;
     if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
@@ -81,14 +84,18 @@ static int cursor_next(lua_State *L) {
     cursor *self = tycho__lua_self(L);
     lua_settop(L, 1);
     luaL_getmetatable(L, TYCHO__LUA_EVENT);
-    return push_next(L, self, (tycho__lua_origin){.cursor = 1, .metatable = 2});
+    return push_next(L, self, (tycho__lua_origin){
+                                  .cursor = 1, .metatable = 2, .class = lua_topointer(L, 2)});
 }
 
 /* The function of a generic for: upvalues are the cursor and the class of events. */
 static int iterate(lua_State *L) {
-    const tycho__lua_origin origin = {
-        .cursor = lua_upvalueindex(1), .metatable = lua_upvalueindex(2), .is_lazy = true};
-    return push_next(L, lua_touserdata(L, lua_upvalueindex(1)), origin);
+    cursor *self = lua_touserdata(L, lua_upvalueindex(1));
+    const tycho__lua_origin origin = {.cursor = lua_upvalueindex(1),
+                                      .metatable = lua_upvalueindex(2),
+                                      .class = self->reader.class,
+                                      .is_lazy = true};
+    return push_next(L, self, origin);
 }
 
 tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step) {
@@ -98,10 +105,11 @@ tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step) {
 
 /* cursor:iterator(): the four values of a generic for. */
 static int cursor_iterator(lua_State *L) {
-    tycho__lua_self_open(L);
+    cursor *self = tycho__lua_self_open(L);
     lua_settop(L, 1);
     lua_pushvalue(L, 1);
     luaL_getmetatable(L, TYCHO__LUA_EVENT);
+    self->reader.class = lua_topointer(L, -1);
     lua_pushcclosure(L, iterate, 2);
     lua_pushnil(L);
     lua_pushnil(L);
@@ -118,7 +126,8 @@ static int cursor_take(lua_State *L) {
     lua_newtable(L);
 
     for (lua_Integer i = 1; i <= count; i++) {
-        push_next(L, self, (tycho__lua_origin){.cursor = 1, .metatable = 3});
+        push_next(L, self, (tycho__lua_origin){
+                               .cursor = 1, .metatable = 3, .class = lua_topointer(L, 3)});
         if (lua_isnil(L, -1)) {
             lua_pop(L, 1);
             break;

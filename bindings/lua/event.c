@@ -1,12 +1,12 @@
 /* event.c - an event that was read: a userdata with its own copy of the bytes.
 **
-**     | header | id | type | stream | correlation id | causation id | content type | tags |
-**     | metadata | data |
+**     | header | type | content type | stream | tags | packed |
 **
-** `end` has where each part ends; tags are a run of size byte and bytes. Nothing is decoded before
-** it is asked for: data, metadata and tags are then kept in a table, the user value, so that asking
-** twice gives the same table. Events have no finalizer. Of an event that is stored compressed, the
-** frame is in the place of the data, and both parts are decompressed when one is asked for.
+** tags are a run of size byte and bytes; `packed` is all the rest, as the engine stores it. It is
+** looked into when something of it is asked for the first time, and nothing is decoded before it is
+** asked for: data, metadata and tags are then kept in a table, the user value, so that asking
+** twice gives the same table. Events have no finalizer. Of an event that is stored compressed both
+** data and metadata are decompressed when one is asked for.
 **
 ** The home stream and the tags cost a look-up each, more than all the rest. An event of a loop
 ** (is_lazy) is made without them and has its cursor as user value, or as CURSOR of the table: the
@@ -16,20 +16,24 @@
 **
 ** A loop over millions of events is as fast as this file lets it be, and Lua counts the bytes: an
 ** event is one block of memory, and its type, which most loops ask for, is looked for among the
-** types asked for before, since making a string of Lua costs twice as much as finding it.
+** those asked for before, since making a string of Lua costs twice as much as finding it.
 */
 #include "binding.h"
 
 #include <string.h>
 
-enum part { ID, TYPE, STREAM, CORRELATION, CAUSATION, CONTENT_TYPE, TAGS, METADATA, DATA, PARTS };
-
 typedef struct event {
-    uint64_t position, written, step;
-    int64_t revision, time, valid_time;
-    uint32_t end[PARTS], tag_count;
-    uint32_t metadata_size, data_size; /* of a compressed one */
-    bool is_link, is_lazy, is_compressed;
+    const void *class; /* the address of its metatable: asked sooner than Lua is */
+    uint64_t position, step;
+    int64_t revision;
+    uint32_t packed_size, tags_size;
+    uint8_t type_size, content_type_size, stream_size;
+    bool is_link, is_lazy, is_unpacked;
+    bool is_compressed; /* this and what follows only when it is unpacked */
+    uint8_t tag_count;
+    uint32_t payload_at, metadata_size, data_size; /* the first: in `bytes` */
+    uint64_t written;
+    int64_t time, valid_time;
     unsigned char bytes[];
 } event;
 
@@ -71,36 +75,9 @@ static int read_detail(tycho_cursor *cursor, uint32_t tag_count, detail *to) {
     return TYCHO_OK;
 }
 
-/* Puts a part behind the others; where it ends. */
-static uint32_t put(event *to, enum part part, uint32_t at, tycho_bytes from) {
-    if (from.size > 0) memcpy(to->bytes + at, from.data, from.size);
-    to->end[part] = at + (uint32_t)from.size;
-    return to->end[part];
-}
-
-static void fill(event *to, const tycho_event *from, tycho_bytes stream, tycho_bytes tags) {
-    const tycho_bytes none = {NULL, 0};
-    uint32_t at = 0;
-
-    to->position = from->position;
-    to->written = from->written;
-    to->revision = from->revision;
-    to->time = from->time;
-    to->valid_time = from->valid_time;
-    to->tag_count = from->tag_count;
-    to->is_link = from->is_link != 0;
-    to->is_compressed = from->compressed.size > 0;
-    to->metadata_size = (uint32_t)from->metadata.size;
-    to->data_size = (uint32_t)from->data.size;
-    at = put(to, ID, at, from->id);
-    at = put(to, TYPE, at, from->type);
-    at = put(to, STREAM, at, stream);
-    at = put(to, CORRELATION, at, from->correlation_id);
-    at = put(to, CAUSATION, at, from->causation_id);
-    at = put(to, CONTENT_TYPE, at, from->content_type);
-    at = put(to, TAGS, at, tags);
-    at = put(to, METADATA, at, to->is_compressed ? none : from->metadata);
-    put(to, DATA, at, to->is_compressed ? from->compressed : from->data);
+static unsigned char *put(unsigned char *at, tycho_bytes from) {
+    if (from.size > 0) memcpy(at, from.data, from.size);
+    return at + from.size;
 }
 
 int tycho__lua_event_push(lua_State *L, const tycho_event *from,
@@ -114,15 +91,22 @@ int tycho__lua_event_push(lua_State *L, const tycho_event *from,
         stream = (tycho_bytes){known.stream, known.stream_size};
         tags = (tycho_bytes){known.tags, known.tags_size};
     }
-    const size_t payload_size = from->compressed.size > 0 ? from->compressed.size
-                                                          : from->metadata.size + from->data.size;
-    const size_t size = from->id.size + from->type.size + stream.size + from->correlation_id.size +
-                        from->causation_id.size + from->content_type.size + tags.size +
-                        payload_size;
+    const size_t size =
+        from->type.size + from->content_type.size + stream.size + tags.size + from->packed.size;
     event *to = lua_newuserdatauv(L, sizeof(*to) + size, 1);
-    fill(to, from, stream, tags);
-    to->is_lazy = origin->is_lazy;
+    to->class = origin->class;
+    to->position = from->position;
     to->step = origin->step;
+    to->revision = from->revision;
+    to->packed_size = (uint32_t)from->packed.size;
+    to->tags_size = (uint32_t)tags.size;
+    to->type_size = (uint8_t)from->type.size;
+    to->content_type_size = (uint8_t)from->content_type.size;
+    to->stream_size = (uint8_t)stream.size;
+    to->is_link = from->is_link != 0;
+    to->is_lazy = origin->is_lazy;
+    to->is_unpacked = false;
+    put(put(put(put(put(to->bytes, from->type), from->content_type), stream), tags), from->packed);
     if (origin->is_lazy) {
         lua_pushvalue(L, origin->cursor);
         lua_setiuservalue(L, -2, 1);
@@ -132,19 +116,76 @@ int tycho__lua_event_push(lua_State *L, const tycho_event *from,
     return TYCHO_OK;
 }
 
-static tycho_bytes part(const event *self, enum part index) {
-    const uint32_t start = index == 0 ? 0 : self->end[index - 1];
-    const tycho_bytes bytes = {self->bytes + start, self->end[index] - start};
-    return bytes;
+static tycho_bytes part(const event *self, size_t at, size_t size) {
+    return (tycho_bytes){self->bytes + at, size};
 }
 
-/* Pushes a part, nil when it is empty. */
-static void push_part(lua_State *L, const event *self, enum part index) {
-    const tycho_bytes bytes = part(self, index);
+static tycho_bytes type_of(const event *self) {
+    return part(self, 0, self->type_size);
+}
+
+static tycho_bytes content_type_of(const event *self) {
+    return part(self, self->type_size, self->content_type_size);
+}
+
+static tycho_bytes stream_of(const event *self) {
+    return part(self, (size_t)self->type_size + self->content_type_size, self->stream_size);
+}
+
+static tycho_bytes tags_of(const event *self) {
+    const tycho_bytes stream = stream_of(self);
+    return (tycho_bytes){(const unsigned char *)stream.data + stream.size, self->tags_size};
+}
+
+static tycho_bytes packed_of(const event *self) {
+    const tycho_bytes tags = tags_of(self);
+    return (tycho_bytes){(const unsigned char *)tags.data + tags.size, self->packed_size};
+}
+
+/* Looks into what is packed, with the ids unless NULL is given for them. */
+static void look_into(lua_State *L, const event *self, char (*ids)[TYCHO_UUID_SIZE],
+                      tycho_event *found) {
+    found->packed = packed_of(self);
+    const int status = tycho_event_unpack(found, ids);
+    if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
+}
+
+/* Keeps what is found in what is packed, but for ids. */
+static void unpack(lua_State *L, event *self) {
+    tycho_event found;
+    look_into(L, self, NULL, &found);
+    const tycho_bytes payload = found.compressed.size > 0 ? found.compressed : found.metadata;
+    self->is_compressed = found.compressed.size > 0;
+    self->payload_at = (uint32_t)((const unsigned char *)payload.data - self->bytes);
+    self->metadata_size = (uint32_t)found.metadata.size;
+    self->data_size = (uint32_t)found.data.size;
+    self->tag_count = (uint8_t)found.tag_count;
+    self->written = found.written;
+    self->time = found.time;
+    self->valid_time = found.valid_time;
+    self->is_unpacked = true;
+}
+
+static inline const event *unpacked(lua_State *L, event *self) {
+    if (!self->is_unpacked) unpack(L, self);
+    return self;
+}
+
+/* Pushes bytes, nil when there are none. */
+static void push_bytes(lua_State *L, tycho_bytes bytes) {
     if (bytes.size == 0)
         lua_pushnil(L);
     else
         lua_pushlstring(L, bytes.data, bytes.size);
+}
+
+static void push_id(lua_State *L, const event *self, enum field field) {
+    char ids[3][TYCHO_UUID_SIZE];
+    tycho_event found;
+    look_into(L, self, ids, &found);
+    push_bytes(L, field == FIELD_ID               ? found.id
+                  : field == FIELD_CORRELATION_ID ? found.correlation_id
+                                                  : found.causation_id);
 }
 
 static void push_tags(lua_State *L, const unsigned char *at, size_t size) {
@@ -184,15 +225,16 @@ static tycho_store *store_of(lua_State *L, const char *what) {
 }
 
 /* Puts home stream (false: none) and tags of a lazy event into the table on top of the stack. */
-static void look_up(lua_State *L, const event *self) {
+static void look_up(lua_State *L, event *self) {
     const int kept = lua_gettop(L);
+    const uint32_t tag_count = unpacked(L, self)->tag_count;
     detail found;
     lua_rawgeti(L, kept, CURSOR);
     tycho_cursor *cursor = tycho__lua_cursor_at(L, -1, self->step);
     tycho_store *store =
         cursor != NULL ? NULL : store_of(L, "the stream and the tags of this event");
 
-    const int status = cursor != NULL ? read_detail(cursor, self->tag_count, &found)
+    const int status = cursor != NULL ? read_detail(cursor, tag_count, &found)
                                       : read_again(store, self, &found);
 
     if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
@@ -216,6 +258,12 @@ static void push_known(lua_State *L) {
     lua_setiuservalue(L, 1, 1);
 }
 
+static tycho_bytes frame_of(const event *self) {
+    const tycho_bytes packed = packed_of(self);
+    const size_t end = (size_t)((const unsigned char *)packed.data - self->bytes) + packed.size;
+    return part(self, self->payload_at, end - self->payload_at);
+}
+
 /* What a compressed event at index 1 has: metadata, then data. It is known from then on. */
 static const unsigned char *find_plain(lua_State *L, const event *self) {
     enum { PLAIN = FIELDS_END };
@@ -225,7 +273,7 @@ static const unsigned char *find_plain(lua_State *L, const event *self) {
         const tycho_event stored = {.position = self->position,
                                     .metadata = {NULL, self->metadata_size},
                                     .data = {NULL, self->data_size},
-                                    .compressed = part(self, DATA)};
+                                    .compressed = frame_of(self)};
         void *plain = lua_newuserdatauv(L, (size_t)self->metadata_size + self->data_size, 0);
         lua_rawgeti(L, known, CURSOR);
 
@@ -241,20 +289,17 @@ static const unsigned char *find_plain(lua_State *L, const event *self) {
     return plain;
 }
 
-static tycho_bytes plain_part(lua_State *L, const event *self, enum part index) {
-    const unsigned char *plain = find_plain(L, self);
-    const tycho_bytes metadata = {plain, self->metadata_size};
-    const tycho_bytes data = {plain + self->metadata_size, self->data_size};
-    return index == DATA ? data : metadata;
-}
-
 /* Metadata or data of the event at index 1, good as long as it is. */
-static inline tycho_bytes payload(lua_State *L, const event *self, enum part index) {
-    return self->is_compressed ? plain_part(L, self, index) : part(self, index);
+static tycho_bytes payload(lua_State *L, event *self, enum field field) {
+    const unsigned char *at =
+        unpacked(L, self)->is_compressed ? find_plain(L, self) : self->bytes + self->payload_at;
+    const tycho_bytes metadata = {at, self->metadata_size};
+    const tycho_bytes data = {at + self->metadata_size, self->data_size};
+    return field == FIELD_DATA ? data : metadata;
 }
 
-static void push_decoded(lua_State *L, const event *self, enum field field) {
-    const tycho_bytes bytes = payload(L, self, field == FIELD_DATA ? DATA : METADATA);
+static void push_decoded(lua_State *L, event *self, enum field field) {
+    const tycho_bytes bytes = payload(L, self, field);
     if (bytes.size == 0 && field == FIELD_DATA)
         lua_pushnil(L);
     else if (bytes.size == 0)
@@ -267,7 +312,7 @@ static void push_decoded(lua_State *L, const event *self, enum field field) {
 
 /* Pushes a field from the table of what is known, the user value of the event at index 1; it is
 ** put there first when it is not. */
-static void push_kept(lua_State *L, const event *self, enum field field) {
+static void push_kept(lua_State *L, event *self, enum field field) {
     push_known(L);
     if (lua_rawgeti(L, -1, field) == LUA_TNIL) {
         lua_pop(L, 1);
@@ -277,7 +322,7 @@ static void push_kept(lua_State *L, const event *self, enum field field) {
         } else if (self->is_lazy) {
             look_up(L, self);
         } else {
-            const tycho_bytes run = part(self, TAGS);
+            const tycho_bytes run = tags_of(self);
             push_tags(L, run.data, run.size);
             lua_rawseti(L, -2, field);
         }
@@ -286,9 +331,9 @@ static void push_kept(lua_State *L, const event *self, enum field field) {
     lua_remove(L, -2);
 }
 
-static void push_stream(lua_State *L, const event *self) {
+static void push_stream(lua_State *L, event *self) {
     if (!self->is_lazy) {
-        push_part(L, self, STREAM);
+        push_bytes(L, stream_of(self));
         return;
     }
     push_kept(L, self, FIELD_STREAM);
@@ -298,40 +343,36 @@ static void push_stream(lua_State *L, const event *self) {
     }
 }
 
-static void push_field(lua_State *L, const event *self, enum field field) {
+static void push_field(lua_State *L, event *self, enum field field) {
     switch (field) {
     case FIELD_ID:
-        push_part(L, self, ID);
+    case FIELD_CORRELATION_ID:
+    case FIELD_CAUSATION_ID:
+        push_id(L, self, field);
         break;
     case FIELD_TYPE:
-        push_part(L, self, TYPE);
+        push_bytes(L, type_of(self));
         break;
     case FIELD_STREAM:
         push_stream(L, self);
         break;
-    case FIELD_CORRELATION_ID:
-        push_part(L, self, CORRELATION);
-        break;
-    case FIELD_CAUSATION_ID:
-        push_part(L, self, CAUSATION);
-        break;
     case FIELD_CONTENT_TYPE:
-        push_part(L, self, CONTENT_TYPE);
+        push_bytes(L, content_type_of(self));
         break;
     case FIELD_POSITION:
         lua_pushinteger(L, (lua_Integer)self->position);
         break;
     case FIELD_WRITTEN:
-        if (self->written == self->position)
+        if (unpacked(L, self)->written == self->position)
             lua_pushnil(L);
         else
             lua_pushinteger(L, (lua_Integer)self->written);
         break;
     case FIELD_TIME:
-        lua_pushinteger(L, self->time);
+        lua_pushinteger(L, unpacked(L, self)->time);
         break;
     case FIELD_VALID_TIME:
-        lua_pushinteger(L, self->valid_time);
+        lua_pushinteger(L, unpacked(L, self)->valid_time);
         break;
     case FIELD_IS_LINK:
         lua_pushboolean(L, self->is_link);
@@ -343,8 +384,8 @@ static void push_field(lua_State *L, const event *self, enum field field) {
             lua_pushinteger(L, self->revision);
         break;
     case FIELD_DATA:
-        if (part(self, CONTENT_TYPE).size > 0)
-            tycho__lua_push_bytes(L, payload(L, self, DATA));
+        if (self->content_type_size > 0)
+            tycho__lua_push_bytes(L, payload(L, self, FIELD_DATA));
         else
             push_kept(L, self, field);
         break;
@@ -358,12 +399,17 @@ static void push_field(lua_State *L, const event *self, enum field field) {
     }
 }
 
-/* What finding a field needs, upvalue 3 of __index: the class of events, as an address; and KNOWN
-** types that were asked for, the string of each as user value. A type has one place there, and
+/* What finding a field needs, upvalue 3 of __index: the strings of their names, as addresses, each
+** at its place or behind it, which the table of names keeps; and KNOWN types that were asked for,
+** the string of each as user value. A type has two places there, and of those that share the second
 ** whichever comes last is in it. */
-enum { KNOWN = 64 };
+enum { NAMES = 64, KNOWN = 64 };
 typedef struct finder {
     const void *class;
+    struct {
+        const void *name; /* NULL: none */
+        enum field field;
+    } names[NAMES];
     struct {
         uint8_t size;
         unsigned char bytes[47];
@@ -378,12 +424,17 @@ static size_t place_of(tycho_bytes type) {
     return (size_t)(tail * 0x9e3779b97f4a7c15u >> 58) % KNOWN;
 }
 
-static void push_type(lua_State *L, const event *self, finder *with) {
-    const tycho_bytes type = part(self, TYPE);
-    const size_t place = place_of(type);
-    unsigned char *bytes = with->types[place].bytes;
+static inline bool is_at(const finder *with, size_t place, tycho_bytes type) {
+    return with->types[place].size == type.size &&
+           memcmp(with->types[place].bytes, type.data, type.size) == 0;
+}
 
-    if (with->types[place].size == type.size && memcmp(bytes, type.data, type.size) == 0) {
+static void push_type(lua_State *L, const event *self, finder *with) {
+    const tycho_bytes type = type_of(self);
+    size_t place = place_of(type);
+
+    if (!is_at(with, place, type) && with->types[place].size > 0) place ^= KNOWN / 2;
+    if (is_at(with, place, type)) {
         lua_getiuservalue(L, lua_upvalueindex(3), (int)place + 1);
         return;
     }
@@ -391,28 +442,40 @@ static void push_type(lua_State *L, const event *self, finder *with) {
     if (type.size > sizeof(with->types[place].bytes)) return;
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, lua_upvalueindex(3), (int)place + 1);
-    memcpy(bytes, type.data, type.size);
+    memcpy(with->types[place].bytes, type.data, type.size);
     with->types[place].size = (uint8_t)type.size;
 }
 
-/* tycho__lua_self() for what is called for each event: leaves a value on the stack. */
-static inline const event *fast_self(lua_State *L, const void *class) {
-    const event *self = lua_touserdata(L, 1);
-    if (self != NULL && lua_getmetatable(L, 1) && lua_topointer(L, -1) == class) return self;
+/* tycho__lua_self() for what is called for each event. */
+static inline event *fast_self(lua_State *L, const void *class) {
+    event *self = lua_touserdata(L, 1);
+    if (self != NULL && lua_rawlen(L, 1) >= sizeof(*self) && self->class == class) return self;
     return tycho__lua_self(L);
 }
 
-static int event_index(lua_State *L) {
-    if (lua_gettop(L) != 2) lua_settop(L, 2);
+static size_t place_of_name(const void *name) {
+    return ((uintptr_t)name >> 4 ^ (uintptr_t)name >> 10) % NAMES;
+}
 
-    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNUMBER) {
-        const enum field field = (enum field)lua_tointeger(L, -1);
-        finder *with = lua_touserdata(L, lua_upvalueindex(3));
-        const event *self = fast_self(L, with->class);
-        if (field == FIELD_TYPE)
-            push_type(L, self, with);
-        else
-            push_field(L, self, field);
+/* The field of a name, 0 when it is none: short strings that are equal have one address. */
+static inline enum field find_field(const finder *with, const void *name) {
+    size_t place = place_of_name(name);
+    while (with->names[place].name != name && with->names[place].name != NULL)
+        place = (place + 1) % NAMES;
+    return with->names[place].field;
+}
+
+static int event_index(lua_State *L) {
+    finder *with = lua_touserdata(L, lua_upvalueindex(3));
+    const enum field field = find_field(with, lua_topointer(L, 2));
+
+    if (field == FIELD_TYPE) {
+        push_type(L, fast_self(L, with->class), with);
+    } else if (field != 0) {
+        push_field(L, fast_self(L, with->class), field);
+    } else {
+        lua_settop(L, 2);
+        lua_rawget(L, lua_upvalueindex(2));
     }
     return 1;
 }
@@ -424,9 +487,9 @@ static int event_newindex(lua_State *L) {
 
 static int event_field(lua_State *L) {
     const int keys = lua_gettop(L) - 1;
-    const event *self = fast_self(L, lua_topointer(L, lua_upvalueindex(1)));
-    const tycho_bytes data = payload(L, self, DATA);
-    if (data.size == 0 || part(self, CONTENT_TYPE).size > 0) return 0;
+    event *self = fast_self(L, lua_topointer(L, lua_upvalueindex(1)));
+    const tycho_bytes data = payload(L, self, FIELD_DATA);
+    if (data.size == 0 || self->content_type_size > 0) return 0;
 
     const int status = tycho__lua_field(L, data.data, data.size, 2, keys);
 
@@ -435,7 +498,7 @@ static int event_field(lua_State *L) {
 }
 
 static int event_to_table(lua_State *L) {
-    const event *self = tycho__lua_self(L);
+    event *self = tycho__lua_self(L);
     lua_settop(L, 1);
     lua_createtable(L, 0, FIELDS_END);
 
@@ -467,7 +530,11 @@ static int event_equal(lua_State *L) {
     bool same = false;
 
     if (a != NULL && b != NULL) {
-        const tycho_bytes x = part(a, ID), y = part(b, ID);
+        char ids_of_a[3][TYCHO_UUID_SIZE], ids_of_b[3][TYCHO_UUID_SIZE];
+        tycho_event in_a, in_b;
+        look_into(L, a, ids_of_a, &in_a);
+        look_into(L, b, ids_of_b, &in_b);
+        const tycho_bytes x = in_a.id, y = in_b.id;
         same = x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
     }
     lua_pushboolean(L, same);
@@ -476,27 +543,40 @@ static int event_equal(lua_State *L) {
 
 static int event_tostring(lua_State *L) {
     const event *self = tycho__lua_self(L);
-    push_part(L, self, TYPE);
-    push_part(L, self, ID);
+    push_bytes(L, type_of(self));
+    push_id(L, self, FIELD_ID);
     lua_pushfstring(L, "tycho.Event: %s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
     return 1;
 }
 
-/* Sets __index of the metatable on top of the stack, with the table of fields and methods. */
+static void add_name(lua_State *L, finder *with, enum field field) {
+    lua_pushstring(L, field_names[field]);
+    const void *name = lua_topointer(L, -1);
+    size_t place = place_of_name(name);
+    while (with->names[place].name != NULL) place = (place + 1) % NAMES;
+    with->names[place].name = name;
+    with->names[place].field = field;
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+}
+
+/* Sets __index of the metatable on top of the stack, with the table of methods, which keeps the
+** names of fields, too. */
 static void register_fields(lua_State *L) {
     lua_pushvalue(L, -1);
     lua_createtable(L, 0, FIELDS_END + 2);
-    for (int field = 1; field < FIELDS_END; field++)
-        tycho__lua_set_integer(L, field_names[field], field);
-    lua_pushvalue(L, -2);
-    lua_pushcclosure(L, event_field, 1);
-    lua_setfield(L, -2, "field");
-    lua_pushvalue(L, -2);
-    lua_pushcclosure(L, event_to_table, 1);
-    lua_setfield(L, -2, "to_table");
     finder *with = lua_newuserdatauv(L, sizeof(*with), KNOWN);
     memset(with, 0, sizeof(*with));
     with->class = lua_topointer(L, -3);
+    lua_insert(L, -2);
+    for (int field = 1; field < FIELDS_END; field++) add_name(L, with, (enum field)field);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, event_field, 1);
+    lua_setfield(L, -2, "field");
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, event_to_table, 1);
+    lua_setfield(L, -2, "to_table");
+    lua_insert(L, -2);
     lua_pushcclosure(L, event_index, 3);
     lua_setfield(L, -2, "__index");
 }

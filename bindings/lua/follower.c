@@ -40,10 +40,12 @@ static int follower_next(lua_State *L) {
     self->step++;
     int status = tycho_follower_next(self->box.handle, timeout_ms, &event);
     self->cursor = tycho_follower_cursor(self->box.handle);
+    if (status == TYCHO_OK) status = tycho_cursor_pack(self->cursor, &event);
     const tycho__lua_origin origin = {.handle = self->cursor,
                                       .step = self->step,
                                       .cursor = 1,
                                       .metatable = 2,
+                                      .class = lua_topointer(L, 2),
                                       .is_lazy = true};
     if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
 

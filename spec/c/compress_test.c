@@ -106,7 +106,8 @@ static void data_can_be_decompressed_later(void **state) {
     ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
     for (unsigned n = 1; n <= FILLED + 50; n++) {
         memset(&event, 0xff, sizeof event); /* nothing may be left as it was */
-        ASSERT_STATUS(tycho_cursor_next_compressed(cursor, &event), TYCHO_OK);
+        ASSERT_STATUS(tycho_cursor_next_packed(cursor, &event), TYCHO_OK);
+        ASSERT_STATUS(tycho_event_unpack(&event, NULL), TYCHO_OK);
         if (n <= FILLED) assert_is(&event, n);
         assert_int_equal(event.compressed.size > 0, n > FILLED);
         if (n != FILLED + 7) continue;
@@ -116,7 +117,7 @@ static void data_can_be_decompressed_later(void **state) {
         memcpy(frame, event.compressed.data, event.compressed.size);
         kept.compressed.data = frame;
     }
-    ASSERT_STATUS(tycho_cursor_next_compressed(cursor, &event), TYCHO_END);
+    ASSERT_STATUS(tycho_cursor_next_packed(cursor, &event), TYCHO_END);
     tycho_cursor_close(cursor);
     uint8_t *bytes = malloc(kept.metadata.size + kept.data.size); /* not one more */
     assert_non_null(bytes);

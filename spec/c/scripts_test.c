@@ -377,8 +377,14 @@ static void close_changes(void *context) {
     ((changes *)context)->closed++;
 }
 
-static void assert_served(tycho_store *store, uint32_t flags, const char *type,
-                          const char *expected) {
+static int next_unpacked(tycho_cursor *cursor, tycho_event *event) {
+    int status = tycho_cursor_next_packed(cursor, event);
+    return status == TYCHO_OK ? tycho_event_unpack(event, NULL) : status;
+}
+
+/* What is read, and `next` says how. */
+static void assert_read(tycho_store *store, uint32_t flags, const char *type, const char *expected,
+                        int (*next)(tycho_cursor *, tycho_event *)) {
     char found[256] = "";
     const tycho_bytes types = text(type);
     const tycho_query_item item = {.types = &types, .type_count = 1};
@@ -388,7 +394,7 @@ static void assert_served(tycho_store *store, uint32_t flags, const char *type,
     tycho_cursor *cursor;
     tycho_event event;
     ASSERT_STATUS(tycho_cursor_open(store, &read, &cursor), TYCHO_OK);
-    while (tycho_cursor_next(cursor, &event) == TYCHO_OK) {
+    while (next(cursor, &event) == TYCHO_OK) {
         size_t used = strlen(found);
         snprintf(found + used, sizeof found - used, "%.*s %.*s;", (int)event.type.size,
                  (const char *)event.type.data, (int)event.data.size,
@@ -396,6 +402,12 @@ static void assert_served(tycho_store *store, uint32_t flags, const char *type,
     }
     tycho_cursor_close(cursor);
     assert_string_equal(found, expected);
+}
+
+static void assert_served(tycho_store *store, uint32_t flags, const char *type,
+                          const char *expected) {
+    assert_read(store, flags, type, expected, tycho_cursor_next);
+    assert_read(store, flags, type, expected, next_unpacked);
 }
 
 static void hooks_change_what_is_read_while_there_are_rules(void **state) {

@@ -53,6 +53,19 @@ static int read_step(fixture *f) {
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
+static int pack_step(fixture *f) {
+    const tycho_read read = {.size = sizeof read, .flags = TYCHO_READ_LAST};
+    tycho_cursor *cursor;
+    tycho_event event;
+    int status = tycho_cursor_open(f->store, &read, &cursor);
+    if (status == TYCHO_OK) status = tycho_cursor_next(cursor, &event);
+    if (status == TYCHO_OK) status = tycho_cursor_pack(cursor, &event);
+    if (status == TYCHO_OK) status = tycho_event_unpack(&event, NULL);
+    if (status == TYCHO_OK) assert_is(&event, EVENTS + 20);
+    tycho_cursor_close(cursor);
+    return status;
+}
+
 /* Runs the step with the n-th allocation failing; gives how many there were. */
 static long run(fixture *f, step *what, long n, bool lasting, bool is_fresh) {
     if (is_fresh) reopen(f); /* nothing is known of dictionaries */
@@ -116,6 +129,7 @@ static void events_are_read_or_not(void **state) {
     learn(f->store);
     fill(f->store, EVENTS + 1, EVENTS + 20);
     fail_each(f, read_step, true);
+    fail_each(f, pack_step, true);
     assert_log(f->store, NULL, EVENTS + 20);
 }
 
