@@ -3,21 +3,25 @@
 
 #include <stdlib.h>
 
+enum { FIRST_WAYS = 64 };
+
 static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for recent entries");
 }
 
-tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t slots) {
+tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t slots,
+                                           size_t ways) {
     static _Atomic uint64_t serial;
     tycho__generation *g = calloc(1, sizeof *g);
     if (g == NULL) return NULL;
-    assert(slots > 0 && (slots & (slots - 1)) == 0);
+    assert(slots > 0 && (slots & (slots - 1)) == 0 && (ways & (ways - 1)) == 0);
     atomic_store(&g->shares, 1);
     g->serial = atomic_fetch_add(&serial, 1) + 1;
     pthread_rwlock_init(&g->lock, NULL);
     g->base_head = g->head = head;
     g->base_links = g->links = links;
     g->list_slot_count = g->id_slot_count = slots;
+    g->way_capacity_first = ways > FIRST_WAYS ? ways : FIRST_WAYS;
     g->list_slots = tycho__table_make(slots, sizeof *g->list_slots);
     if (g->list_slots != NULL) return g;
     tycho__generation_release(g);
@@ -300,7 +304,7 @@ static void enter_way(tycho__generation *g, size_t i) {
 }
 
 static int grow_ways(tycho__generation *g, size_t more) {
-    size_t capacity = g->way_capacity == 0 ? 64 : g->way_capacity;
+    size_t capacity = g->way_capacity == 0 ? g->way_capacity_first : g->way_capacity;
     while (capacity - g->way_count < more) capacity *= 2;
     if (capacity == g->way_capacity) return TYCHO_OK;
     assert(g->way_count < UINT32_MAX / 2);
