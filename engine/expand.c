@@ -79,15 +79,15 @@ static int grow_targets(expansion *x) {
     return TYCHO_OK;
 }
 
-/* What is known needs no check of its name. */
-static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_target **out) {
+/* What is known needs no check of its name. `*number` is that of the target, from 1. */
+static int find_target(expansion *x, tycho_bytes name, uint8_t flags, uint32_t *number) {
     int status = grow_targets(x);
     if (status != TYCHO_OK) return status;
     uint64_t hash = tycho__hash(name.data, name.size, flags);
     size_t at = (size_t)hash & (x->slot_count - 1);
     for (; x->slots[at] != 0; at = (at + 1) & (x->slot_count - 1)) {
-        link_target *known = x->targets[x->slots[at] - 1];
-        *out = known;
+        const link_target *known = x->targets[x->slots[at] - 1];
+        *number = x->slots[at];
         if (known->flags == flags && tycho__equal(name_of(known), name)) return TYCHO_OK;
     }
     status = tycho__check_name(name, "stream to link into");
@@ -99,8 +99,7 @@ static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_targe
     made->name_size = (uint32_t)name.size;
     tycho__copy(made + 1, name);
     x->targets[x->target_count++] = made;
-    x->slots[at] = (uint32_t)x->target_count;
-    *out = made;
+    *number = x->slots[at] = (uint32_t)x->target_count;
     return TYCHO_OK;
 }
 
@@ -114,20 +113,37 @@ static int grow_links(expansion *x) {
     return TYCHO_OK;
 }
 
-static int add_link(expansion *x, tycho_bytes name, uint8_t flags) {
-    link_target *target = NULL;
+/* Links the event into the target of a number. */
+static int add_link(expansion *x, uint32_t number) {
     if (x->link_count == TYCHO_BATCH_LINKS_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch over %d times",
                            TYCHO_BATCH_LINKS_MAX);
     }
-    int status = find_target(x, name, flags, &target);
-    if (status == TYCHO_OK) status = grow_links(x);
+    int status = grow_links(x);
     if (status != TYCHO_OK) return status;
+    assert(number > 0 && number <= x->target_count);
+    link_target *target = x->targets[number - 1];
     if (target->count > 0 && x->links[target->last].ordinal == x->ordinal) return TYCHO_OK;
     x->links[x->link_count] = (new_link){.ordinal = x->ordinal};
     *(target->count == 0 ? &target->first : &x->links[target->last].next) = x->link_count;
     target->last = x->link_count++;
     target->count++;
+    return TYCHO_OK;
+}
+
+static int add_links(expansion *x, const tycho_additions *additions) {
+    for (size_t i = 0; i < additions->link_count; i++) {
+        bool is_raw = i + additions->raw_count >= additions->link_count;
+        uint32_t *memo = additions->memos != NULL ? additions->memos[i] : NULL;
+        uint32_t number = memo != NULL ? *memo : 0;
+        int status = TYCHO_OK;
+        if (number == 0) {
+            status = find_target(x, additions->links[i], is_raw ? TYCHO_RAW : 0, &number);
+        }
+        if (status == TYCHO_OK) status = add_link(x, number);
+        if (status != TYCHO_OK) return status;
+        if (memo != NULL) *memo = number;
+    }
     return TYCHO_OK;
 }
 
@@ -248,10 +264,7 @@ static int visit_event(expansion *x, const tycho__step *step, const tycho__event
     tycho__event_see(parts, &view);
     fill(&appended, &view, &texts, tags);
     int status = x->visit(x->context, &appended, &additions);
-    for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
-        bool is_raw = i + additions.raw_count >= additions.link_count;
-        status = add_link(x, additions.links[i], is_raw ? TYCHO_RAW : 0);
-    }
+    if (status == TYCHO_OK) status = add_links(x, &additions);
     if (status == TYCHO_OK && additions.tag_count > 0 && !x->is_rewriting) {
         status = begin_rewriting(x, step, from.data);
     }

@@ -780,6 +780,10 @@ typedef struct tycho_additions {
     size_t tag_count;
     const tycho_bytes *links;
     size_t link_count, raw_count; /* the last raw_count of them are names of streams, not routes */
+    uint32_t *const *memos;       /* NULL, or for each link NULL or a number of the hook's, which is
+                                  ** 0 at first: the engine sets it, and takes the link by it from
+                                  ** then on. A number is given with one name only, raw or not, and
+                                  ** for the time of one tycho_batch_expand(). */
 } tycho_additions;
 
 /* Calls visit() for each event that the batch appends or overwrites, in order, with additions that

@@ -120,12 +120,31 @@ struct part {
     char link[TYCHO_NAME_MAX];    /* of a ready-made linker */
 };
 
-enum { SEEN = 16 };
+enum {
+    SEEN = 16,
+    GIVEN = 64, /* a power of two; half of them are used */
+    GIVEN_LINKERS = 64
+};
 
 /* A type of an event that was visited before; views the batch. */
 struct seen {
     tycho_bytes type;
     const struct tycho__concern *concern; /* NULL: nothing is here */
+};
+
+/* What a linker gives for a type and a category, where it looks at nothing else. */
+struct given_link {
+    bool is_known;
+    uint8_t size; /* 0: no link */
+    uint32_t memo;
+    char name[TYCHO_NAME_MAX];
+};
+
+/* The linkers of a concern, as events of a type in streams of a category were linked before; views
+** the batch. */
+struct given {
+    tycho_bytes type, category;
+    struct given_link *links; /* as concern->linkers; NULL: nothing is here */
 };
 
 struct expansion {
@@ -135,14 +154,18 @@ struct expansion {
     const struct tycho__concern *concern; /* of the event that is visited */
     struct seen seen[SEEN];               /* by size and middle of the type */
     bool deploys;                         /* the batch does */
-    struct tycho_buffer links;
+    struct given given[GIVEN];            /* open addressing */
+    size_t given_count;
+    struct tycho_buffer links, memos; /* as in tycho_additions */
     size_t raw_count; /* of them: of read models, whose streams are theirs alone */
 };
 
 static int borrow(struct expansion *x, size_t index) {
     struct part *part = &x->parts[index];
     if (part->runner != NULL) return TYCHO_OK;
-    return tycho__runner_borrow(x->rules->definitions[index], &part->runner);
+    int status = tycho__runner_borrow(x->rules->definitions[index], &part->runner);
+    if (status == TYCHO_OK) part->runner->known.batch++;
+    return status;
 }
 
 static int reject_renamed(const struct expansion *x, const struct tycho__concern *concern,
@@ -160,13 +183,21 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
     return TYCHO_OK;
 }
 
-static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index) {
-    int status = borrow(x, index);
-    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
-    if (status != TYCHO_OK) return status;
-    const struct tycho__names *names = &x->parts[index].runner->names;
-    tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
-    return TYCHO_OK;
+/* Where there is no memory the buffers have failed. */
+static void put_link(struct expansion *x, tycho_bytes link, uint32_t *memo) {
+    uint8_t *to = tycho__payload_reserve(&x->links, sizeof link);
+    uint8_t *memo_to = tycho__payload_reserve(&x->memos, sizeof memo);
+    if (to == NULL || memo_to == NULL) return;
+    memcpy(to, &link, sizeof link);
+    memcpy(memo_to, &memo, sizeof memo);
+    x->links.size += sizeof link;
+    x->memos.size += sizeof memo;
+}
+
+static void keep_given(struct given_link *given, tycho_bytes link) {
+    given->is_known = true;
+    given->size = (uint8_t)link.size;
+    if (link.size > 0) memcpy(given->name, link.data, link.size);
 }
 
 /* Who links into the history of scripts would keep the next deployment from ever being the next. */
@@ -181,26 +212,89 @@ static int check_links(struct tycho__definition *definition, const struct tycho_
     return TYCHO_OK;
 }
 
-static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index) {
+static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index,
+                        struct given_link *given) {
     struct tycho__definition *definition = x->rules->definitions[index];
-    if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
-    if (definition->by != TYCHO__BY_FUNCTION) {
-        tycho_bytes link;
-        int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
-        if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
-        uint8_t *room = link.size > 0 ? tycho__payload_reserve(&x->links, sizeof link) : NULL;
-        if (status != TYCHO_OK || room == NULL) return status;
-        memcpy(room, &link, sizeof link);
-        x->links.size += sizeof link;
+    const bool is_model = definition->about.kind == TYCHO_READ_MODEL;
+    int status = borrow(x, index);
+    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
+    if (status != TYCHO_OK) return status;
+    const struct tycho__runner *runner = x->parts[index].runner;
+    const struct tycho__names *names = &runner->names;
+    const tycho_bytes *links = tycho__names_list(names);
+    status = check_links(definition, shown, links, names->count);
+    if (status != TYCHO_OK) return status;
+    for (size_t i = 0; i < names->count; i++) {
+        put_link(x, links[i], names->memos != NULL ? &names->memos[i] : NULL);
+    }
+    if (is_model) x->raw_count += names->count;
+    if (given != NULL && runner->known.is_by_type && names->count <= 1 && !is_model) {
+        keep_given(given, names->count == 0 ? tycho__text("") : links[0]);
+    }
+    return TYCHO_OK;
+}
+
+static int run_ready_made(struct expansion *x, const struct tycho__shown *shown, size_t index,
+                          struct given_link *given) {
+    struct tycho__definition *definition = x->rules->definitions[index];
+    tycho_bytes link;
+    int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
+    if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
+    if (status != TYCHO_OK) return status;
+    if (link.size > 0) put_link(x, link, NULL);
+    const bool is_one = definition->by == TYCHO__BY_TYPE || definition->by == TYCHO__BY_CATEGORY;
+    if (given != NULL && is_one) keep_given(given, link);
+    return TYCHO_OK;
+}
+
+/* `given` is where it is kept what the linker gives, or NULL. */
+static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index,
+                      struct given_link *given) {
+    struct tycho__definition *definition = x->rules->definitions[index];
+    if (given != NULL && given->is_known) {
+        if (given->size == 0) return TYCHO_OK;
+        put_link(x, tycho__text_of(given->name, given->size), &given->memo);
         return TYCHO_OK;
     }
-    const size_t before = x->links.size;
-    int status = run_function(x, shown, index);
-    if (status != TYCHO_OK) return status;
-    const size_t count = (x->links.size - before) / sizeof(tycho_bytes);
-    const tycho_bytes *links = (const tycho_bytes *)(const void *)(x->links.data + before);
-    if (definition->about.kind == TYCHO_READ_MODEL) x->raw_count += count;
-    return check_links(definition, shown, links, count);
+    if (definition->about.tag_count > 0) given = NULL;
+    if (!tycho__linker_reads(definition, shown)) {
+        if (given != NULL) keep_given(given, tycho__text(""));
+        return TYCHO_OK;
+    }
+    return definition->by == TYCHO__BY_FUNCTION ? run_function(x, shown, index, given)
+                                                : run_ready_made(x, shown, index, given);
+}
+
+/* What the linkers of the event's concern gave, and will be kept to give, for others like it. NULL:
+** there are too many, or there is no memory. */
+static struct given_link *find_given(struct expansion *x, const struct tycho__shown *shown) {
+    const tycho_bytes type = shown->event->type, category = tycho__category_of(shown->stream);
+    const uint8_t *text = type.data, *more = category.data;
+    size_t at = type.size + 3u * text[type.size / 2] + 5u * text[type.size - 1];
+    if (category.size > 0) at += 7u * category.size + 11u * more[category.size / 2];
+    if (x->concern->linker_count > GIVEN_LINKERS) return NULL;
+    for (at %= GIVEN; x->given[at].links != NULL; at = (at + 1) % GIVEN) {
+        const struct given *given = &x->given[at];
+        if (tycho__same(given->category, category) && tycho__same(given->type, type)) {
+            return given->links;
+        }
+    }
+    if (x->given_count == GIVEN / 2) return NULL;
+    struct given_link *links = calloc(x->concern->linker_count, sizeof *links);
+    if (links != NULL) x->given_count++;
+    x->given[at] = (struct given){type, category, links};
+    return links;
+}
+
+static int run_linkers(struct expansion *x, const struct tycho__shown *shown) {
+    const struct tycho__concern *concern = x->concern;
+    if (concern->linker_count == 0) return TYCHO_OK;
+    struct given_link *given = find_given(x, shown);
+    for (size_t i = 0; i < concern->linker_count; i++) {
+        int status = run_linker(x, shown, concern->linkers[i], given == NULL ? NULL : &given[i]);
+        if (status != TYCHO_OK) return status;
+    }
+    return TYCHO_OK;
 }
 
 /* Checks what is to be overwritten as if it were appended, beside what stays of the stored event.
@@ -287,13 +381,12 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     int status = TYCHO_OK;
     if (concern->renamed >= 0) return reject_renamed(x, concern, &appended->event);
     tycho__payload_clear(&x->links);
+    tycho__payload_clear(&x->memos);
     x->raw_count = 0;
     if (concern->event_type >= 0) status = run_event_type(x, &shown, (size_t)concern->event_type);
-    for (size_t i = 0; i < concern->linker_count && status == TYCHO_OK; i++) {
-        status = run_linker(x, &shown, concern->linkers[i]);
-    }
+    if (status == TYCHO_OK) status = run_linkers(x, &shown);
     if (status != TYCHO_OK) return status;
-    if (x->links.failed != 0) {
+    if (x->links.failed != 0 || x->memos.failed != 0) {
         return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for links");
     }
     additions->tags = shown.more_tags;
@@ -301,6 +394,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     additions->links = (const tycho_bytes *)(const void *)x->links.data;
     additions->link_count = x->links.size / sizeof(tycho_bytes);
     additions->raw_count = x->raw_count;
+    additions->memos = (uint32_t *const *)(void *)x->memos.data;
     return TYCHO_OK;
 }
 
@@ -318,7 +412,9 @@ static int expand_under(tycho_store *store, const struct tycho__rules *rules, ty
             tycho__runner_drop(x.parts[i].runner);
         }
     }
+    for (size_t i = 0; i < GIVEN; i++) free(x.given[i].links);
     tycho__payload_free(&x.links);
+    tycho__payload_free(&x.memos);
     free(x.parts);
     return status;
 }
