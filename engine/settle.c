@@ -136,12 +136,15 @@ static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *b
     return TYCHO_OK;
 }
 
-/* The ways back of one event, from the i-th on; `*i` becomes that of the next event. */
-static int settle_event(tycho__txn *txn, const tycho__generation *g, size_t *i) {
+/* The ways back of a group of events, from the i-th on; `*i` becomes that of the next group. */
+static int settle_group(tycho__txn *txn, const tycho__generation *g, size_t *i) {
     tycho__sorted_way way = tycho__generation_sorted_way(g, *i);
-    tycho__ways ways = {.position = way.position, .count = 0};
+    const uint64_t first = way.position;
+    tycho__ways ways;
     int status = TYCHO_OK;
-    while (status == TYCHO_OK && way.position == ways.position) {
+    ways.count = 0;
+    while (status == TYCHO_OK && tycho__is_group(way.position, first)) {
+        ways.positions[ways.count] = way.position;
         ways.all[ways.count++] = (tycho__way){way.stream, way.revision, way.link};
         if (++*i == g->way_count) break;
         way = tycho__generation_sorted_way(g, *i);
@@ -158,9 +161,9 @@ static int settle_ways(tycho__txn *txn, const tycho__generation *g, uint64_t *bu
     while (i < g->way_count) {
         size_t first = i;
         if (*budget == 0) return TYCHO_OK;
-        state->moved_number = tycho__generation_sorted_way(g, i).position;
-        int status = settle_event(txn, g, &i);
+        int status = settle_group(txn, g, &i);
         if (status != TYCHO_OK) return status;
+        state->moved_number = tycho__generation_sorted_way(g, i - 1).position;
         spend(budget, ROW * (i - first));
     }
     state->moved_kind = TYCHO__MOVED_IDS;
