@@ -119,11 +119,12 @@ static int grow_list(tycho__generation *g, tycho__recent_list *list, uint32_t mo
     uint32_t capacity = list->capacity;
     while (capacity - list->count < more) capacity = capacity == 0 ? 2 : capacity * 2;
     uint64_t *values =
-        tycho__arena_take(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
+        tycho__arena_room(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
     if (values == NULL) return no_memory();
     uint64_t *links = has_links ? values + capacity : NULL;
     size_t size = list->count * sizeof *values;
     if (size > 0) memcpy(values, list->values, size);
+    if (size > 0 && has_links && list->links == NULL) memset(links, 0, size);
     if (size > 0 && list->links != NULL) memcpy(links, list->links, size);
     list->values = values;
     list->links = links;
@@ -342,15 +343,18 @@ int tycho__generation_add_links(tycho__generation *g, tycho__recent_list *list, 
     if (status != TYCHO_OK) return status;
     if (list->count == 0) list->base = revision;
     assert(revision == list->base + list->count);
+    uint64_t *values = list->values + list->count, *links = list->links + list->count;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t position = positions[i];
+        const uint64_t position = positions[i];
         if (position > list->highest) list->highest = position;
-        list->values[list->count] = position << 1 | 1;
-        list->links[list->count++] = ++g->links;
+        values[i] = position << 1 | 1;
+        links[i] = g->links + 1 + i;
         g->ways[g->way_count] = (tycho__recent_way){position, revision + i, list->number, 0};
         enter_way(g, g->way_count++);
-        if (is_noted) g->added[g->added_count++] = list;
     }
+    for (uint32_t i = 0; is_noted && i < count; i++) g->added[g->added_count++] = list;
+    list->count += count;
+    g->links += count;
     g->entry_count += count;
     return TYCHO_OK;
 }

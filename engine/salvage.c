@@ -292,7 +292,7 @@ static int write_entry(writing *w, tycho__list *list, const tycho__old_entry *en
     list->count++;
     w->txn.state.entries++;
     uint64_t value = entry->position << 1 | (entry->is_link ? 1u : 0u);
-    status = tycho__list_settle(&w->txn, list, entry->revision, value);
+    status = tycho__list_settle(&w->txn, list, entry->revision, &value, 1);
     return status == TYCHO_OK && entry->is_link ? write_way_back(w, list, entry) : status;
 }
 

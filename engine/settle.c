@@ -75,11 +75,8 @@ static int settle_list(tycho__txn *txn, const tycho__recent_list *from, tycho__l
     int status = kept != NULL ? tycho__list_load_tail(txn, kept) : read_scratch(txn, from, scratch);
     bool is_written_later = list->is_dirty;
     list->is_scratch = !is_written_later;
-    bool is_stream = list->kind == TYCHO__STREAM;
-    for (uint32_t i = 0; i < from->count && status == TYCHO_OK; i++) {
-        uint64_t value = from->values[i];
-        status = tycho__list_settle(txn, list, is_stream ? from->base + i : value >> 1, value);
-    }
+    uint64_t first = list->kind == TYCHO__STREAM ? from->base : from->values[0] >> 1;
+    if (status == TYCHO_OK) status = tycho__list_settle(txn, list, first, from->values, from->count);
     list->is_scratch = false;
     if (status != TYCHO_OK) return status;
     assert(list->recent >= from->count);

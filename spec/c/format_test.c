@@ -257,7 +257,7 @@ static void rows_of_lists_and_blocks(void **state) {
     ASSERT_STATUS(tycho__list_edit(&txn, TYCHO__STREAM, list->number, &list), TYCHO_OK);
     for (uint64_t i = 0; i < 5; i++) {
         uint64_t value = values[i] == 0 ? 9 << 1 : values[i]; /* what becomes a hole below */
-        ASSERT_STATUS(tycho__list_settle(&txn, list, 7 + i, value), TYCHO_OK);
+        ASSERT_STATUS(tycho__list_settle(&txn, list, 7 + i, &value, 1), TYCHO_OK);
         list->count++;
     }
     list->next = 12;
