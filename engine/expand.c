@@ -150,19 +150,12 @@ static int add_links(expansion *x, const tycho_additions *additions) {
 static int write_links(expansion *x, tycho__buffer *to) {
     for (size_t i = 0; i < x->target_count; i++) {
         const link_target *target = x->targets[i];
-        tycho__step step = {.kind = TYCHO__LINK_NEW,
-                            .flags = target->flags,
-                            .name = name_of(target),
-                            .count = target->count};
-        size_t begin = to->size;
-        int status = tycho__step_begin(to, &step, false);
-        if (status == TYCHO_OK) status = tycho__buffer_reserve(to, 4 * (size_t)target->count);
+        int status = tycho__step_link_new(to, target->flags, name_of(target), target->count);
         if (status != TYCHO_OK) return status;
         for (uint32_t k = 0, link = target->first; k < target->count; k++) {
             tycho__write32(to, x->links[link].ordinal);
             link = x->links[link].next;
         }
-        tycho__step_end(to, begin);
     }
     return TYCHO_OK;
 }
