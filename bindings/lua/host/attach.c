@@ -184,7 +184,7 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
 }
 
 /* Where there is no memory the buffers have failed. */
-static void put_link(struct expansion *x, tycho_bytes link, uint32_t *memo) {
+static inline void put_link(struct expansion *x, tycho_bytes link, uint32_t *memo) {
     uint8_t *to = tycho__payload_reserve(&x->links, sizeof link);
     uint8_t *memo_to = tycho__payload_reserve(&x->memos, sizeof memo);
     if (to == NULL || memo_to == NULL) return;
@@ -251,11 +251,6 @@ static int run_ready_made(struct expansion *x, const struct tycho__shown *shown,
 static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index,
                       struct given_link *given) {
     struct tycho__definition *definition = x->rules->definitions[index];
-    if (given != NULL && given->is_known) {
-        if (given->size == 0) return TYCHO_OK;
-        put_link(x, tycho__text_of(given->name, given->size), &given->memo);
-        return TYCHO_OK;
-    }
     if (definition->about.tag_count > 0) given = NULL;
     if (!tycho__linker_reads(definition, shown)) {
         if (given != NULL) keep_given(given, tycho__text(""));
@@ -291,8 +286,13 @@ static int run_linkers(struct expansion *x, const struct tycho__shown *shown) {
     if (concern->linker_count == 0) return TYCHO_OK;
     struct given_link *given = find_given(x, shown);
     for (size_t i = 0; i < concern->linker_count; i++) {
-        int status = run_linker(x, shown, concern->linkers[i], given == NULL ? NULL : &given[i]);
-        if (status != TYCHO_OK) return status;
+        struct given_link *one = given == NULL ? NULL : &given[i];
+        if (one == NULL || !one->is_known) {
+            int status = run_linker(x, shown, concern->linkers[i], one);
+            if (status != TYCHO_OK) return status;
+        } else if (one->size > 0) {
+            put_link(x, tycho__text_of(one->name, one->size), &one->memo);
+        }
     }
     return TYCHO_OK;
 }
