@@ -15,10 +15,10 @@
 
 enum { FIRST_SLOTS = 64, FIRST_LINKS = 256 };
 
-/* An event that is linked, by its ordinal, and the next one of the same target. */
+/* An event that is linked, by its ordinal, and the number of the target. */
 typedef struct new_link {
     uint32_t ordinal;
-    uint32_t next; /* its index; 0: it is the last one */
+    uint32_t target;
 } new_link;
 
 /* A stream that events are linked into; its name follows. */
@@ -27,7 +27,8 @@ typedef struct link_target {
     uint32_t name_size;
     uint8_t flags;
     uint32_t count;
-    uint32_t first, last; /* indices of links */
+    uint32_t last; /* ordinal + 1 of the last event */
+    size_t at;     /* in the operations: where its next ordinal goes */
 } link_target;
 
 typedef struct expansion {
@@ -123,10 +124,9 @@ static int add_link(expansion *x, uint32_t number) {
     if (status != TYCHO_OK) return status;
     assert(number > 0 && number <= x->target_count);
     link_target *target = x->targets[number - 1];
-    if (target->count > 0 && x->links[target->last].ordinal == x->ordinal) return TYCHO_OK;
-    x->links[x->link_count] = (new_link){.ordinal = x->ordinal};
-    *(target->count == 0 ? &target->first : &x->links[target->last].next) = x->link_count;
-    target->last = x->link_count++;
+    if (target->last == x->ordinal + 1) return TYCHO_OK;
+    x->links[x->link_count++] = (new_link){x->ordinal, number};
+    target->last = x->ordinal + 1;
     target->count++;
     return TYCHO_OK;
 }
@@ -147,15 +147,18 @@ static int add_links(expansion *x, const tycho_additions *additions) {
     return TYCHO_OK;
 }
 
+/* A step for each target, and then the links, each where its target's step has room for it. */
 static int write_links(expansion *x, tycho__buffer *to) {
     for (size_t i = 0; i < x->target_count; i++) {
-        const link_target *target = x->targets[i];
+        link_target *target = x->targets[i];
         int status = tycho__step_link_new(to, target->flags, name_of(target), target->count);
         if (status != TYCHO_OK) return status;
-        for (uint32_t k = 0, link = target->first; k < target->count; k++) {
-            tycho__write32(to, x->links[link].ordinal);
-            link = x->links[link].next;
-        }
+        target->at = to->size - 4 * (size_t)target->count;
+    }
+    for (uint32_t i = 0; i < x->link_count; i++) {
+        link_target *target = x->targets[x->links[i].target - 1];
+        tycho__store32(to->data + target->at, x->links[i].ordinal);
+        target->at += 4;
     }
     return TYCHO_OK;
 }

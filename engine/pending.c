@@ -53,7 +53,9 @@ int tycho__pending_write(tycho__txn *txn) {
                       tycho__bytes(bytes, size));
 }
 
-int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint64_t position) {
+/* The row that is being gathered, with room for one more link at least, of which `first` is the
+** number. */
+static int open_row(tycho__txn *txn, uint64_t first, tycho__pending **out) {
     tycho__pending *row = txn->pending;
     if (row == NULL) {
         row = txn->pending = calloc(1, sizeof *row);
@@ -64,11 +66,26 @@ int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint
         if (status != TYCHO_OK) return status;
     }
     if (row->count == 0) {
-        row->link = txn->state.links_made;
+        row->link = first;
         row->head = txn->state.head;
     }
-    assert(row->link + row->count == txn->state.links_made);
-    row->all[row->count++] = (tycho__pending_link){position, revision, stream};
+    assert(row->link + row->count == first);
+    *out = row;
+    return TYCHO_OK;
+}
+
+int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision,
+                       const uint64_t *positions, uint32_t count) {
+    for (uint32_t i = 0; i < count;) {
+        tycho__pending *row = NULL;
+        int status = open_row(txn, txn->state.links_made + 1 + i, &row);
+        if (status != TYCHO_OK) return status;
+        uint32_t room = TYCHO__BLOCK - row->count, end = count - i < room ? count : i + room;
+        tycho__pending_link *to = &row->all[row->count];
+        row->count += end - i;
+        for (; i < end; i++) *to++ = (tycho__pending_link){positions[i], revision + i, stream};
+    }
+    txn->state.links_made += count;
     return TYCHO_OK;
 }
 

@@ -212,6 +212,8 @@ int tycho__step_link_new(tycho__buffer *buffer, uint8_t flags, tycho_bytes name,
     tycho__write32(buffer, (uint32_t)size);
     write_name(buffer, name);
     tycho__write32(buffer, count);
+    memset(buffer->data + buffer->size, 0, 4 * (size_t)count);
+    buffer->size += 4 * (size_t)count;
     return TYCHO_OK;
 }
 

@@ -286,8 +286,9 @@ static void a_row_of_links_that_are_pending(void **state) {
     ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
     txn.state.head = 0x0203;
     for (uint64_t i = 0; i < 3; i++) {
-        txn.state.links_made = 0x0102 + i;
-        ASSERT_STATUS(tycho__pending_add(&txn, 0x0405, 7 + i, i == 2 ? 300 : 5 + i), TYCHO_OK);
+        const uint64_t position = i == 2 ? 300 : 5 + i;
+        txn.state.links_made = 0x0101 + i;
+        ASSERT_STATUS(tycho__pending_add(&txn, 0x0405, 7 + i, &position, 1), TYCHO_OK);
     }
     ASSERT_STATUS(tycho__pending_write(&txn), TYCHO_OK);
     const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02", 8);

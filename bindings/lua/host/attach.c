@@ -11,6 +11,7 @@
 */
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,7 @@ struct part {
 enum {
     SEEN = 16,
     GIVEN = 64, /* a power of two; half of them are used */
-    GIVEN_LINKERS = 64
+    GIVEN_LINKERS = 32
 };
 
 /* A type of an event that was visited before; views the batch. */
@@ -132,19 +133,21 @@ struct seen {
     const struct tycho__concern *concern; /* NULL: nothing is here */
 };
 
-/* What a linker gives for a type and a category, where it looks at nothing else. */
-struct given_link {
-    bool is_known;
-    uint8_t size; /* 0: no link */
-    uint32_t memo;
-    char name[TYCHO_NAME_MAX];
+/* What linkers gave for a type and a category, as far as they look at nothing else. */
+struct given_links {
+    size_t link_count;
+    tycho_bytes links[GIVEN_LINKERS];
+    uint32_t *memos[GIVEN_LINKERS];
+    size_t open_count;
+    uint16_t open[GIVEN_LINKERS]; /* the linkers that are to be run */
+    uint32_t numbers[GIVEN_LINKERS];
+    char names[GIVEN_LINKERS][TYCHO_NAME_MAX];
 };
 
-/* The linkers of a concern, as events of a type in streams of a category were linked before; views
-** the batch. */
+/* Views the batch. */
 struct given {
     tycho_bytes type, category;
-    struct given_link *links; /* as concern->linkers; NULL: nothing is here */
+    struct given_links *all; /* NULL: nothing is here */
 };
 
 struct expansion {
@@ -184,7 +187,7 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
 }
 
 /* Where there is no memory the buffers have failed. */
-static inline void put_link(struct expansion *x, tycho_bytes link, uint32_t *memo) {
+static void put_link(struct expansion *x, tycho_bytes link, uint32_t *memo) {
     uint8_t *to = tycho__payload_reserve(&x->links, sizeof link);
     uint8_t *memo_to = tycho__payload_reserve(&x->memos, sizeof memo);
     if (to == NULL || memo_to == NULL) return;
@@ -194,10 +197,18 @@ static inline void put_link(struct expansion *x, tycho_bytes link, uint32_t *mem
     x->memos.size += sizeof memo;
 }
 
-static void keep_given(struct given_link *given, tycho_bytes link) {
-    given->is_known = true;
-    given->size = (uint8_t)link.size;
-    if (link.size > 0) memcpy(given->name, link.data, link.size);
+/* The linker gives this, or nothing, for each event of the kind. NULL is fine. */
+static void keep_given(struct given_links *given, size_t index, tycho_bytes link) {
+    size_t i = 0, at = given == NULL ? 0 : given->link_count;
+    if (given == NULL) return;
+    while (given->open[i] != index) i++;
+    given->open_count--;
+    for (; i < given->open_count; i++) given->open[i] = given->open[i + 1];
+    if (link.size == 0) return;
+    memcpy(given->names[at], link.data, link.size);
+    given->links[at] = tycho__text_of(given->names[at], link.size);
+    given->memos[at] = &given->numbers[at];
+    given->link_count++;
 }
 
 /* Who links into the history of scripts would keep the next deployment from ever being the next. */
@@ -213,7 +224,7 @@ static int check_links(struct tycho__definition *definition, const struct tycho_
 }
 
 static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index,
-                        struct given_link *given) {
+                        struct given_links *given) {
     struct tycho__definition *definition = x->rules->definitions[index];
     const bool is_model = definition->about.kind == TYCHO_READ_MODEL;
     int status = borrow(x, index);
@@ -228,14 +239,14 @@ static int run_function(struct expansion *x, const struct tycho__shown *shown, s
         put_link(x, links[i], names->memos != NULL ? &names->memos[i] : NULL);
     }
     if (is_model) x->raw_count += names->count;
-    if (given != NULL && runner->known.is_by_type && names->count <= 1 && !is_model) {
-        keep_given(given, names->count == 0 ? tycho__text("") : links[0]);
+    if (runner->known.is_by_type && names->count <= 1 && !is_model) {
+        keep_given(given, index, names->count == 0 ? tycho__text("") : links[0]);
     }
     return TYCHO_OK;
 }
 
 static int run_ready_made(struct expansion *x, const struct tycho__shown *shown, size_t index,
-                          struct given_link *given) {
+                          struct given_links *given) {
     struct tycho__definition *definition = x->rules->definitions[index];
     tycho_bytes link;
     int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
@@ -243,58 +254,68 @@ static int run_ready_made(struct expansion *x, const struct tycho__shown *shown,
     if (status != TYCHO_OK) return status;
     if (link.size > 0) put_link(x, link, NULL);
     const bool is_one = definition->by == TYCHO__BY_TYPE || definition->by == TYCHO__BY_CATEGORY;
-    if (given != NULL && is_one) keep_given(given, link);
+    if (is_one) keep_given(given, index, link);
     return TYCHO_OK;
 }
 
-/* `given` is where it is kept what the linker gives, or NULL. */
+/* `given` is where what it gives is kept, or NULL. */
 static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index,
-                      struct given_link *given) {
+                      struct given_links *given) {
     struct tycho__definition *definition = x->rules->definitions[index];
     if (definition->about.tag_count > 0) given = NULL;
     if (!tycho__linker_reads(definition, shown)) {
-        if (given != NULL) keep_given(given, tycho__text(""));
+        keep_given(given, index, tycho__text(""));
         return TYCHO_OK;
     }
     return definition->by == TYCHO__BY_FUNCTION ? run_function(x, shown, index, given)
                                                 : run_ready_made(x, shown, index, given);
 }
 
-/* What the linkers of the event's concern gave, and will be kept to give, for others like it. NULL:
-** there are too many, or there is no memory. */
-static struct given_link *find_given(struct expansion *x, const struct tycho__shown *shown) {
+static struct given_links *new_given(const struct tycho__concern *concern) {
+    struct given_links *given = malloc(sizeof *given);
+    if (given == NULL) return NULL;
+    memset(given, 0, offsetof(struct given_links, names));
+    given->open_count = concern->linker_count;
+    memcpy(given->open, concern->linkers, concern->linker_count * sizeof *given->open);
+    return given;
+}
+
+/* What is kept for the event's kind. NULL: there are too many linkers or kinds, or no memory. */
+static struct given_links *find_given(struct expansion *x, const struct tycho__shown *shown) {
     const tycho_bytes type = shown->event->type, category = tycho__category_of(shown->stream);
     const uint8_t *text = type.data, *more = category.data;
     size_t at = type.size + 3u * text[type.size / 2] + 5u * text[type.size - 1];
     if (category.size > 0) at += 7u * category.size + 11u * more[category.size / 2];
     if (x->concern->linker_count > GIVEN_LINKERS) return NULL;
-    for (at %= GIVEN; x->given[at].links != NULL; at = (at + 1) % GIVEN) {
+    for (at %= GIVEN; x->given[at].all != NULL; at = (at + 1) % GIVEN) {
         const struct given *given = &x->given[at];
         if (tycho__same(given->category, category) && tycho__same(given->type, type)) {
-            return given->links;
+            return given->all;
         }
     }
     if (x->given_count == GIVEN / 2) return NULL;
-    struct given_link *links = calloc(x->concern->linker_count, sizeof *links);
-    if (links != NULL) x->given_count++;
-    x->given[at] = (struct given){type, category, links};
-    return links;
+    struct given_links *all = new_given(x->concern);
+    if (all != NULL) x->given_count++;
+    x->given[at] = (struct given){type, category, all};
+    return all;
 }
 
 static int run_linkers(struct expansion *x, const struct tycho__shown *shown) {
     const struct tycho__concern *concern = x->concern;
-    if (concern->linker_count == 0) return TYCHO_OK;
-    struct given_link *given = find_given(x, shown);
-    for (size_t i = 0; i < concern->linker_count; i++) {
-        struct given_link *one = given == NULL ? NULL : &given[i];
-        if (one == NULL || !one->is_known) {
-            int status = run_linker(x, shown, concern->linkers[i], one);
-            if (status != TYCHO_OK) return status;
-        } else if (one->size > 0) {
-            put_link(x, tycho__text_of(one->name, one->size), &one->memo);
-        }
+    struct given_links *given = concern->linker_count > 0 ? find_given(x, shown) : NULL;
+    int status = TYCHO_OK;
+    for (size_t i = 0; given == NULL && i < concern->linker_count && status == TYCHO_OK; i++) {
+        status = run_linker(x, shown, concern->linkers[i], NULL);
     }
-    return TYCHO_OK;
+    if (given == NULL) return status;
+    tycho__payload_put(&x->links, given->links, given->link_count * sizeof given->links[0]);
+    tycho__payload_put(&x->memos, given->memos, given->link_count * sizeof given->memos[0]);
+    for (size_t i = 0; i < given->open_count && status == TYCHO_OK;) {
+        const size_t open = given->open_count;
+        status = run_linker(x, shown, given->open[i], given);
+        if (given->open_count == open) i++; /* or the next one is there now */
+    }
+    return status;
 }
 
 /* Checks what is to be overwritten as if it were appended, beside what stays of the stored event.
@@ -412,7 +433,7 @@ static int expand_under(tycho_store *store, const struct tycho__rules *rules, ty
             tycho__runner_drop(x.parts[i].runner);
         }
     }
-    for (size_t i = 0; i < GIVEN; i++) free(x.given[i].links);
+    for (size_t i = 0; i < GIVEN; i++) free(x.given[i].all);
     tycho__payload_free(&x.links);
     tycho__payload_free(&x.memos);
     free(x.parts);
