@@ -76,7 +76,9 @@ static int settle_list(tycho__txn *txn, const tycho__recent_list *from, tycho__l
     bool is_written_later = list->is_dirty;
     list->is_scratch = !is_written_later;
     uint64_t first = list->kind == TYCHO__STREAM ? from->base : from->values[0] >> 1;
-    if (status == TYCHO_OK) status = tycho__list_settle(txn, list, first, from->values, from->count);
+    if (status == TYCHO_OK) {
+        status = tycho__list_settle(txn, list, first, from->values, from->count);
+    }
     list->is_scratch = false;
     if (status != TYCHO_OK) return status;
     assert(list->recent >= from->count);

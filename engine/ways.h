@@ -9,8 +9,8 @@
 **
 **   key    u64 position of the first   8 u32 stream of the same   12 u8 1
 **   value  0 u32 checksum of the rest, seeded with the name   4 u8 last position - the first
-**          5 varints: of the first way the revision, the number of the link; of each further one its
-**          position - that before, stream, revision, zigzag of its link - that before
+**          5 varints: of the first way the revision, the number of the link; of each further one
+**          its position - that before, stream, revision, zigzag of its link - that before
 **
 ** Up to format 3 a row had the ways of one event, and no last byte of the key:
 **

@@ -55,7 +55,8 @@ int tycho__type_index(const tycho_script_about *about, const tycho_cursor *curso
 bool tycho__linker_reads(const struct tycho__definition *definition,
                          const struct tycho__shown *shown) {
     const tycho_script_about *about = &definition->about;
-    if (about->category.size > 0 && !tycho__same(tycho__category_of(stream_of(shown)), about->category)) {
+    if (about->category.size > 0 &&
+        !tycho__same(tycho__category_of(stream_of(shown)), about->category)) {
         return false;
     }
     for (size_t i = 0; i < about->tag_count; i++) {
