@@ -30,10 +30,10 @@ local LINKERS = {
 --- stream that is linked into has just the events that the model says, in their order.
 local function check(linkers, types, categories, batches)
   local store <close> = tycho.temporary { sync = "none" }
-  local sources, wanted, position = {}, {}, 0
+  local sources, wanted = {}, {}
   for i, linker in ipairs(linkers) do sources[i] = script("l" .. i, linker[1]) end
   store:deploy { sources = sources }
-  position = store:head()
+  local position = store:head()
   for batch = 1, batches do
     local pending = store:batch()
     for n = 1, 200 do
