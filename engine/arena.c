@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { FIRST_CHUNK = 4 << 10, HUGE = 2 << 20, LARGE_CHUNK = 256 << 10 };
+enum { FIRST_CHUNK = 4 << 10, HUGE = 2 << 20, LARGE_CHUNK = 256 << 10, ROOM_LEAST = 16 << 10 };
 
 struct tycho__chunk {
     struct tycho__chunk *before;
@@ -71,6 +71,18 @@ void *tycho__arena_take(tycho__arena *arena, size_t size) {
     void *memory = (uint8_t *)chunk + chunk->used;
     chunk->used += size;
     return memory;
+}
+
+void *tycho__arena_room(tycho__arena *arena, size_t size) {
+    struct tycho__chunk *last = arena->last;
+    size_t whole = sizeof *last + size;
+    if (last == NULL || whole < ROOM_LEAST || whole >= HUGE) return tycho__arena_take(arena, size);
+    struct tycho__chunk *chunk = malloc(whole); /* behind the last, which has room left */
+    if (chunk == NULL) return NULL;
+    *chunk = (struct tycho__chunk){.before = last->before, .size = whole, .used = whole};
+    last->before = chunk;
+    last->sum += whole;
+    return chunk + 1;
 }
 
 void tycho__arena_free(tycho__arena *arena) {

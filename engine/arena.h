@@ -15,6 +15,8 @@ typedef struct tycho__arena {
 
 /* Zeroed memory, aligned for pointers, that lives as long as the arena; NULL when there is none. */
 void *tycho__arena_take(tycho__arena *arena, size_t size);
+/* The same of memory that the caller fills: to zero a large array would cost more than that. */
+void *tycho__arena_room(tycho__arena *arena, size_t size);
 void tycho__arena_free(tycho__arena *arena);
 
 /* A zeroed table of `count` elements; NULL without memory. To be freed with the same numbers; NULL

@@ -100,4 +100,35 @@ static inline uint64_t tycho__read64(tycho__reader *reader) {
     return tycho__read_scalar(reader, 8);
 }
 
+/* Numbers of seven bits a byte, the lowest first; and differences as such numbers. */
+enum { TYCHO__VARINT_MAX = 10 };
+
+static inline uint8_t *tycho__put_varint(uint8_t *to, uint64_t value) {
+    while (value >= 0x80) {
+        *to++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *to++ = (uint8_t)value;
+    return to;
+}
+
+static inline uint64_t tycho__read_varint(tycho__reader *reader) {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 7 * TYCHO__VARINT_MAX; shift += 7) {
+        uint8_t byte = tycho__read8(reader);
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) return value;
+    }
+    reader->bad = true;
+    return 0;
+}
+
+static inline uint64_t tycho__zigzag(uint64_t difference) {
+    return difference << 1 ^ (0 - (difference >> 63));
+}
+
+static inline uint64_t tycho__unzigzag(uint64_t value) {
+    return value >> 1 ^ (0 - (value & 1));
+}
+
 #endif

@@ -264,9 +264,9 @@ static int judge_commit(tycho__env *env, uint64_t sequence, int status) {
                        why);
 }
 
-/* Events and links ever made. */
-static uint64_t entries_made(const tycho__txn *txn) {
-    return txn->state.head + txn->state.links_made;
+/* Of the events and links ever made. */
+static uint64_t weight_made(const tycho__txn *txn) {
+    return tycho__weight(txn->state.head, txn->state.links_made);
 }
 
 /* `*sequence` is that of the last batch when something was committed, else 0. */
@@ -279,7 +279,7 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
     do {
         status = tycho__txn_write(env, strictest_sync(group), &txn);
         if (status != TYCHO_OK) return status;
-        added = entries_made(&txn);
+        added = weight_made(&txn);
         status = tycho__settle_begin_when_due(&txn);
         if (status == TYCHO_OK) status = apply_group(&txn, group, applied);
         if (status == TYCHO_BUSY) tycho__txn_abort(&txn);
@@ -289,7 +289,7 @@ static int commit_group(tycho__env *env, struct request *group, uint64_t *applie
     }
     if (status == TYCHO_OK && txn.is_changed) status = tycho__lists_read_ahead(&txn);
     if (status == TYCHO_OK && txn.is_changed) {
-        status = tycho__settle_along(&txn, entries_made(&txn) - added);
+        status = tycho__settle_along(&txn, weight_made(&txn) - added);
     }
     if (status != TYCHO_OK || !txn.is_changed) {
         tycho__txn_abort(&txn);

@@ -4,32 +4,14 @@
 
 /* ---------------------------------------------------------------- bytes */
 
-size_t tycho__entry_encode(uint8_t *to, uint64_t value, uint64_t before) {
-    if (value == 0) {
-        to[0] = 0;
-        return 1;
-    }
-    int64_t delta = (int64_t)((value >> 1) - before);
-    uint64_t zigzag = (uint64_t)delta << 1 ^ (uint64_t)(delta >> 63);
-    uint64_t code = zigzag << 1 | (value & 1);
-    assert(delta != 0 && zigzag >> 63 == 0);
-    size_t size = 0;
-    while (code >= 0x80) {
-        to[size++] = (uint8_t)(code | 0x80);
-        code >>= 7;
-    }
-    to[size++] = (uint8_t)code;
-    return size;
-}
-
 size_t tycho__block_encode(uint8_t *to, const uint64_t *values, uint32_t count) {
-    size_t size = 0;
+    uint8_t *at = to;
     uint64_t before = 0;
     for (uint32_t i = 0; i < count; i++) {
-        size += tycho__entry_encode(to + size, values[i], before);
+        at = tycho__entry_encode(at, values[i], before);
         if (values[i] != 0) before = values[i] >> 1;
     }
-    return size;
+    return (size_t)(at - to);
 }
 
 static int corrupt_block(void) {

@@ -191,6 +191,7 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
     env->gate.locks_fd = env->gate.directory_fd = -1;
     env->can_write = can_write;
     atomic_store(&env->recent_slots, FIRST_SLOTS);
+    atomic_store(&env->recent_ways, 0);
     atomic_store(&env->rules, TYCHO__UNSEEN);
     env->fork_count = registry.fork_count;
     pthread_mutex_init(&env->pool_mutex, NULL);

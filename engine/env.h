@@ -111,6 +111,7 @@ struct tycho__env {
     pthread_mutex_t recent_mutex;             /* of the pointers */
     struct tycho__generation *generations[2]; /* recent.c: the one being settled, the newest */
     atomic_size_t recent_slots;               /* of the tables of the next one, a power of 2 */
+    atomic_size_t recent_ways;                /* the same of its links; 0: there were none */
     struct tycho__digests *digests;           /* dictionary.c */
     struct tycho__guard *guard;
     struct tycho__guarded *guarded;           /* of who writes, in a large store; else NULL */

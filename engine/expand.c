@@ -15,10 +15,10 @@
 
 enum { FIRST_SLOTS = 64, FIRST_LINKS = 256 };
 
-/* An event that is linked, by its ordinal, and the next one of the same target. */
+/* An event that is linked, by its ordinal, and the number of the target. */
 typedef struct new_link {
     uint32_t ordinal;
-    uint32_t next; /* its index; 0: it is the last one */
+    uint32_t target;
 } new_link;
 
 /* A stream that events are linked into; its name follows. */
@@ -27,7 +27,8 @@ typedef struct link_target {
     uint32_t name_size;
     uint8_t flags;
     uint32_t count;
-    uint32_t first, last; /* indices of links */
+    uint32_t last; /* ordinal + 1 of the last event */
+    size_t at;     /* in the operations: where its next ordinal goes */
 } link_target;
 
 typedef struct expansion {
@@ -79,15 +80,15 @@ static int grow_targets(expansion *x) {
     return TYCHO_OK;
 }
 
-/* What is known needs no check of its name. */
-static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_target **out) {
+/* What is known needs no check of its name. `*number` is that of the target, from 1. */
+static int find_target(expansion *x, tycho_bytes name, uint8_t flags, uint32_t *number) {
     int status = grow_targets(x);
     if (status != TYCHO_OK) return status;
     uint64_t hash = tycho__hash(name.data, name.size, flags);
     size_t at = (size_t)hash & (x->slot_count - 1);
     for (; x->slots[at] != 0; at = (at + 1) & (x->slot_count - 1)) {
-        link_target *known = x->targets[x->slots[at] - 1];
-        *out = known;
+        const link_target *known = x->targets[x->slots[at] - 1];
+        *number = x->slots[at];
         if (known->flags == flags && tycho__equal(name_of(known), name)) return TYCHO_OK;
     }
     status = tycho__check_name(name, "stream to link into");
@@ -99,8 +100,7 @@ static int find_target(expansion *x, tycho_bytes name, uint8_t flags, link_targe
     made->name_size = (uint32_t)name.size;
     tycho__copy(made + 1, name);
     x->targets[x->target_count++] = made;
-    x->slots[at] = (uint32_t)x->target_count;
-    *out = made;
+    *number = x->slots[at] = (uint32_t)x->target_count;
     return TYCHO_OK;
 }
 
@@ -114,39 +114,51 @@ static int grow_links(expansion *x) {
     return TYCHO_OK;
 }
 
-static int add_link(expansion *x, tycho_bytes name, uint8_t flags) {
-    link_target *target = NULL;
+/* Links the event into the target of a number. */
+static int add_link(expansion *x, uint32_t number) {
     if (x->link_count == TYCHO_BATCH_LINKS_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "hooks link the events of the batch over %d times",
                            TYCHO_BATCH_LINKS_MAX);
     }
-    int status = find_target(x, name, flags, &target);
-    if (status == TYCHO_OK) status = grow_links(x);
+    int status = grow_links(x);
     if (status != TYCHO_OK) return status;
-    if (target->count > 0 && x->links[target->last].ordinal == x->ordinal) return TYCHO_OK;
-    x->links[x->link_count] = (new_link){.ordinal = x->ordinal};
-    *(target->count == 0 ? &target->first : &x->links[target->last].next) = x->link_count;
-    target->last = x->link_count++;
+    assert(number > 0 && number <= x->target_count);
+    link_target *target = x->targets[number - 1];
+    if (target->last == x->ordinal + 1) return TYCHO_OK;
+    x->links[x->link_count++] = (new_link){x->ordinal, number};
+    target->last = x->ordinal + 1;
     target->count++;
     return TYCHO_OK;
 }
 
+static int add_links(expansion *x, const tycho_additions *additions) {
+    for (size_t i = 0; i < additions->link_count; i++) {
+        bool is_raw = i + additions->raw_count >= additions->link_count;
+        uint32_t *memo = additions->memos != NULL ? additions->memos[i] : NULL;
+        uint32_t number = memo != NULL ? *memo : 0;
+        int status = TYCHO_OK;
+        if (number == 0) {
+            status = find_target(x, additions->links[i], is_raw ? TYCHO_RAW : 0, &number);
+        }
+        if (status == TYCHO_OK) status = add_link(x, number);
+        if (status != TYCHO_OK) return status;
+        if (memo != NULL) *memo = number;
+    }
+    return TYCHO_OK;
+}
+
+/* A step for each target, and then the links, each where its target's step has room for it. */
 static int write_links(expansion *x, tycho__buffer *to) {
     for (size_t i = 0; i < x->target_count; i++) {
-        const link_target *target = x->targets[i];
-        tycho__step step = {.kind = TYCHO__LINK_NEW,
-                            .flags = target->flags,
-                            .name = name_of(target),
-                            .count = target->count};
-        size_t begin = to->size;
-        int status = tycho__step_begin(to, &step, false);
-        if (status == TYCHO_OK) status = tycho__buffer_reserve(to, 4 * (size_t)target->count);
+        link_target *target = x->targets[i];
+        int status = tycho__step_link_new(to, target->flags, name_of(target), target->count);
         if (status != TYCHO_OK) return status;
-        for (uint32_t k = 0, link = target->first; k < target->count; k++) {
-            tycho__write32(to, x->links[link].ordinal);
-            link = x->links[link].next;
-        }
-        tycho__step_end(to, begin);
+        target->at = to->size - 4 * (size_t)target->count;
+    }
+    for (uint32_t i = 0; i < x->link_count; i++) {
+        link_target *target = x->targets[x->links[i].target - 1];
+        tycho__store32(to->data + target->at, x->links[i].ordinal);
+        target->at += 4;
     }
     return TYCHO_OK;
 }
@@ -248,10 +260,7 @@ static int visit_event(expansion *x, const tycho__step *step, const tycho__event
     tycho__event_see(parts, &view);
     fill(&appended, &view, &texts, tags);
     int status = x->visit(x->context, &appended, &additions);
-    for (size_t i = 0; i < additions.link_count && status == TYCHO_OK; i++) {
-        bool is_raw = i + additions.raw_count >= additions.link_count;
-        status = add_link(x, additions.links[i], is_raw ? TYCHO_RAW : 0);
-    }
+    if (status == TYCHO_OK) status = add_links(x, &additions);
     if (status == TYCHO_OK && additions.tag_count > 0 && !x->is_rewriting) {
         status = begin_rewriting(x, step, from.data);
     }

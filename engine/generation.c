@@ -3,21 +3,25 @@
 
 #include <stdlib.h>
 
+enum { FIRST_WAYS = 64 };
+
 static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for recent entries");
 }
 
-tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t slots) {
+tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t slots,
+                                           size_t ways) {
     static _Atomic uint64_t serial;
     tycho__generation *g = calloc(1, sizeof *g);
     if (g == NULL) return NULL;
-    assert(slots > 0 && (slots & (slots - 1)) == 0);
+    assert(slots > 0 && (slots & (slots - 1)) == 0 && (ways & (ways - 1)) == 0);
     atomic_store(&g->shares, 1);
     g->serial = atomic_fetch_add(&serial, 1) + 1;
     pthread_rwlock_init(&g->lock, NULL);
     g->base_head = g->head = head;
     g->base_links = g->links = links;
     g->list_slot_count = g->id_slot_count = slots;
+    g->way_capacity_first = ways > FIRST_WAYS ? ways : FIRST_WAYS;
     g->list_slots = tycho__table_make(slots, sizeof *g->list_slots);
     if (g->list_slots != NULL) return g;
     tycho__generation_release(g);
@@ -115,11 +119,12 @@ static int grow_list(tycho__generation *g, tycho__recent_list *list, uint32_t mo
     uint32_t capacity = list->capacity;
     while (capacity - list->count < more) capacity = capacity == 0 ? 2 : capacity * 2;
     uint64_t *values =
-        tycho__arena_take(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
+        tycho__arena_room(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
     if (values == NULL) return no_memory();
     uint64_t *links = has_links ? values + capacity : NULL;
     size_t size = list->count * sizeof *values;
     if (size > 0) memcpy(values, list->values, size);
+    if (size > 0 && has_links && list->links == NULL) memset(links, 0, size);
     if (size > 0 && list->links != NULL) memcpy(links, list->links, size);
     list->values = values;
     list->links = links;
@@ -300,7 +305,7 @@ static void enter_way(tycho__generation *g, size_t i) {
 }
 
 static int grow_ways(tycho__generation *g, size_t more) {
-    size_t capacity = g->way_capacity == 0 ? 64 : g->way_capacity;
+    size_t capacity = g->way_capacity == 0 ? g->way_capacity_first : g->way_capacity;
     while (capacity - g->way_count < more) capacity *= 2;
     if (capacity == g->way_capacity) return TYCHO_OK;
     assert(g->way_count < UINT32_MAX / 2);
@@ -338,15 +343,18 @@ int tycho__generation_add_links(tycho__generation *g, tycho__recent_list *list, 
     if (status != TYCHO_OK) return status;
     if (list->count == 0) list->base = revision;
     assert(revision == list->base + list->count);
+    uint64_t *values = list->values + list->count, *links = list->links + list->count;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t position = positions[i];
+        const uint64_t position = positions[i];
         if (position > list->highest) list->highest = position;
-        list->values[list->count] = position << 1 | 1;
-        list->links[list->count++] = ++g->links;
+        values[i] = position << 1 | 1;
+        links[i] = g->links + 1 + i;
         g->ways[g->way_count] = (tycho__recent_way){position, revision + i, list->number, 0};
         enter_way(g, g->way_count++);
-        if (is_noted) g->added[g->added_count++] = list;
     }
+    for (uint32_t i = 0; is_noted && i < count; i++) g->added[g->added_count++] = list;
+    list->count += count;
+    g->links += count;
     g->entry_count += count;
     return TYCHO_OK;
 }

@@ -64,7 +64,7 @@ typedef struct tycho__generation {
     uint64_t *id_slots; /* hash << 32 | place + 1; NULL while ids come in order */
     size_t id_slot_count;
     tycho__recent_way *ways;
-    size_t way_count, way_capacity;
+    size_t way_count, way_capacity, way_capacity_first;
     uint32_t *way_slots; /* beginnings of chains */
 
     tycho__recent_list **added; /* behind the mark */
@@ -74,11 +74,13 @@ typedef struct tycho__generation {
     /* For settle.c, made when it asks. */
     struct tycho__sorted *sorted_lists; /* NULL: not asked for yet */
     struct tycho__sorted *sorted_ids;   /* NULL: as they are */
-    struct tycho__sorted *sorted_ways;
+    uint32_t *way_order;                /* places of ways; NULL: as they are */
 } tycho__generation;
 
-/* NULL without memory. `slots` (a power of 2) is what the tables begin with. */
-tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t slots);
+/* NULL without memory. `slots` (a power of 2) is what the tables begin with, and `ways` (the same,
+** or 0) what those of links do once there is one. */
+tycho__generation *tycho__generation_begin(uint64_t head, uint64_t links, size_t slots,
+                                           size_t ways);
 /* Gives up one's share; NULL is fine. */
 void tycho__generation_release(tycho__generation *g);
 

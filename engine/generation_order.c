@@ -3,6 +3,8 @@
 
 #include "generation.h"
 
+enum { NEAR = 4 }; /* positions for each way back */
+
 struct tycho__sorted {
     uint64_t key;
     uint64_t what;
@@ -11,10 +13,10 @@ struct tycho__sorted {
 void tycho__generation_forget_orders(tycho__generation *g) {
     free(g->sorted_lists);
     free(g->sorted_ids);
-    free(g->sorted_ways);
+    free(g->way_order);
     g->sorted_lists = NULL;
     g->sorted_ids = NULL;
-    g->sorted_ways = NULL;
+    g->way_order = NULL;
 }
 
 /* Sorts by key, byte by byte from the last, and keeps the order of equal ones; bytes that are the
@@ -68,10 +70,42 @@ static void fill_lists(const tycho__generation *g, struct tycho__sorted *to) {
     }
 }
 
+
 static void fill_ways(const tycho__generation *g, struct tycho__sorted *to) {
     for (size_t i = 0; i < g->way_count; i++) {
         to[i] = (struct tycho__sorted){g->ways[i].position, i};
     }
+}
+
+/* Those of events near each other, as linkers make them: each is counted and put into its place. */
+static bool order_near_ways(const tycho__generation *g, uint64_t low, uint64_t high) {
+    size_t range = (size_t)(high - low) + 1;
+    uint32_t *places = calloc(range + 1, sizeof *places);
+    if (places == NULL) return false;
+    for (size_t i = 0; i < g->way_count; i++) places[g->ways[i].position - low + 1]++;
+    for (size_t i = 1; i < range; i++) places[i] += places[i - 1];
+    for (size_t i = 0; i < g->way_count; i++) {
+        g->way_order[places[g->ways[i].position - low]++] = (uint32_t)i;
+    }
+    free(places);
+    return true;
+}
+
+static bool order_ways(tycho__generation *g) {
+    uint64_t low = UINT64_MAX, high = 0;
+    for (size_t i = 0; i < g->way_count; i++) {
+        if (g->ways[i].position < low) low = g->ways[i].position;
+        if (g->ways[i].position > high) high = g->ways[i].position;
+    }
+    g->way_order = malloc(g->way_count * sizeof *g->way_order);
+    if (g->way_order == NULL) return false;
+    if (high - low < NEAR * (uint64_t)g->way_count) return order_near_ways(g, low, high);
+    struct tycho__sorted *sorted = sorted_by(g, g->way_count, fill_ways);
+    for (size_t i = 0; sorted != NULL && i < g->way_count; i++) {
+        g->way_order[i] = (uint32_t)sorted[i].what;
+    }
+    free(sorted);
+    return sorted != NULL;
 }
 
 /* The first bytes of the id as a number. */
@@ -123,10 +157,10 @@ int tycho__generation_sort(tycho__generation *g) {
     while (i < g->way_count && g->ways[i - 1].position < g->ways[i].position) i++;
     bool are_ways_sorted = i >= g->way_count; /* as those of a range are */
     bool are_ids_sorted = g->id_slots == NULL;
-    if (!are_ways_sorted) g->sorted_ways = sorted_by(g, g->way_count, fill_ways);
+    bool has_ways = are_ways_sorted || order_ways(g);
     if (!are_ids_sorted) g->sorted_ids = sorted_by(g, g->id_count, fill_ids);
     g->sorted_lists = sorted_by(g, g->list_count, fill_lists);
-    bool has_all = g->sorted_lists != NULL && (are_ways_sorted || g->sorted_ways != NULL) &&
+    bool has_all = g->sorted_lists != NULL && has_ways &&
                    (are_ids_sorted || (g->sorted_ids != NULL && sort_equal_ids(g, g->sorted_ids)));
     if (has_all) return TYCHO_OK;
     tycho__generation_forget_orders(g);
@@ -154,7 +188,7 @@ size_t tycho__generation_behind(const tycho__generation *g, uint64_t kind, uint6
 
 tycho__sorted_way tycho__generation_sorted_way(const tycho__generation *g, size_t i) {
     assert(i < g->way_count);
-    if (g->sorted_ways != NULL) i = (size_t)g->sorted_ways[i].what;
+    if (g->way_order != NULL) i = g->way_order[i];
     const tycho__recent_way *way = &g->ways[i];
     return (tycho__sorted_way){way->position, way->revision, g->base_links + 1 + i, way->stream};
 }

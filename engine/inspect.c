@@ -182,7 +182,7 @@ void tycho__key_text(unsigned table, tycho_bytes key, char *text, size_t size) {
     } else if (table == TYCHO__BLOCKS && key.size == 13) {
         snprintf(text, size, "%s %u from %llu", kind_text(at[0]), tycho__unkey32(at + 1),
                  (unsigned long long)tycho__unkey64(at + 5));
-    } else if (table == TYCHO__LINKS && key.size == 12) {
+    } else if (table == TYCHO__LINKS && (key.size == 12 || key.size == 13)) {
         snprintf(text, size, "position %llu in stream %u", (unsigned long long)tycho__unkey64(at),
                  tycho__unkey32(at + 8));
     } else if (table == TYCHO__PENDING && key.size == 8) {

@@ -40,15 +40,13 @@ static int look_for(tycho__txn *txn, tycho_batch *batch, const tycho__list *stre
 static int link_all(tycho__txn *txn, tycho__list *stream, const uint64_t *positions, uint32_t count,
                     tycho_result *result) {
     uint64_t revision = stream->next, highest = 0;
-    int status = TYCHO_OK;
     if (result->count == 0) result->first_revision = (int64_t)revision;
     if (stream->count == 0) txn->state.streams++;
     txn->is_changed = true; /* the list in memory counts the links from here on */
-    for (uint32_t i = 0; i < count && status == TYCHO_OK; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (positions[i] > highest) highest = positions[i];
-        txn->state.links_made++;
-        status = tycho__pending_add(txn, stream->number, revision + i, positions[i]);
     }
+    int status = tycho__pending_add(txn, stream->number, revision, positions, count);
     tycho__list_extend(stream, count, highest);
     txn->state.links += count;
     txn->state.entries += count;

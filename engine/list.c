@@ -176,11 +176,11 @@ static int no_memory(void) {
     return tycho__fail(TYCHO_NO_MEMORY, "no memory for the lists of a batch");
 }
 
-/* The tail of a list in memory, with room for one more entry. */
-static uint8_t *tail_room(tycho__list *list) {
+/* The tail of a list in memory, with room for more entries. */
+static uint8_t *tail_room(tycho__list *list, uint32_t more) {
     assert(list->tail_capacity > 0);
-    if (list->tail_capacity - list->tail_size < 10) {
-        size_t capacity = list->tail_capacity * 2;
+    if (list->tail_capacity - list->tail_size < (size_t)more * TYCHO__VARINT_MAX) {
+        size_t capacity = list->tail_capacity * 2 + (size_t)more * TYCHO__VARINT_MAX;
         uint8_t *tail = realloc((void *)(uintptr_t)list->tail, capacity);
         if (tail == NULL) return NULL;
         list->tail = tail;
@@ -214,18 +214,38 @@ void tycho__list_extend(tycho__list *list, uint32_t count, uint64_t highest) {
     list->recent += count;
 }
 
-int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value) {
-    if (list->tail_count == TYCHO__BLOCK) {
-        int status = spill_tail(txn, list);
-        if (status != TYCHO_OK) return status;
-    }
-    uint8_t *tail = tail_room(list);
+/* Adds as many as the tail has room for. */
+static int fill_tail(tycho__list *list, uint64_t ordinal, const uint64_t *values, uint32_t count) {
+    uint8_t *tail = tail_room(list, count);
     if (tail == NULL) return no_memory();
+    assert(count > 0 && list->tail_count + count <= TYCHO__BLOCK);
     if (list->tail_count == 0) list->tail_base = ordinal;
-    list->tail_size += tycho__entry_encode(tail + list->tail_size, value, list->tail_last);
-    list->tail_last = value >> 1;
-    if (list->tail_last > list->highest) list->highest = list->tail_last;
-    list->tail_count++;
+    uint64_t last = list->tail_last, highest = list->highest;
+    uint8_t *to = tail + list->tail_size;
+    for (uint32_t i = 0; i < count; i++) {
+        to = tycho__entry_encode(to, values[i], last);
+        last = values[i] >> 1;
+        if (last > highest) highest = last;
+    }
+    list->tail_size = (size_t)(to - tail);
+    list->tail_count += count;
+    list->tail_last = last;
+    list->highest = highest;
+    return TYCHO_OK;
+}
+
+int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, const uint64_t *values,
+                       uint32_t count) {
+    while (count > 0) {
+        int status = list->tail_count == TYCHO__BLOCK ? spill_tail(txn, list) : TYCHO_OK;
+        uint32_t room = TYCHO__BLOCK - list->tail_count, some = count < room ? count : room;
+        if (status == TYCHO_OK) status = fill_tail(list, ordinal, values, some);
+        if (status != TYCHO_OK) return status;
+        ordinal += some;
+        values += some;
+        count -= some;
+        if (count > 0 && list->kind != TYCHO__STREAM) ordinal = values[0] >> 1; /* the position */
+    }
     tycho__list_touch(txn, list);
     return TYCHO_OK;
 }

@@ -26,6 +26,7 @@
 #ifndef TYCHO__LIST_H
 #define TYCHO__LIST_H
 
+#include "buffer.h"
 #include "env.h"
 
 enum { TYCHO__BLOCK = 128, TYCHO__LIST_DELETED = 1 };
@@ -80,8 +81,9 @@ struct tycho__recent_item;
 void tycho__list_append(tycho__list *list, uint64_t position, struct tycho__recent_item *item);
 void tycho__list_extend(tycho__list *list, uint32_t count, uint64_t highest);
 
-/* Adds an entry to the row; for settle.c. */
-int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, uint64_t value);
+/* Adds entries to the row, of which the first has the ordinal; for settle.c. */
+int tycho__list_settle(tycho__txn *txn, tycho__list *list, uint64_t ordinal, const uint64_t *values,
+                       uint32_t count);
 int tycho__list_write(tycho__txn *txn, const tycho__list *list);
 /* The row alone, without what is recent. TYCHO_NOT_FOUND without a sentence. */
 int tycho__list_row(tycho__txn *txn, uint8_t kind, uint32_t number, tycho__list *list);
@@ -187,9 +189,18 @@ uint32_t tycho__entries_ahead(const tycho__entries *entries, uint64_t ordinal, b
 
 /* Blocks as bytes, for list.c and entries.c. */
 enum { TYCHO__BLOCK_HEAD = 6, TYCHO__BLOCK_SIZE_MAX = 10 * TYCHO__BLOCK };
+/* Gives where the next one goes. */
+static inline uint8_t *tycho__entry_encode(uint8_t *to, uint64_t value, uint64_t before) {
+    uint64_t zigzag = tycho__zigzag((value >> 1) - before);
+    if (value == 0) {
+        *to = 0;
+        return to + 1;
+    }
+    assert(zigzag != 0 && zigzag >> 63 == 0);
+    return tycho__put_varint(to, zigzag << 1 | (value & 1));
+}
 size_t tycho__block_encode(uint8_t *to, const uint64_t *values, uint32_t count);
 int tycho__block_decode(tycho_bytes bytes, uint64_t *values, uint32_t count);
-size_t tycho__entry_encode(uint8_t *to, uint64_t value, uint64_t before);
 /* Reads the block row whose first ordinal is `base`; `value` is its row. */
 int tycho__block_read(const tycho__list *list, uint64_t base, tycho_bytes value, uint64_t *values,
                       uint32_t *count);

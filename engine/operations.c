@@ -324,7 +324,7 @@ static int apply_dictionary(tycho__txn *txn, tycho_batch *batch, const tycho__st
     state->dictionary = (uint32_t)step->number;
     if (step->number == 0) return TYCHO_OK;
     state->dictionaries = state->dictionary;
-    state->format = TYCHO__FORMAT;
+    if (state->format < TYCHO__FORMAT_COMPRESSED) state->format = TYCHO__FORMAT_COMPRESSED;
     for (int copy = 0; copy < TYCHO__DICTIONARY_COPIES && status == TYCHO_OK; copy++) {
         const uint8_t key[2] = {(uint8_t)step->number, (uint8_t)copy};
         const tycho__step row = {.name = tycho__dictionaries(),

@@ -9,20 +9,10 @@ enum {
     HEAD = 14,
     OLD_HEAD = 26,
     HAS_RUNS = 0x8000,
-    VARINT_MAX = 10,
-    ROW_MAX = HEAD + TYCHO__BLOCK * 4 * VARINT_MAX
+    ROW_MAX = HEAD + TYCHO__BLOCK * 4 * TYCHO__VARINT_MAX
 };
 
 /* ---------------------------------------------------------------- writing */
-
-static uint8_t *put_varint(uint8_t *to, uint64_t value) {
-    while (value >= 0x80) {
-        *to++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *to++ = (uint8_t)value;
-    return to;
-}
 
 /* How many links from `i` on are of one stream and follow each other. */
 static uint32_t run_of(const tycho__pending *row, uint32_t i) {
@@ -38,12 +28,11 @@ static uint8_t *put_runs(uint8_t *to, const tycho__pending *row) {
     uint64_t before = 0;
     for (uint32_t i = 0; i < row->count;) {
         uint32_t end = i + run_of(row, i);
-        to = put_varint(to, row->all[i].stream);
-        to = put_varint(to, row->all[i].revision);
-        to = put_varint(to, end - i);
+        to = tycho__put_varint(to, row->all[i].stream);
+        to = tycho__put_varint(to, row->all[i].revision);
+        to = tycho__put_varint(to, end - i);
         for (; i < end; i++) {
-            int64_t delta = (int64_t)(row->all[i].position - before);
-            to = put_varint(to, (uint64_t)delta << 1 ^ (uint64_t)(delta >> 63));
+            to = tycho__put_varint(to, tycho__zigzag(row->all[i].position - before));
             before = row->all[i].position;
         }
     }
@@ -64,7 +53,9 @@ int tycho__pending_write(tycho__txn *txn) {
                       tycho__bytes(bytes, size));
 }
 
-int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint64_t position) {
+/* The row that is being gathered, with room for one more link at least, of which `first` is the
+** number. */
+static int open_row(tycho__txn *txn, uint64_t first, tycho__pending **out) {
     tycho__pending *row = txn->pending;
     if (row == NULL) {
         row = txn->pending = calloc(1, sizeof *row);
@@ -75,38 +66,41 @@ int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint
         if (status != TYCHO_OK) return status;
     }
     if (row->count == 0) {
-        row->link = txn->state.links_made;
+        row->link = first;
         row->head = txn->state.head;
     }
-    assert(row->link + row->count == txn->state.links_made);
-    row->all[row->count++] = (tycho__pending_link){position, revision, stream};
+    assert(row->link + row->count == first);
+    *out = row;
+    return TYCHO_OK;
+}
+
+int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision,
+                       const uint64_t *positions, uint32_t count) {
+    for (uint32_t i = 0; i < count;) {
+        tycho__pending *row = NULL;
+        int status = open_row(txn, txn->state.links_made + 1 + i, &row);
+        if (status != TYCHO_OK) return status;
+        uint32_t room = TYCHO__BLOCK - row->count, end = count - i < room ? count : i + room;
+        tycho__pending_link *to = &row->all[row->count];
+        row->count += end - i;
+        for (; i < end; i++) *to++ = (tycho__pending_link){positions[i], revision + i, stream};
+    }
+    txn->state.links_made += count;
     return TYCHO_OK;
 }
 
 /* ---------------------------------------------------------------- reading */
-
-static uint64_t read_varint(tycho__reader *reader) {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 7 * VARINT_MAX; shift += 7) {
-        uint8_t byte = tycho__read8(reader);
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) return value;
-    }
-    reader->bad = true;
-    return 0;
-}
 
 /* The runs of a row. False when they are not as many links as it has. */
 static bool read_runs(tycho_bytes bytes, tycho__pending *row) {
     tycho__reader reader = tycho__reader_of(bytes);
     uint64_t position = 0;
     for (uint32_t i = 0; i < row->count;) {
-        uint64_t stream = read_varint(&reader), revision = read_varint(&reader);
-        uint64_t count = read_varint(&reader);
+        uint64_t stream = tycho__read_varint(&reader), revision = tycho__read_varint(&reader);
+        uint64_t count = tycho__read_varint(&reader);
         if (reader.bad || count == 0 || count > row->count - i || stream > UINT32_MAX) return false;
         for (; count > 0; count--, revision++, i++) {
-            uint64_t zigzag = read_varint(&reader);
-            position += zigzag >> 1 ^ (0 - (zigzag & 1));
+            position += tycho__unzigzag(tycho__read_varint(&reader));
             row->all[i] = (tycho__pending_link){position, revision, (uint32_t)stream};
         }
     }

@@ -33,8 +33,9 @@ typedef struct tycho__pending {
     tycho__pending_link all[TYCHO__BLOCK];
 } tycho__pending;
 
-/* Adds the link number state.links_made. */
-int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision, uint64_t position);
+/* Makes links of events into a stream, from this revision on: the next numbers are theirs. */
+int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision,
+                       const uint64_t *positions, uint32_t count);
 
 /* Writes the row that is being gathered; before the end of a transaction, and before settling. */
 int tycho__pending_write(tycho__txn *txn);

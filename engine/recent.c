@@ -115,7 +115,8 @@ static tycho__generation *take(tycho__env *env, uint64_t head, uint64_t links) {
     if (found != NULL) {
         atomic_fetch_add(&found->shares, 1);
     } else {
-        found = tycho__generation_begin(head, links, atomic_load(&env->recent_slots));
+        found = tycho__generation_begin(head, links, atomic_load(&env->recent_slots),
+                                        atomic_load(&env->recent_ways));
         if (found != NULL) gone = place(env, found);
     }
     pthread_mutex_unlock(&env->recent_mutex);
@@ -326,7 +327,7 @@ static tycho__generation *newest(tycho__txn *txn) {
     if (txn->generations[NEWEST] == NULL) {
         txn->generations[NEWEST] = tycho__generation_begin(
             state->settled + state->settling, state->links_settled + state->links_settling,
-            atomic_load(&txn->env->recent_slots));
+            atomic_load(&txn->env->recent_slots), atomic_load(&txn->env->recent_ways));
     }
     return txn->generations[NEWEST];
 }
@@ -433,6 +434,7 @@ void tycho__recent_settled(tycho__txn *txn) {
     if (g->list_slot_count <= LAST_SLOTS) {
         atomic_store(&txn->env->recent_slots, g->list_slot_count);
     }
+    if (g->way_capacity <= LAST_SLOTS) atomic_store(&txn->env->recent_ways, g->way_capacity);
     tycho__generation_release(g);
     txn->generations[FROZEN] = NULL;
 }

@@ -265,7 +265,8 @@ static int number_links(writing *w) {
 }
 
 static int write_way_back(writing *w, const tycho__list *list, const tycho__old_entry *entry) {
-    tycho__ways ways = {.position = entry->position, .count = 1};
+    tycho__ways ways = {.count = 1};
+    ways.positions[0] = entry->position;
     ways.all[0].stream = list->number;
     ways.all[0].revision = entry->revision;
     ways.all[0].link = entry->link;
@@ -291,7 +292,7 @@ static int write_entry(writing *w, tycho__list *list, const tycho__old_entry *en
     list->count++;
     w->txn.state.entries++;
     uint64_t value = entry->position << 1 | (entry->is_link ? 1u : 0u);
-    status = tycho__list_settle(&w->txn, list, entry->revision, value);
+    status = tycho__list_settle(&w->txn, list, entry->revision, &value, 1);
     return status == TYCHO_OK && entry->is_link ? write_way_back(w, list, entry) : status;
 }
 
@@ -360,7 +361,7 @@ static int write_row(writing *w, tycho_bytes key, tycho_bytes value) {
     if (tycho__equal(name_of(old, made), tycho__dictionaries()) && rest.size == 2) {
         uint8_t number = ((const uint8_t *)rest.data)[0];
         if (number > state->dictionaries) state->dictionaries = number;
-        state->format = TYCHO__FORMAT;
+        if (state->format < TYCHO__FORMAT_COMPRESSED) state->format = TYCHO__FORMAT_COMPRESSED;
     }
     state->rows++;
     return status;

@@ -251,7 +251,7 @@ static int take_ways_back(tycho_salvage *s) {
                                    tycho__bytes(row->value, row->value_size), &ways);
         assert(status == TYCHO_OK);
         for (uint32_t k = 0; k < ways.count && status == TYCHO_OK; k++) {
-            status = take_way_back(s, ways.position, &ways.all[k]);
+            status = take_way_back(s, ways.positions[k], &ways.all[k]);
         }
         if (status != TYCHO_OK) return status;
     }

@@ -22,19 +22,19 @@
 #endif
 
 enum {
-    DUE_ENTRIES = TYCHO__DUE_ENTRIES, /* events and links */
+    DUE_ENTRIES = TYCHO__DUE_ENTRIES, /* events, or links by their weight */
     DUE_ENTRIES_MOST = 4 * TYCHO__DUE_ENTRIES,
     DUE_SIZE = 128 << 20, /* bytes of records: what a process reads to know what is recent */
     WORTH_ENTRIES = 4096,
-    SLICE = 2, /* for each entry that a commit adds, so many are settled */
-    SLICE_LEAST = TYCHO__DUE_ENTRIES / 128
+    SLICE = 2, /* of the weight that a commit adds, so many times is settled */
+    SLICE_LEAST = TYCHO__EVENT_WEIGHT * TYCHO__DUE_ENTRIES / 128
 };
 
-/* Events and links behind what is settled or being settled. */
-static uint64_t newest_entries(const tycho__state *state) {
+/* The weight of what is behind what is settled or being settled. */
+static uint64_t newest_weight(const tycho__state *state) {
     uint64_t begin = state->settled + state->settling;
     uint64_t begin_links = state->links_settled + state->links_settling;
-    return state->head - begin + state->links_made - begin_links;
+    return tycho__weight(state->head - begin, state->links_made - begin_links);
 }
 
 static int no_memory(void) {
@@ -75,10 +75,9 @@ static int settle_list(tycho__txn *txn, const tycho__recent_list *from, tycho__l
     int status = kept != NULL ? tycho__list_load_tail(txn, kept) : read_scratch(txn, from, scratch);
     bool is_written_later = list->is_dirty;
     list->is_scratch = !is_written_later;
-    bool is_stream = list->kind == TYCHO__STREAM;
-    for (uint32_t i = 0; i < from->count && status == TYCHO_OK; i++) {
-        uint64_t value = from->values[i];
-        status = tycho__list_settle(txn, list, is_stream ? from->base + i : value >> 1, value);
+    uint64_t first = list->kind == TYCHO__STREAM ? from->base : from->values[0] >> 1;
+    if (status == TYCHO_OK) {
+        status = tycho__list_settle(txn, list, first, from->values, from->count);
     }
     list->is_scratch = false;
     if (status != TYCHO_OK) return status;
@@ -136,12 +135,15 @@ static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *b
     return TYCHO_OK;
 }
 
-/* The ways back of one event, from the i-th on; `*i` becomes that of the next event. */
-static int settle_event(tycho__txn *txn, const tycho__generation *g, size_t *i) {
+/* The ways back of a group of events, from the i-th on; `*i` becomes that of the next group. */
+static int settle_group(tycho__txn *txn, const tycho__generation *g, size_t *i) {
     tycho__sorted_way way = tycho__generation_sorted_way(g, *i);
-    tycho__ways ways = {.position = way.position, .count = 0};
+    const uint64_t first = way.position;
+    tycho__ways ways;
     int status = TYCHO_OK;
-    while (status == TYCHO_OK && way.position == ways.position) {
+    ways.count = 0;
+    while (status == TYCHO_OK && tycho__is_group(way.position, first)) {
+        ways.positions[ways.count] = way.position;
         ways.all[ways.count++] = (tycho__way){way.stream, way.revision, way.link};
         if (++*i == g->way_count) break;
         way = tycho__generation_sorted_way(g, *i);
@@ -158,9 +160,9 @@ static int settle_ways(tycho__txn *txn, const tycho__generation *g, uint64_t *bu
     while (i < g->way_count) {
         size_t first = i;
         if (*budget == 0) return TYCHO_OK;
-        state->moved_number = tycho__generation_sorted_way(g, i).position;
-        int status = settle_event(txn, g, &i);
+        int status = settle_group(txn, g, &i);
         if (status != TYCHO_OK) return status;
+        state->moved_number = tycho__generation_sorted_way(g, i - 1).position;
         spend(budget, ROW * (i - first));
     }
     state->moved_kind = TYCHO__MOVED_IDS;
@@ -192,7 +194,7 @@ static int settle_ids(tycho__txn *txn, const tycho__generation *g, uint64_t *bud
 /* The newest generation, which is not empty, is to be settled from now on. */
 static void freeze(tycho__txn *txn) {
     tycho__state *state = &txn->state;
-    assert(state->settling + state->links_settling == 0 && newest_entries(state) > 0);
+    assert(state->settling + state->links_settling == 0 && newest_weight(state) > 0);
     state->settling = state->head - state->settled;
     state->links_settling = state->links_made - state->links_settled;
     state->moved_kind = 0;
@@ -245,7 +247,7 @@ int tycho__settle_begin(tycho__txn *txn) {
     tycho__recent_let_go(txn);
     if (is_settling(&txn->state)) status = settle_frozen(txn, UINT64_MAX);
     if (status == TYCHO_OK) status = tycho__pending_write(txn);
-    if (status == TYCHO_OK && newest_entries(&txn->state) > 0) freeze(txn);
+    if (status == TYCHO_OK && newest_weight(&txn->state) > 0) freeze(txn);
     return status;
 }
 
@@ -266,18 +268,20 @@ static uint64_t due_entries(const tycho__state *state) {
 
 int tycho__settle_begin_when_due(tycho__txn *txn) {
     const tycho__state *state = &txn->state;
-    bool is_due = newest_entries(state) >= due_entries(state) || state->recent_size >= DUE_SIZE;
+    bool is_due = newest_weight(state) >= tycho__weight(due_entries(state), 0) ||
+                  state->recent_size >= DUE_SIZE;
     return is_due ? tycho__settle_begin(txn) : TYCHO_OK;
 }
 
 int tycho__settle_slice(tycho__txn *txn, uint64_t wanted) {
     const tycho__generation *g = tycho__recent_frozen(txn);
     if (!is_settling(&txn->state) || wanted == 0) return TYCHO_OK;
-    uint64_t entries = g->id_count + g->way_count;
-    uint64_t all = g->list_count * LIST + g->entry_count + entries * ROW;
-    assert(entries > 0);
-    if (wanted > entries) wanted = entries;
-    return settle_frozen(txn, all / entries * wanted);
+    uint64_t weight = tycho__weight(g->id_count, g->way_count);
+    uint64_t rows = g->id_count + g->way_count;
+    uint64_t all = g->list_count * LIST + g->entry_count + rows * ROW;
+    assert(weight > 0);
+    if (wanted > weight) wanted = weight;
+    return settle_frozen(txn, all / weight * wanted);
 }
 
 int tycho__settle_along(tycho__txn *txn, uint64_t added) {
@@ -285,6 +289,6 @@ int tycho__settle_along(tycho__txn *txn, uint64_t added) {
 }
 
 bool tycho__is_worth_settling(const tycho__state *state) {
-    uint64_t settling = state->settling + state->links_settling;
-    return newest_entries(state) + settling >= WORTH_ENTRIES;
+    uint64_t weight = tycho__weight(state->settling, state->links_settling);
+    return newest_weight(state) + weight >= tycho__weight(WORTH_ENTRIES, 0);
 }

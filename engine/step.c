@@ -203,6 +203,20 @@ int tycho__step_begin(tycho__buffer *buffer, const tycho__step *step, bool is_co
     return TYCHO_OK;
 }
 
+int tycho__step_link_new(tycho__buffer *buffer, uint8_t flags, tycho_bytes name, uint32_t count) {
+    size_t size = 2 + name.size + 4 + 4 * (size_t)count;
+    int status = tycho__buffer_reserve(buffer, HEAD + size);
+    if (status != TYCHO_OK) return status;
+    tycho__write8(buffer, TYCHO__LINK_NEW);
+    tycho__write8(buffer, flags);
+    tycho__write32(buffer, (uint32_t)size);
+    write_name(buffer, name);
+    tycho__write32(buffer, count);
+    memset(buffer->data + buffer->size, 0, 4 * (size_t)count);
+    buffer->size += 4 * (size_t)count;
+    return TYCHO_OK;
+}
+
 void tycho__step_end(tycho__buffer *buffer, size_t begin) {
     size_t size = buffer->size - begin - HEAD;
     assert(buffer->size <= TYCHO_BATCH_SIZE_MAX);
@@ -261,6 +275,20 @@ static bool read_append(tycho_bytes payload, tycho__step *step) {
     return true;
 }
 
+/* The fields "ac" of a link of events of the batch, of which linkers make many. */
+static bool read_link_new(tycho_bytes payload, tycho__step *step) {
+    enum { NAME = 2, REST = 4 };
+    const uint8_t *from = payload.data;
+    if (payload.size < NAME + REST) return false;
+    size_t size = tycho__load16(from);
+    if (payload.size - NAME - REST < size) return false;
+    step->name = tycho__bytes(from + NAME, size);
+    from += NAME + size;
+    step->count = tycho__load32(from);
+    step->list = tycho__bytes(from + REST, payload.size - NAME - size - REST);
+    return true;
+}
+
 int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition) {
     memset(step, 0, sizeof *step);
     step->expected = TYCHO_EXPECT_ANY;
@@ -271,6 +299,8 @@ int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition
     step->kind = head[0];
     step->flags = head[1];
     if (step->kind == TYCHO__APPEND && !is_condition && read_append(payload, step)) return TYCHO_OK;
+    bool is_link_new = step->kind == TYCHO__LINK_NEW && !is_condition;
+    if (is_link_new && read_link_new(payload, step)) return TYCHO_OK;
     const char *layout = layout_of(step->kind, is_condition);
     if (layout == NULL) {
         return tycho__fail(TYCHO_NEWER_FORMAT, "the batch has an unknown %s, number %u",

@@ -87,6 +87,9 @@ static inline tycho_bytes tycho__dictionaries(void) {
     return tycho__bytes(TYCHO__DICTIONARY_TABLE, sizeof TYCHO__DICTIONARY_TABLE - 1);
 }
 
+/* A step LINK_NEW whose ordinals are 0, to be set; the name was checked. It needs no end. */
+int tycho__step_link_new(tycho__buffer *buffer, uint8_t flags, tycho_bytes name, uint32_t count);
+
 /* Appends the step; its list is not copied but written by the caller right behind, between
 ** tycho__step_begin() and tycho__step_end(). A begun step that fails is taken back by restoring
 ** buffer->size. */

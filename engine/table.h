@@ -10,8 +10,8 @@
 **   names            u8 kind, name -> u32 number
 **   lists            u8 kind, u32 number -> the list's row (list.h)
 **   blocks           u8 kind, u32 number, u64 first ordinal -> packed entries (list.h)
-**   links            u64 position, u32 stream -> the ways back from an event to streams that it is
-**                    linked into (ways.h)
+**   links            u64 position, u32 stream, u8 1 -> the ways back from this and neighbouring
+**                    events to streams that they are linked into (ways.h)
 **   stream_metadata  u32 stream -> bytes
 **   routes           name -> name of the stream; behind a byte 0 when the route is closed
 **   rows             u32 table, key -> u64 checksum of all else, u64 version, value
@@ -48,7 +48,13 @@ typedef enum tycho__table {
 
 /* Version of everything above and in the files it names. Format 1 had one way in each row of
 ** `links`; it is read as it is, and the first commit makes the store one of format 2. Format 3 has
-** compressed records; the first dictionary makes the store one of it. */
-enum { TYCHO__FORMAT_PLAIN = 2, TYCHO__FORMAT = 3 };
+** compressed records; the first dictionary makes the store one of it. Format 4 has ways of several
+** events in a row of `links`; the first such row makes the store one of it, compressed or not. */
+enum {
+    TYCHO__FORMAT_PLAIN = 2,
+    TYCHO__FORMAT_COMPRESSED = 3,
+    TYCHO__FORMAT_WAYS = 4,
+    TYCHO__FORMAT = TYCHO__FORMAT_WAYS
+};
 
 #endif

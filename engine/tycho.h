@@ -699,11 +699,9 @@ typedef struct tycho_stats {
     uint64_t sequence;        /* batches ever committed */
     uint64_t streams;         /* with entries */
     uint64_t types, tags;
-    uint64_t links;           /* entries that are links */
-    uint64_t entries;         /* of streams, links included */
+    uint64_t links, entries;  /* entries that are links; those of streams, links included */
     uint64_t rows, routes, dictionary; /* the last: number of the one that compresses; 0: none */
-    uint64_t file_size;       /* bytes of the data file, which may have 128 KiB more to grow into */
-    uint64_t free_size;       /* bytes in it that can be used again */
+    uint64_t file_size, free_size; /* bytes: of the file, up to 128 KiB less; in it, free again */
     uint64_t map_size;        /* bytes of address space reserved */
     uint64_t readers, readers_max; /* reader slots in use, and all, of all processes */
     uint64_t reader_lag;      /* commits since the oldest snapshot still open */
@@ -774,12 +772,14 @@ typedef struct tycho_appended {
 } tycho_appended;
 
 /* What a hook adds to an event: tags, and streams that it is linked into as it is appended, where
-** it is not there anyway. Good until the next call of the visitor. */
+** it is not there anyway. Good until the next call of the visitor. A memo, 0 at first and set by
+** the engine, stands in one tycho_batch_expand() for the one name with which it is given. */
 typedef struct tycho_additions {
     const tycho_bytes *tags;
     size_t tag_count;
     const tycho_bytes *links;
     size_t link_count, raw_count; /* the last raw_count of them are names of streams, not routes */
+    uint32_t *const *memos; /* NULL, or for each link NULL or a number of the hook's */
 } tycho_additions;
 
 /* Calls visit() for each event that the batch appends or overwrites, in order, with additions that

@@ -409,7 +409,7 @@ static int check_links(tycho_verification *v, tycho_bytes key, tycho_bytes value
     int status = tycho__ways_parse(key, value, &ways);
     if (is_damage(v, status)) return TYCHO_OK;
     for (uint32_t i = 0; i < ways.count && status == TYCHO_OK; i++) {
-        status = check_way(v, ways.position, &ways.all[i]);
+        status = check_way(v, ways.positions[i], &ways.all[i]);
     }
     return status;
 }

@@ -240,7 +240,7 @@ static void salvage_saves_dictionaries_and_what_they_compressed(void **state) {
     salvage_and_open(f, &salvaged);
     assert_int_equal(salvaged.events, LAST + 10);
     assert_int_equal(stats_of(f->store).dictionary, 2);
-    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT);
+    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT_COMPRESSED);
     assert_log(f->store, NULL, LAST + 10);
     fill(f->store, LAST + 11, LAST + 20);
     assert_int_equal(count_stored(f->store).compressed, LAST + 20 - FILLED);

@@ -16,7 +16,7 @@ static void later_events_take_less_than_half(void **state) {
     assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT_PLAIN);
     learn(f->store);
     assert_int_equal(stats_of(f->store).dictionary, 1);
-    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT);
+    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT_COMPRESSED);
     fill(f->store, FILLED + 1, 2 * FILLED);
     stored counts = count_stored(f->store);
     assert_int_equal(counts.plain, FILLED); /* nothing is stored anew */
@@ -44,7 +44,7 @@ static void it_can_be_ended_and_begun_anew(void **state) {
     ASSERT_STATUS(tycho_compress(f->store, TYCHO_COMPRESS_OFF, &percent), TYCHO_OK);
     assert_int_equal(percent, 100);
     assert_int_equal(stats_of(f->store).dictionary, 0);
-    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT); /* records need it */
+    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT_COMPRESSED); /* records need it */
     fill(f->store, FILLED + 101, FILLED + 200);
     assert_int_equal(count_stored(f->store).compressed, 100);
     learn(f->store);

@@ -135,7 +135,7 @@ static uint64_t value_of(uint64_t ordinal) {
 
 /* Adds an entry as settling does. */
 static void add_settled(fixture *f, uint64_t ordinal, uint64_t value) {
-    ASSERT_STATUS(tycho__list_settle(&f->txn, f->list, ordinal, value), TYCHO_OK);
+    ASSERT_STATUS(tycho__list_settle(&f->txn, f->list, ordinal, &value, 1), TYCHO_OK);
     f->list->count++;
     f->model[ordinal] = value;
     f->count++;

@@ -1,4 +1,4 @@
-/* format_test.c - the bytes of format 2, written down: a record, a batch, a block, a row of a list,
+/* format_test.c - the bytes of format 4, written down: a record, a batch, a block, a row of a list,
 ** the state row. What is read by another version, or sent to another machine, must be these.
 **
 ** When a test fails here, the format has changed: stores and encoded batches that exist could no
@@ -257,7 +257,7 @@ static void rows_of_lists_and_blocks(void **state) {
     ASSERT_STATUS(tycho__list_edit(&txn, TYCHO__STREAM, list->number, &list), TYCHO_OK);
     for (uint64_t i = 0; i < 5; i++) {
         uint64_t value = values[i] == 0 ? 9 << 1 : values[i]; /* what becomes a hole below */
-        ASSERT_STATUS(tycho__list_settle(&txn, list, 7 + i, value), TYCHO_OK);
+        ASSERT_STATUS(tycho__list_settle(&txn, list, 7 + i, &value, 1), TYCHO_OK);
         list->count++;
     }
     list->next = 12;
@@ -286,8 +286,9 @@ static void a_row_of_links_that_are_pending(void **state) {
     ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
     txn.state.head = 0x0203;
     for (uint64_t i = 0; i < 3; i++) {
-        txn.state.links_made = 0x0102 + i;
-        ASSERT_STATUS(tycho__pending_add(&txn, 0x0405, 7 + i, i == 2 ? 300 : 5 + i), TYCHO_OK);
+        const uint64_t position = i == 2 ? 300 : 5 + i;
+        txn.state.links_made = 0x0101 + i;
+        ASSERT_STATUS(tycho__pending_add(&txn, 0x0405, 7 + i, &position, 1), TYCHO_OK);
     }
     ASSERT_STATUS(tycho__pending_write(&txn), TYCHO_OK);
     const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02", 8);
@@ -300,13 +301,14 @@ static void a_row_of_ways_back(void **state) {
     tycho_store *store = *state;
     tycho__txn txn;
     tycho_bytes row;
-    const tycho__ways ways = {0x0102, 2, {{0x0304, 0x0506, 0x0708}, {9, 10, 11}}};
+    const tycho__ways ways = {.count = 2,
+                              .positions = {0x0102, 0x0104},
+                              .all = {{0x0304, 0x0506, 0x0708}, {0x0109, 10, 11}}};
     ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
     ASSERT_STATUS(tycho__ways_put(&txn, &ways), TYCHO_OK);
-    const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02\0\0\x03\x04", 12);
+    const tycho_bytes key = bytes_of("\0\0\0\0\0\0\x01\x02\0\0\x03\x04\1", 13);
     ASSERT_STATUS(tycho__get(&txn, TYCHO__LINKS, key, &row), TYCHO_OK);
-    assert_hex(row, "0605000000000000 0807000000000000 "
-                    "09000000 0a00000000000000 0b00000000000000");
+    assert_hex(row, "b6caf8d4 02 860a 880e 02 8902 0a f91b");
     tycho__txn_abort(&txn);
 }
 

@@ -45,7 +45,7 @@ static void assert_every_second(const tycho__generation *g, int count) {
 static void ids_are_found_in_order_and_out_of_it(void **state) {
     (void)state;
     for (int early = 0; early < IDS; early += 26) {
-        tycho__generation *g = tycho__generation_begin(BASE, 0, SLOTS);
+        tycho__generation *g = tycho__generation_begin(BASE, 0, SLOTS, 0);
         assert_non_null(g);
         assert_every_second(g, 0);
         for (int i = 1; i < IDS; i += 2) add(g, i);
@@ -66,7 +66,7 @@ static void ids_are_found_in_order_and_out_of_it(void **state) {
 
 static void ids_in_order_can_be_taken_out_again(void **state) {
     (void)state;
-    tycho__generation *g = tycho__generation_begin(BASE, 0, SLOTS);
+    tycho__generation *g = tycho__generation_begin(BASE, 0, SLOTS, 0);
     assert_non_null(g);
     for (int i = 1; i < IDS / 2; i += 2) add(g, i);
     tycho__generation_mark(g);
@@ -82,7 +82,7 @@ static void ids_are_settled_in_the_order_of_their_keys(void **state) {
     static const int steps[] = {1, 7, 149, 299}; /* the first: as they came */
     for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++) {
         char id[TYCHO_ID_MAX];
-        tycho__generation *g = tycho__generation_begin(BASE, 0, SLOTS);
+        tycho__generation *g = tycho__generation_begin(BASE, 0, SLOTS, 0);
         assert_non_null(g);
         for (int i = 0; i < IDS; i++) add(g, i * steps[k] % IDS);
         ASSERT_STATUS(tycho__generation_sort(g), TYCHO_OK);

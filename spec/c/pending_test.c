@@ -13,8 +13,9 @@
 #include "txn_fixture.h"
 
 static void add(fixture *f, uint32_t stream, uint64_t revision, uint64_t position) {
-    f->txn.state.links_made++;
-    ASSERT_STATUS(tycho__pending_add(&f->txn, stream, revision, position), TYCHO_OK);
+    uint64_t before = f->txn.state.links_made;
+    ASSERT_STATUS(tycho__pending_add(&f->txn, stream, revision, &position, 1), TYCHO_OK);
+    assert_int_equal(f->txn.state.links_made, before + 1);
 }
 
 static uint64_t rows_of(fixture *f) {

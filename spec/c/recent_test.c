@@ -399,7 +399,7 @@ static bool settle_slice(fixture *f, bool is_first) {
     ASSERT_STATUS(tycho__gate_enter(&env->gate, 1000), TYCHO_OK);
     ASSERT_STATUS(tycho__txn_write(env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
     if (is_first) status = tycho__settle_begin(&txn);
-    if (status == TYCHO_OK) status = tycho__settle_slice(&txn, 1 + below(2));
+    if (status == TYCHO_OK) status = tycho__settle_slice(&txn, 1 + below(2 * TYCHO__EVENT_WEIGHT));
     ASSERT_STATUS(status, TYCHO_OK);
     bool is_settling = txn.state.settling + txn.state.links_settling > 0;
     ASSERT_STATUS(tycho__txn_commit(&txn), TYCHO_OK);

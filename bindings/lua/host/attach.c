@@ -11,6 +11,7 @@
 */
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,12 +121,33 @@ struct part {
     char link[TYCHO_NAME_MAX];    /* of a ready-made linker */
 };
 
-enum { SEEN = 16 };
+enum {
+    SEEN = 16,
+    GIVEN = 64, /* a power of two; half of them are used */
+    GIVEN_LINKERS = 32
+};
 
 /* A type of an event that was visited before; views the batch. */
 struct seen {
     tycho_bytes type;
     const struct tycho__concern *concern; /* NULL: nothing is here */
+};
+
+/* What linkers gave for a type and a category, as far as they look at nothing else. */
+struct given_links {
+    size_t link_count;
+    tycho_bytes links[GIVEN_LINKERS];
+    uint32_t *memos[GIVEN_LINKERS];
+    size_t open_count;
+    uint16_t open[GIVEN_LINKERS]; /* the linkers that are to be run */
+    uint32_t numbers[GIVEN_LINKERS];
+    char names[GIVEN_LINKERS][TYCHO_NAME_MAX];
+};
+
+/* Views the batch. */
+struct given {
+    tycho_bytes type, category;
+    struct given_links *all; /* NULL: nothing is here */
 };
 
 struct expansion {
@@ -135,14 +157,18 @@ struct expansion {
     const struct tycho__concern *concern; /* of the event that is visited */
     struct seen seen[SEEN];               /* by size and middle of the type */
     bool deploys;                         /* the batch does */
-    struct tycho_buffer links;
+    struct given given[GIVEN];            /* open addressing */
+    size_t given_count;
+    struct tycho_buffer links, memos; /* as in tycho_additions */
     size_t raw_count; /* of them: of read models, whose streams are theirs alone */
 };
 
 static int borrow(struct expansion *x, size_t index) {
     struct part *part = &x->parts[index];
     if (part->runner != NULL) return TYCHO_OK;
-    return tycho__runner_borrow(x->rules->definitions[index], &part->runner);
+    int status = tycho__runner_borrow(x->rules->definitions[index], &part->runner);
+    if (status == TYCHO_OK) part->runner->known.batch++;
+    return status;
 }
 
 static int reject_renamed(const struct expansion *x, const struct tycho__concern *concern,
@@ -160,13 +186,29 @@ static int run_event_type(struct expansion *x, struct tycho__shown *shown, size_
     return TYCHO_OK;
 }
 
-static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index) {
-    int status = borrow(x, index);
-    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
-    if (status != TYCHO_OK) return status;
-    const struct tycho__names *names = &x->parts[index].runner->names;
-    tycho__payload_put(&x->links, names->list.data, names->count * sizeof(tycho_bytes));
-    return TYCHO_OK;
+/* Where there is no memory the buffers have failed. */
+static void put_link(struct expansion *x, tycho_bytes link, uint32_t *memo) {
+    uint8_t *to = tycho__payload_reserve(&x->links, sizeof link);
+    uint8_t *memo_to = tycho__payload_reserve(&x->memos, sizeof memo);
+    if (to == NULL || memo_to == NULL) return;
+    memcpy(to, &link, sizeof link);
+    memcpy(memo_to, &memo, sizeof memo);
+    x->links.size += sizeof link;
+    x->memos.size += sizeof memo;
+}
+
+/* The linker gives this, or nothing, for each event of the kind. NULL is fine. */
+static void keep_given(struct given_links *given, size_t index, tycho_bytes link) {
+    size_t i = 0, at = given == NULL ? 0 : given->link_count;
+    if (given == NULL) return;
+    while (given->open[i] != index) i++;
+    given->open_count--;
+    for (; i < given->open_count; i++) given->open[i] = given->open[i + 1];
+    if (link.size == 0) return;
+    memcpy(given->names[at], link.data, link.size);
+    given->links[at] = tycho__text_of(given->names[at], link.size);
+    given->memos[at] = &given->numbers[at];
+    given->link_count++;
 }
 
 /* Who links into the history of scripts would keep the next deployment from ever being the next. */
@@ -181,26 +223,99 @@ static int check_links(struct tycho__definition *definition, const struct tycho_
     return TYCHO_OK;
 }
 
-static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index) {
+static int run_function(struct expansion *x, const struct tycho__shown *shown, size_t index,
+                        struct given_links *given) {
     struct tycho__definition *definition = x->rules->definitions[index];
-    if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
-    if (definition->by != TYCHO__BY_FUNCTION) {
-        tycho_bytes link;
-        int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
-        if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
-        uint8_t *room = link.size > 0 ? tycho__payload_reserve(&x->links, sizeof link) : NULL;
-        if (status != TYCHO_OK || room == NULL) return status;
-        memcpy(room, &link, sizeof link);
-        x->links.size += sizeof link;
+    const bool is_model = definition->about.kind == TYCHO_READ_MODEL;
+    int status = borrow(x, index);
+    if (status == TYCHO_OK) status = tycho__run_names(x->parts[index].runner, shown);
+    if (status != TYCHO_OK) return status;
+    const struct tycho__runner *runner = x->parts[index].runner;
+    const struct tycho__names *names = &runner->names;
+    const tycho_bytes *links = tycho__names_list(names);
+    status = check_links(definition, shown, links, names->count);
+    if (status != TYCHO_OK) return status;
+    for (size_t i = 0; i < names->count; i++) {
+        put_link(x, links[i], names->memos != NULL ? &names->memos[i] : NULL);
+    }
+    if (is_model) x->raw_count += names->count;
+    if (runner->known.is_by_type && names->count <= 1 && !is_model) {
+        keep_given(given, index, names->count == 0 ? tycho__text("") : links[0]);
+    }
+    return TYCHO_OK;
+}
+
+static int run_ready_made(struct expansion *x, const struct tycho__shown *shown, size_t index,
+                          struct given_links *given) {
+    struct tycho__definition *definition = x->rules->definitions[index];
+    tycho_bytes link;
+    int status = tycho__linker_name(definition, shown, x->parts[index].link, &link);
+    if (status == TYCHO_OK) status = check_links(definition, shown, &link, link.size > 0);
+    if (status != TYCHO_OK) return status;
+    if (link.size > 0) put_link(x, link, NULL);
+    const bool is_one = definition->by == TYCHO__BY_TYPE || definition->by == TYCHO__BY_CATEGORY;
+    if (is_one) keep_given(given, index, link);
+    return TYCHO_OK;
+}
+
+/* `given` is where what it gives is kept, or NULL. */
+static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index,
+                      struct given_links *given) {
+    struct tycho__definition *definition = x->rules->definitions[index];
+    if (definition->about.tag_count > 0) given = NULL;
+    if (!tycho__linker_reads(definition, shown)) {
+        keep_given(given, index, tycho__text(""));
         return TYCHO_OK;
     }
-    const size_t before = x->links.size;
-    int status = run_function(x, shown, index);
-    if (status != TYCHO_OK) return status;
-    const size_t count = (x->links.size - before) / sizeof(tycho_bytes);
-    const tycho_bytes *links = (const tycho_bytes *)(const void *)(x->links.data + before);
-    if (definition->about.kind == TYCHO_READ_MODEL) x->raw_count += count;
-    return check_links(definition, shown, links, count);
+    return definition->by == TYCHO__BY_FUNCTION ? run_function(x, shown, index, given)
+                                                : run_ready_made(x, shown, index, given);
+}
+
+static struct given_links *new_given(const struct tycho__concern *concern) {
+    struct given_links *given = malloc(sizeof *given);
+    if (given == NULL) return NULL;
+    memset(given, 0, offsetof(struct given_links, names));
+    given->open_count = concern->linker_count;
+    memcpy(given->open, concern->linkers, concern->linker_count * sizeof *given->open);
+    return given;
+}
+
+/* What is kept for the event's kind. NULL: there are too many linkers or kinds, or no memory. */
+static struct given_links *find_given(struct expansion *x, const struct tycho__shown *shown) {
+    const tycho_bytes type = shown->event->type, category = tycho__category_of(shown->stream);
+    const uint8_t *text = type.data, *more = category.data;
+    size_t at = type.size + 3u * text[type.size / 2] + 5u * text[type.size - 1];
+    if (category.size > 0) at += 7u * category.size + 11u * more[category.size / 2];
+    if (x->concern->linker_count > GIVEN_LINKERS) return NULL;
+    for (at %= GIVEN; x->given[at].all != NULL; at = (at + 1) % GIVEN) {
+        const struct given *given = &x->given[at];
+        if (tycho__same(given->category, category) && tycho__same(given->type, type)) {
+            return given->all;
+        }
+    }
+    if (x->given_count == GIVEN / 2) return NULL;
+    struct given_links *all = new_given(x->concern);
+    if (all != NULL) x->given_count++;
+    x->given[at] = (struct given){type, category, all};
+    return all;
+}
+
+static int run_linkers(struct expansion *x, const struct tycho__shown *shown) {
+    const struct tycho__concern *concern = x->concern;
+    struct given_links *given = concern->linker_count > 0 ? find_given(x, shown) : NULL;
+    int status = TYCHO_OK;
+    for (size_t i = 0; given == NULL && i < concern->linker_count && status == TYCHO_OK; i++) {
+        status = run_linker(x, shown, concern->linkers[i], NULL);
+    }
+    if (given == NULL) return status;
+    tycho__payload_put(&x->links, given->links, given->link_count * sizeof given->links[0]);
+    tycho__payload_put(&x->memos, given->memos, given->link_count * sizeof given->memos[0]);
+    for (size_t i = 0; i < given->open_count && status == TYCHO_OK;) {
+        const size_t open = given->open_count;
+        status = run_linker(x, shown, given->open[i], given);
+        if (given->open_count == open) i++; /* or the next one is there now */
+    }
+    return status;
 }
 
 /* Checks what is to be overwritten as if it were appended, beside what stays of the stored event.
@@ -287,13 +402,12 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     int status = TYCHO_OK;
     if (concern->renamed >= 0) return reject_renamed(x, concern, &appended->event);
     tycho__payload_clear(&x->links);
+    tycho__payload_clear(&x->memos);
     x->raw_count = 0;
     if (concern->event_type >= 0) status = run_event_type(x, &shown, (size_t)concern->event_type);
-    for (size_t i = 0; i < concern->linker_count && status == TYCHO_OK; i++) {
-        status = run_linker(x, &shown, concern->linkers[i]);
-    }
+    if (status == TYCHO_OK) status = run_linkers(x, &shown);
     if (status != TYCHO_OK) return status;
-    if (x->links.failed != 0) {
+    if (x->links.failed != 0 || x->memos.failed != 0) {
         return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for links");
     }
     additions->tags = shown.more_tags;
@@ -301,6 +415,7 @@ static int visit(void *context, const tycho_appended *appended, tycho_additions 
     additions->links = (const tycho_bytes *)(const void *)x->links.data;
     additions->link_count = x->links.size / sizeof(tycho_bytes);
     additions->raw_count = x->raw_count;
+    additions->memos = (uint32_t *const *)(void *)x->memos.data;
     return TYCHO_OK;
 }
 
@@ -318,7 +433,9 @@ static int expand_under(tycho_store *store, const struct tycho__rules *rules, ty
             tycho__runner_drop(x.parts[i].runner);
         }
     }
+    for (size_t i = 0; i < GIVEN; i++) free(x.given[i].all);
     tycho__payload_free(&x.links);
+    tycho__payload_free(&x.memos);
     free(x.parts);
     return status;
 }

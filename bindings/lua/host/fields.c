@@ -60,7 +60,7 @@ static bool pass_value(struct tycho__msgpack_reader *reader) {
 
 /* The size of a number, boolean, null or string, by its first bytes; 0: it is something else, too
 ** large a number maybe, or cut short. */
-static size_t plain_size(const uint8_t *bytes, size_t left) {
+static inline size_t plain_size(const uint8_t *bytes, size_t left) {
     size_t size = 0;
     if (left < 2) return 0;
     if (bytes[0] < 0x80 || bytes[0] >= 0xe0) {
@@ -76,7 +76,7 @@ static size_t plain_size(const uint8_t *bytes, size_t left) {
 }
 
 /* Reads a key. False: it is no string. */
-static bool read_key(struct tycho__msgpack_reader *reader, struct tycho__host_field *field) {
+static inline bool read_key(struct tycho__msgpack_reader *reader, struct tycho__host_field *field) {
     const uint8_t *from = reader->data + reader->offset;
     size_t left = reader->size - reader->offset;
     struct tycho__msgpack_token key;
@@ -93,22 +93,37 @@ static bool read_key(struct tycho__msgpack_reader *reader, struct tycho__host_fi
     return true;
 }
 
+/* How many fields the data has; -1 when it is to be decoded as a whole. */
+static inline int count_of(struct tycho__msgpack_reader *reader) {
+    struct tycho__msgpack_token map;
+    if (reader->size == 0 || reader->size > SIZE_MAX_HERE) return -1;
+    if ((reader->data[0] & 0xf0) == 0x80) { /* a short map */
+        reader->offset = 1;
+        return reader->data[0] & 0x0f;
+    }
+    if (tycho__msgpack_next(reader, &map) != TYCHO__MSGPACK_OK) return -1;
+    if (map.kind != TYCHO__MSGPACK_MAP || map.count > TYCHO__SANDBOX_FIELDS_MAX) return -1;
+    return (int)map.count;
+}
+
+/* Finds the next field and moves behind it. False when the data is to be decoded as a whole. */
+static inline bool find_next(struct tycho__msgpack_reader *reader,
+                             struct tycho__host_field *field) {
+    if (!read_key(reader, field)) return false;
+    field->value = (uint32_t)reader->offset;
+    size_t plain = plain_size(reader->data + reader->offset, reader->size - reader->offset);
+    reader->offset += plain;
+    return plain > 0 || pass_value(reader);
+}
+
 /* Finds the fields. False when the data is to be decoded as a whole. */
 static bool find_fields(struct tycho__host_fields *fields, const void *data, size_t size) {
     struct tycho__msgpack_reader reader = {data, size, 0};
-    struct tycho__msgpack_token map;
-    if (size > SIZE_MAX_HERE) return false;
-    if (tycho__msgpack_next(&reader, &map) != TYCHO__MSGPACK_OK) return false;
-    if (map.kind != TYCHO__MSGPACK_MAP || map.count > TYCHO__SANDBOX_FIELDS_MAX) return false;
-    fields->count = (int)map.count;
+    fields->count = count_of(&reader);
     for (int i = 0; i < fields->count; i++) {
-        if (!read_key(&reader, &fields->all[i])) return false;
-        fields->all[i].value = (uint32_t)reader.offset;
-        size_t plain = plain_size(reader.data + reader.offset, size - reader.offset);
-        reader.offset += plain;
-        if (plain == 0 && !pass_value(&reader)) return false;
+        if (!find_next(&reader, &fields->all[i])) return false;
     }
-    return reader.offset == size;
+    return fields->count >= 0 && reader.offset == size;
 }
 
 /* The index of a field, -1 when there is none. Where a key comes twice the last one counts. */
@@ -261,18 +276,20 @@ const void *tycho__sandbox_field_read(const struct tycho__sandbox *sandbox, size
 
 const void *tycho__sandbox_find_field(struct tycho__sandbox *sandbox, const void *data, size_t size,
                                       const char *name, size_t name_size, size_t *value_size) {
-    struct tycho__host_fields *fields = &sandbox->fields;
+    struct tycho__msgpack_reader reader = {data, size, 0};
+    struct tycho__host_field field;
+    const uint8_t *value = NULL;
+    size_t found = 0;
     *value_size = 0;
-    fields->only = TYCHO__SANDBOX_FIELDS_MANY;
-    if (!find_fields(fields, data, size)) return NULL;
-    int i = find(fields, name, name_size);
-    if (i < 0) return NULL;
-    const size_t begin = fields->all[i].value;
-    const uint8_t *value = (const uint8_t *)data + begin;
-    *value_size = plain_size(value, size - begin);
-    struct tycho__msgpack_reader reader = {data, size, begin};
-    if (*value_size > 0) return value;
-    if (tycho__msgpack_skip(&reader) != TYCHO__MSGPACK_OK) return NULL;
-    *value_size = reader.offset - begin;
+    sandbox->fields.only = TYCHO__SANDBOX_FIELDS_MANY;
+    int count = count_of(&reader);
+    for (int i = 0; i < count; i++) {
+        if (!find_next(&reader, &field)) return NULL;
+        if (field.size != name_size || memcmp(field.name, name, name_size) != 0) continue;
+        value = (const uint8_t *)data + field.value; /* where it comes twice the last one counts */
+        found = reader.offset - field.value;
+    }
+    if (count < 0 || reader.offset != size) return NULL;
+    *value_size = found;
     return value;
 }

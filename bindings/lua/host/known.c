@@ -27,7 +27,7 @@
 #include "script.h"
 
 enum {
-    PLACES = 2048, /* a power of two: 254 KiB */
+    PLACES = 2048, /* a power of two: 304 KiB */
     SET = 4,
     TRIED = 2 * PLACES,
     REST = 16 * TRIED,
@@ -41,6 +41,8 @@ struct place {
     uint8_t count;    /* of the names */
     bool is_recent;
     uint8_t sizes[NAMES_MAX];
+    uint32_t memos[NAMES_MAX]; /* of the names, for this batch */
+    uint64_t batch;
     char text[TEXT_MAX]; /* the key, then the names */
 };
 
@@ -124,19 +126,27 @@ bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *
     struct tycho__known *known = &runner->known;
     struct tycho__names *names = &runner->names;
     known->key.size = 0;
+    known->is_by_type = false;
     if (known->places == NULL || !is_looking(known)) return false;
     find_key(runner, shown);
-    const struct place *place = known->key.size == 0 ? NULL : find(known);
+    struct place *place = known->key.size == 0 ? NULL : find(known);
     if (place == NULL) return false;
-    known->found++;
     tycho__names_clear(names);
+    uint8_t *room = tycho__payload_reserve(&names->list, NAMES_MAX * sizeof(tycho_bytes));
+    if (room == NULL) return false;
+    known->found++;
+    known->is_by_type = known->field_size == 0;
+    tycho_bytes *list = (tycho_bytes *)(void *)room;
     const char *text = place->text + place->key_size;
     for (; names->count < place->count; names->count++) {
-        tycho_bytes name = {text, place->sizes[names->count]};
-        tycho__payload_put(&names->list, &name, sizeof name);
-        text += name.size;
+        list[names->count] = (tycho_bytes){text, place->sizes[names->count]};
+        text += place->sizes[names->count];
     }
-    return names->list.failed == 0;
+    names->list.size = names->count * sizeof(tycho_bytes);
+    if (place->batch != known->batch) memset(place->memos, 0, sizeof place->memos);
+    place->batch = known->batch;
+    names->memos = place->memos;
+    return true;
 }
 
 /* Makes keys say what the call read. False: they cannot. */
@@ -179,6 +189,7 @@ void tycho__known_keep(struct tycho__runner *runner, const struct tycho__shown *
     place->key_size = (uint8_t)key->size;
     place->count = (uint8_t)names->count;
     place->is_recent = true;
+    memset(place->memos, 0, sizeof place->memos);
     memcpy(place->text, key->text, key->size);
     if (names->text.size > 0) memcpy(place->text + key->size, names->text.data, names->text.size);
     for (size_t i = 0; i < names->count; i++) {

@@ -5,8 +5,7 @@
 
 #include "script.h"
 
-/* The name of a stream up to its first "-". */
-static tycho_bytes category_of(tycho_bytes stream) {
+tycho_bytes tycho__category_of(tycho_bytes stream) {
     const char *dash = stream.size > 0 ? memchr(stream.data, '-', stream.size) : NULL;
     if (dash != NULL) stream.size = (size_t)(dash - (const char *)stream.data);
     return stream;
@@ -56,7 +55,8 @@ int tycho__type_index(const tycho_script_about *about, const tycho_cursor *curso
 bool tycho__linker_reads(const struct tycho__definition *definition,
                          const struct tycho__shown *shown) {
     const tycho_script_about *about = &definition->about;
-    if (about->category.size > 0 && !tycho__same(category_of(stream_of(shown)), about->category)) {
+    if (about->category.size > 0 &&
+        !tycho__same(tycho__category_of(stream_of(shown)), about->category)) {
         return false;
     }
     for (size_t i = 0; i < about->tag_count; i++) {
@@ -132,7 +132,7 @@ static const char *find_value(const struct tycho__definition *definition,
         *value = event->causation_id;
         return NULL;
     case TYCHO__BY_CATEGORY:
-        *value = category_of(stream_of(shown));
+        *value = tycho__category_of(stream_of(shown));
         return NULL;
     default:
         return find_metadata(event->metadata, definition->metadata_key, room, value);

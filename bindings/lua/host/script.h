@@ -85,6 +85,7 @@ struct tycho__names {
     struct tycho_buffer text;
     struct tycho_buffer list; /* tycho_bytes, whose data is an offset until then */
     size_t count;
+    uint32_t *memos; /* of the names, as in tycho_additions; NULL: none */
 };
 
 /* The instance of a read model on which a runner works; its state, and the rest of its history, are
@@ -113,6 +114,8 @@ struct tycho__known {
     size_t field_size;                 /* of the field that the key has; 0: none */
     char field[64];
     uint32_t rest, tried, found; /* calls: whether it is worth looking */
+    uint64_t batch;              /* number of the batch that borrowed the runner, for memos */
+    bool is_by_type;             /* what was found is so for each event of the type */
     struct tycho__known_key key; /* of the present event */
 };
 
@@ -296,6 +299,8 @@ int tycho__script_runner(tycho_script *script, struct tycho__runner **runner);
 ** first; the cursor, which knows the others, may be NULL. -1: it is not read. */
 int tycho__type_index(const tycho_script_about *about, const tycho_cursor *cursor,
                       tycho_bytes type);
+/* The name of a stream up to its first "-". */
+tycho_bytes tycho__category_of(tycho_bytes stream);
 /* Whether a linker reads the event: category and tags, not the type. */
 bool tycho__linker_reads(const struct tycho__definition *definition,
                          const struct tycho__shown *shown);
