@@ -184,6 +184,10 @@ static bool look_around(struct pump *pump) {
     ssize_t size = read(session->wake, &count, sizeof count);
     assert(size == sizeof count || errno == EAGAIN);
     (void)size;
+    /* Asked before: what is there when the session ends is cancelled at the same time. */
+    pthread_mutex_lock(&session->lock);
+    bool is_ending = session->is_ending;
+    pthread_mutex_unlock(&session->lock);
     for (follow = find_follow(session, true); follow != NULL; follow = find_follow(session, true)) {
         serve(pump, follow);
     }
@@ -191,9 +195,6 @@ static bool look_around(struct pump *pump) {
          follow = find_follow(session, false)) {
         end_follow(pump, follow, TYCHO_END, true);
     }
-    pthread_mutex_lock(&session->lock);
-    bool is_ending = session->is_ending;
-    pthread_mutex_unlock(&session->lock);
     return !is_ending;
 }
 

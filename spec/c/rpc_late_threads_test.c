@@ -295,6 +295,25 @@ static void ends_all_late_work_with_its_session(void **state) {
     close_place(&place);
 }
 
+/* At the instant when the session ends its thread may have looked for what was cancelled, and not
+** yet whether the session ends. */
+static void ends_a_follow_of_a_session_that_ends_at_any_instant(void **state) {
+    enum { ROUNDS = 1000 };
+    struct place place;
+    (void)state;
+    open_place(&place);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct listener heard;
+        tycho_rpc_session *session = listen_to(place.rpc, &heard);
+        assert_int_equal(ask(session, "{\"id\":1,\"op\":\"follow\"}"), TYCHO_END);
+        if (round % 2 == 0) wait_until(&heard, &heard.caught_up[1], 1);
+            tycho_rpc_session_destroy(session);
+        assert_int_equal(heard.ended[1], 1);
+        assert_int_equal(forget(&heard), 0);
+    }
+    close_place(&place);
+}
+
 static void ends_late_work_when_nobody_listens(void **state) {
     struct place place;
     struct listener heard;
@@ -339,6 +358,7 @@ int main(void) {
         cmocka_unit_test(runs_ops_of_the_host_without_a_listener),
         cmocka_unit_test(serves_many_listeners_at_once),
         cmocka_unit_test(ends_all_late_work_with_its_session),
+        cmocka_unit_test(ends_a_follow_of_a_session_that_ends_at_any_instant),
         cmocka_unit_test(ends_late_work_when_nobody_listens),
         cmocka_unit_test(refuses_more_late_work_than_a_session_may_have),
     };
