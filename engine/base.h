@@ -21,6 +21,9 @@
 /* Sets the thread's sentence and returns `status`. */
 __attribute__((format(printf, 2, 3))) int tycho__fail(int status, const char *format, ...);
 
+/* Fails by errno, for what was done with a file: the status that fits, "doing \"path\": why". */
+int tycho__fail_path(const char *doing, const char *path);
+
 /* Little-endian scalars in values, big-endian in keys (so that order of bytes is order). */
 static inline uint64_t tycho__load64(const uint8_t *at) {
     uint64_t value;

@@ -212,21 +212,12 @@ static int new_env(const char *path, bool can_write, tycho__env **out) {
 
 /* ---------------------------------------------------------------- making a store */
 
-static int fail_path(const char *path, const char *what) {
-    int error = errno;
-    int status = error == ENOENT || error == ENOTDIR                   ? TYCHO_NOT_FOUND
-                 : error == EACCES || error == EPERM || error == EROFS ? TYCHO_DENIED
-                 : error == ENOSPC || error == EDQUOT                  ? TYCHO_FULL
-                                                                       : TYCHO_IO;
-    return tycho__fail(status, "%s \"%s\": %s", what, path, strerror(error));
-}
-
 static int sync_directory(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return fail_path(path, "opening");
+    if (fd < 0) return tycho__fail_path("opening", path);
     int result = fsync(fd);
     close(fd);
-    return result == 0 ? TYCHO_OK : fail_path(path, "flushing");
+    return result == 0 ? TYCHO_OK : tycho__fail_path("flushing", path);
 }
 
 static void remove_made(const char *path) {
@@ -270,13 +261,13 @@ static int make_store(const char *path, const tycho_options *options) {
     int size = snprintf(made, sizeof made, "%s.new-%ld-%u", path, (long)getpid(),
                         atomic_fetch_add(&counter, 1));
     if (size >= (int)sizeof made) return tycho__fail(TYCHO_MISUSE, "the path is too long");
-    if (mkdir(made, 0770) != 0) return fail_path(made, "making");
+    if (mkdir(made, 0770) != 0) return tycho__fail_path("making", made);
     bool is_kept = stat(path, &place) != 0 || chmod(made, place.st_mode & 07777) == 0;
-    int status = is_kept ? fill_store(made, options) : fail_path(made, "making");
+    int status = is_kept ? fill_store(made, options) : tycho__fail_path("making", made);
     if (status == TYCHO_OK && rename(made, path) != 0) {
         /* Somebody else was faster, or there is something that is no store; the opening says. */
         bool is_odd = errno == EBUSY || errno == ENOTDIR;
-        if (errno != EEXIST && errno != ENOTEMPTY) status = fail_path(path, "making");
+        if (errno != EEXIST && errno != ENOTEMPTY) status = tycho__fail_path("making", path);
         if (is_odd) {
             status = tycho__fail(TYCHO_DENIED,
                                  "no store can be made at \"%s\": give the path of a directory "
@@ -299,7 +290,7 @@ static int check_file_system(int directory, const char *path) {
     } refused[] = {{0x6969, "NFS"}, {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
                    {0x517b, "SMB"}, {0x5346414f, "AFS"},  {0x00c36400, "CephFS"}};
     struct statfs fs;
-    if (fstatfs(directory, &fs) != 0) return fail_path(path, "opening");
+    if (fstatfs(directory, &fs) != 0) return tycho__fail_path("opening", path);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         if ((long)fs.f_type != refused[i].magic) continue;
         return tycho__fail(TYCHO_DENIED,
@@ -314,7 +305,7 @@ static int check_file_system(int directory, const char *path) {
 ** that is there keeps its size, because other processes have it mapped. */
 static int allocate_lock_file(int directory, const tycho_options *options, const char *path) {
     int fd = tycho__open_file(directory, "lock.mdb", O_CREAT);
-    if (fd < 0) return fail_path(path, "opening lock.mdb in");
+    if (fd < 0) return tycho__fail_path("opening lock.mdb in", path);
     struct stat file;
     int error = fstat(fd, &file) == 0 ? 0 : errno;
     uint64_t readers = options->readers_max ? options->readers_max : DEFAULT_READERS;
@@ -322,7 +313,7 @@ static int allocate_lock_file(int directory, const tycho_options *options, const
     if (error == 0) error = posix_fallocate(fd, 0, wanted);
     close(fd);
     errno = error;
-    return error == 0 ? TYCHO_OK : fail_path(path, "allocating lock.mdb in");
+    return error == 0 ? TYCHO_OK : tycho__fail_path("allocating lock.mdb in", path);
 }
 
 /* While another process writes, the store is open there, and was looked at when that opened it. */
@@ -340,7 +331,7 @@ static int flush_name(int directory, const char *path) {
     int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* A parent that may not be read is flushed with the whole file system. */
     int result = parent >= 0 ? fsync(parent) : syncfs(directory);
-    int status = result == 0 ? TYCHO_OK : fail_path(path, "flushing the directory of");
+    int status = result == 0 ? TYCHO_OK : tycho__fail_path("flushing the directory of", path);
     if (parent >= 0) close(parent);
     return status;
 }
@@ -434,7 +425,7 @@ static int open_directory(const char *path, const tycho_options *options, int *d
         if (status != TYCHO_OK) return status;
     }
     *directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return *directory >= 0 ? TYCHO_OK : fail_path(path, "opening the store");
+    return *directory >= 0 ? TYCHO_OK : tycho__fail_path("opening the store", path);
 }
 
 /* LMDB would follow links to files of somebody else, and write to them. Gives data.mdb. */

@@ -45,11 +45,8 @@ int tycho__image_open(tycho__image *image, const char *path, uint64_t most) {
     }
     if (fd >= 0) close(fd);
     if (error != 0) {
-        int status = error == ENOENT || error == ENOTDIR                   ? TYCHO_NOT_FOUND
-                     : error == EACCES || error == EPERM || error == ELOOP ? TYCHO_DENIED
-                     : error == ENOMEM                                     ? TYCHO_NO_MEMORY
-                                                                           : TYCHO_IO;
-        return tycho__fail(status, "reading \"%s\": %s", path, strerror(error));
+        errno = error;
+        return tycho__fail_path("reading", path);
     }
     if (image->size >= 2 * PAGE_SIZE_LEAST) {
         image->page_size = find_page_size(image->bytes, image->mapped);

@@ -447,16 +447,6 @@ static int write_all(writing *w) {
 
 /* ---------------------------------------------------------------- the new store */
 
-static int fail_path(const char *path) {
-    int error = errno;
-    int status = error == EEXIST || error == ENOTEMPTY                 ? TYCHO_BUSY
-                 : error == EACCES || error == EPERM || error == EROFS ? TYCHO_DENIED
-                 : error == ENOSPC || error == EDQUOT                  ? TYCHO_FULL
-                 : error == ENOENT || error == ENOTDIR                 ? TYCHO_NOT_FOUND
-                                                                       : TYCHO_IO;
-    return tycho__fail(status, "the new store \"%s\": %s", path, strerror(error));
-}
-
 static void remove_made(const char *made) {
     static const char *const files[] = {"data.mdb", "lock.mdb", "locks", "notify", "lock_table"};
     char file[PATH_MAX + 80];
@@ -477,6 +467,10 @@ static int fill(tycho_salvage *s, const char *made) {
     return status;
 }
 
+static int fail_new(const char *path) {
+    return tycho__fail_path("the new store", path);
+}
+
 static int write_store(tycho_salvage *s, const char *given) {
     char path[PATH_MAX], made[PATH_MAX + 64], parent[PATH_MAX + 4];
     struct stat place;
@@ -484,19 +478,19 @@ static int write_store(tycho_salvage *s, const char *given) {
     if (status != TYCHO_OK) return status;
     if (lstat(path, &place) == 0) {
         errno = EEXIST;
-        return fail_path(path);
+        return fail_new(path);
     }
     snprintf(made, sizeof made, "%s.new-%ld", path, (long)getpid());
     snprintf(parent, sizeof parent, "%s/..", path);
     status = fill(s, made);
-    if (status == TYCHO_OK && rename(made, path) != 0) status = fail_path(path);
+    if (status == TYCHO_OK && rename(made, path) != 0) status = fail_new(path);
     if (status != TYCHO_OK) {
         remove_made(made);
         return status;
     }
     int directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return fail_path(path);
-    status = fsync(directory) == 0 ? TYCHO_OK : fail_path(path);
+    if (directory < 0) return fail_new(path);
+    status = fsync(directory) == 0 ? TYCHO_OK : fail_new(path);
     close(directory);
     return status;
 }

@@ -55,7 +55,7 @@ static int make_temporary(char **directory) {
     if (path == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a path");
     snprintf(path, size, "%s/tycho-XXXXXX", parent);
     if (mkdtemp(path) == NULL) {
-        int status = tycho__fail(TYCHO_IO, "making \"%s\": %s", path, strerror(errno));
+        int status = tycho__fail_path("making", path);
         free(path);
         return status;
     }
@@ -314,13 +314,7 @@ int tycho_stats_get(tycho_store *store, tycho_stats *stats) {
 }
 
 static int fail_backup(const char *path) {
-    int error = errno;
-    int status = error == EEXIST || error == ENOTEMPTY                 ? TYCHO_BUSY
-                 : error == EACCES || error == EPERM || error == EROFS ? TYCHO_DENIED
-                 : error == ENOSPC || error == EDQUOT                  ? TYCHO_FULL
-                 : error == ENOENT || error == ENOTDIR                 ? TYCHO_NOT_FOUND
-                                                                       : TYCHO_IO;
-    return tycho__fail(status, "the backup \"%s\": %s", path, strerror(error));
+    return tycho__fail_path("the backup", path);
 }
 
 static int flush(const char *path, int flags) {

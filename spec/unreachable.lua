@@ -13,7 +13,7 @@ return {
   ["engine/env.c"] = {
     { 'if (snprintf(file, sizeof file, "%s/%s", path, files[i]) < (int)sizeof file) unlink(file);',
       "the buffer has room for the longest path that can be made, and for the names behind it" },
-    { 'if (fstatfs(directory, &fs) != 0) return fail_path(path, "opening");',
+    { 'if (fstatfs(directory, &fs) != 0) return tycho__fail_path("opening", path);',
       "the directory was just opened, and only a broken file system refuses to say its kind" },
     { "if ((long)fs.f_type != refused[i].magic) continue;",
       "tests have no network file system" },

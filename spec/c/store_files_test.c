@@ -9,10 +9,12 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base.h"
 #include "store_values.h"
 
 enum { PATH_SIZE = DIRECTORY_SIZE + 64, FILES = 5 };
@@ -191,8 +193,36 @@ static void nothing_is_made_through_a_link(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void what_the_system_refuses_has_the_status_that_fits(void **state) {
+    static const struct {
+        int error, status;
+        const char *sentence;
+    } cases[] = {
+        {EEXIST, TYCHO_BUSY, "making \"/p\": File exists"},
+        {ENOTEMPTY, TYCHO_BUSY, "making \"/p\": Directory not empty"},
+        {EACCES, TYCHO_DENIED, "making \"/p\": Permission denied"},
+        {EPERM, TYCHO_DENIED, "making \"/p\": Operation not permitted"},
+        {EROFS, TYCHO_DENIED, "making \"/p\": Read-only file system"},
+        {ELOOP, TYCHO_DENIED, "making \"/p\": Too many levels of symbolic links"},
+        {ENOSPC, TYCHO_FULL, "making \"/p\": No space left on device"},
+        {EDQUOT, TYCHO_FULL, "making \"/p\": Disk quota exceeded"},
+        {ENOENT, TYCHO_NOT_FOUND, "making \"/p\": No such file or directory"},
+        {ENOTDIR, TYCHO_NOT_FOUND, "making \"/p\": Not a directory"},
+        {ENOMEM, TYCHO_NO_MEMORY, "making \"/p\": Cannot allocate memory"},
+        {EIO, TYCHO_IO, "making \"/p\": Input/output error"},
+        {EMFILE, TYCHO_IO, "making \"/p\": Too many open files"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        errno = cases[i].error;
+        ASSERT_STATUS(tycho__fail_path("making", "/p"), cases[i].status);
+        assert_string_equal(tycho_error(), cases[i].sentence);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_system_refuses_has_the_status_that_fits),
         TEST(files_are_for_the_owner_and_the_group_less_the_umask),
         TEST(an_empty_directory_keeps_its_mode),
         TEST(a_temporary_store_is_for_the_owner_alone),

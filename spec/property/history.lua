@@ -236,16 +236,17 @@ function history.step(model_box, box, step)
   return compare(expected, actual)
 end
 
---- Runs steps in new boxes: nil, or how they differ and at which step.
+--- Runs steps in new boxes: nil, or how they differ and in which kind of step ("close" at the end).
 function history.run(open_model, open, steps)
   local model_box, box = open_model(), open()
-  local found, place
-  for index, step in ipairs(steps) do
-    found, place = history.step(model_box, box, step), index
+  local found, kind
+  for _, step in ipairs(steps) do
+    found, kind = history.step(model_box, box, step), step.kind
     if found then break end
   end
   local damage = history.close(box)
-  return found or damage, place
+  if found then return found, kind end
+  return damage, damage and "close"
 end
 
 --- Closes a box with all that its steps kept; gives what its last check found, or nil.
@@ -337,15 +338,27 @@ local function drop_fields(list, still_fails)
   return list
 end
 
---- The smallest history found that still fails, and how it fails. At most `tries` runs.
+--- What a difference is about: "outcome.value..revision" of "outcome.value.3.revision: expected 4,
+--- got 5".
+local function shape(difference)
+  return (difference:match("^(.-): ") or difference):gsub("%d+", "")
+end
+
+--- The smallest history found that still fails, and how it fails. At most `tries` runs. A smaller
+--- one must differ in the same kind of step or about the same thing: it may show another defect
+--- otherwise.
 function history.shrink(open_model, open, steps, tries)
-  local left, found = tries or 2000, nil
+  local left, found, wanted = tries or 2000, history.run(open_model, open, steps)
+  local about = found and shape(found)
   local function fails(candidate)
     if left <= 0 then return false end
     left = left - 1
-    local difference = history.run(open_model, open, candidate)
-    found = difference or found
-    return difference ~= nil
+    local difference, kind = history.run(open_model, open, candidate)
+    if not difference then return false end
+    wanted, about = wanted or kind, about or shape(difference)
+    if kind ~= wanted and shape(difference) ~= about then return false end
+    found = difference
+    return true
   end
   local small = minimize(steps, fails)
   small = minimize_inside(small, "calls", fails)

@@ -140,6 +140,26 @@ describe("A random history", function()
     end, 6, "scripts")
   end)
 
+  it("stays with the mistake that it found when parts of the history show another one", function()
+    local open = boxes.model(function(store)
+      local head, streams = store.head, store.streams
+      function store:head() return math.min(head(self), 1) end
+      function store:streams()
+        assert(head(self) > 0, "there are none")
+        return streams(self)
+      end
+    end)
+    local function append(id)
+      return { kind = "batch", calls = { table.pack("append", "s", { { id = id, type = "t" } }) } }
+    end
+    local list = { kind = "list", call = table.pack("streams") }
+    local ask = { kind = "ask", call = table.pack("head") }
+    local taken = { append("a"), list, append("b"), list, ask }
+    local small, difference = history.shrink(boxes.model(), open, taken)
+    assert.equal("outcome.value.1: expected 2, got 1", difference)
+    assert.same({ taken[1], taken[3], taken[5] }, small)
+  end)
+
   it("prints what it found as Lua code", function()
     local small = finds(function(store)
       local head = store.head

@@ -161,7 +161,13 @@ end
 
 function compress.run(arguments, output)
   local store <close> = shared.open(arguments, "existing")
-  local percent = store:compress { sample = arguments.sample, off = arguments.off }
+  local ok, percent = pcall(store.compress, store, { sample = arguments.sample,
+    off = arguments.off })
+  if not ok and failure.code(percent) == "not_found" then
+    failure.raise(4, failure.text(percent.what or percent),
+      "try again when there are more events, and more that are like others")
+  end
+  if not ok then error(percent, 0) end
   local dictionary = store:stats().dictionary
   if output.json then return output:object { dictionary = dictionary, percent = percent } end
   if arguments.off then return output:write("later events are stored as they are\n") end
