@@ -260,32 +260,19 @@ static void read_field(tycho__reader *reader, char field, tycho__step *step) {
     }
 }
 
-/* The fields "Aec" of an append, of which nearly all batches are made. False: too few bytes. */
-static bool read_append(tycho_bytes payload, tycho__step *step) {
-    enum { NAME = 2, REST = 12 };
+/* The fields "Aec" of an append, or "ac" of a link of events of the batch: of those nearly all
+** batches are made. False: too few bytes. */
+static inline bool read_often(tycho_bytes payload, bool has_version, tycho__step *step) {
+    const size_t name = 2, rest = has_version ? 12 : 4;
     const uint8_t *from = payload.data;
-    if (payload.size < NAME + REST) return false;
+    if (payload.size < name + rest) return false;
     size_t size = tycho__load16(from);
-    if (payload.size - NAME - REST < size) return false;
-    step->name = tycho__bytes(from + NAME, size);
-    from += NAME + size;
-    step->expected = (int64_t)tycho__load64(from);
-    step->count = tycho__load32(from + 8);
-    step->list = tycho__bytes(from + REST, payload.size - NAME - size - REST);
-    return true;
-}
-
-/* The fields "ac" of a link of events of the batch, of which linkers make many. */
-static bool read_link_new(tycho_bytes payload, tycho__step *step) {
-    enum { NAME = 2, REST = 4 };
-    const uint8_t *from = payload.data;
-    if (payload.size < NAME + REST) return false;
-    size_t size = tycho__load16(from);
-    if (payload.size - NAME - REST < size) return false;
-    step->name = tycho__bytes(from + NAME, size);
-    from += NAME + size;
-    step->count = tycho__load32(from);
-    step->list = tycho__bytes(from + REST, payload.size - NAME - size - REST);
+    if (payload.size - name - rest < size) return false;
+    step->name = tycho__bytes(from + name, size);
+    from += name + size;
+    if (has_version) step->expected = (int64_t)tycho__load64(from);
+    step->count = tycho__load32(from + rest - 4);
+    step->list = tycho__bytes(from + rest, payload.size - name - size - rest);
     return true;
 }
 
@@ -298,9 +285,9 @@ int tycho__step_read(tycho__reader *reader, tycho__step *step, bool is_condition
     if (reader->bad) return tycho__fail(TYCHO_CORRUPT, "a step of the batch is cut off");
     step->kind = head[0];
     step->flags = head[1];
-    if (step->kind == TYCHO__APPEND && !is_condition && read_append(payload, step)) return TYCHO_OK;
-    bool is_link_new = step->kind == TYCHO__LINK_NEW && !is_condition;
-    if (is_link_new && read_link_new(payload, step)) return TYCHO_OK;
+    bool is_append = step->kind == TYCHO__APPEND;
+    bool is_often = !is_condition && (is_append || step->kind == TYCHO__LINK_NEW);
+    if (is_often && read_often(payload, is_append, step)) return TYCHO_OK;
     const char *layout = layout_of(step->kind, is_condition);
     if (layout == NULL) {
         return tycho__fail(TYCHO_NEWER_FORMAT, "the batch has an unknown %s, number %u",

@@ -271,6 +271,48 @@ static void a_batch_that_cannot_be_completed_is_refused(void **state) {
     ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
 }
 
+/* Two links with numbers of the visitor's and one without; once the engine has numbers, the names
+** beside them are not looked at. */
+static int give_numbers(void *context, const tycho_appended *appended, tycho_additions *additions) {
+    static tycho_bytes links[3];
+    static uint32_t *memos[3];
+    uint32_t *numbers = context;
+    (void)appended;
+    for (size_t i = 0; i < 2; i++) {
+        links[i] = text(numbers[i] != 0 ? "\n" : i == 0 ? "one" : "two");
+        memos[i] = &numbers[i];
+    }
+    links[2] = text("two");
+    additions->links = links;
+    additions->link_count = 3;
+    additions->raw_count = 1; /* the third is another one than the second */
+    additions->memos = memos;
+    return TYCHO_OK;
+}
+
+static void numbers_of_streams_stand_for_their_names(void **state) {
+    fixture *f = *state;
+    const tycho_new_event event = {.type = text("t")}, events[3] = {event, event, event};
+    uint32_t numbers[2] = {0, 0};
+    tycho_batch *decoded;
+    tycho_bytes bytes;
+    int64_t version;
+    ASSERT_STATUS(tycho_batch_append(f->batch, text("s"), TYCHO_EXPECT_ANY, events, 3, 0),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, give_numbers, numbers), TYCHO_OK);
+    assert_true(numbers[0] != 0 && numbers[1] != 0 && numbers[0] != numbers[1]);
+    ASSERT_STATUS(tycho_batch_encode(f->batch, &bytes), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_create(&decoded), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_decode(decoded, bytes), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(f->store, decoded, NULL), TYCHO_OK);
+    tycho_batch_destroy(decoded);
+    for (int i = 0; i < 2; i++) {
+        tycho_bytes stream = text(i == 0 ? "one" : "two");
+        ASSERT_STATUS(tycho_stream_version(f->store, stream, 0, &version), TYCHO_OK);
+        assert_int_equal(version, 2);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_a_hook_adds_is_committed_with_the_batch),
@@ -281,6 +323,7 @@ int main(void) {
         TEST(a_hook_is_not_asked_about_an_empty_batch),
         TEST(a_completed_batch_sees_all_that_was_written_before),
         TEST(a_batch_that_cannot_be_completed_is_refused),
+        TEST(numbers_of_streams_stand_for_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -529,45 +529,6 @@ static void what_is_added_is_bounded(void **state) {
     assert_int_equal(version, 1999);
 }
 
-/* Two links with numbers of the visitor's and one without; once the engine has numbers, the names
-** beside them are not looked at. */
-static int give_numbers(void *context, const tycho_appended *appended, tycho_additions *additions) {
-    static tycho_bytes links[3];
-    static uint32_t *memos[3];
-    uint32_t *numbers = context;
-    (void)appended;
-    for (size_t i = 0; i < 2; i++) {
-        links[i] = text(numbers[i] != 0 ? "\n" : i == 0 ? "one" : "two");
-        memos[i] = &numbers[i];
-    }
-    links[2] = text("two");
-    additions->links = links;
-    additions->link_count = 3;
-    additions->raw_count = 1; /* the third is another one than the second */
-    additions->memos = memos;
-    return TYCHO_OK;
-}
-
-static void numbers_of_streams_stand_for_their_names(void **state) {
-    fixture *f = *state;
-    uint32_t numbers[2] = {0, 0};
-    tycho_bytes bytes;
-    int64_t version;
-    for (int i = 0; i < 3; i++) add(f, "s", "typed", "");
-    ASSERT_STATUS(tycho_batch_expand(f->batch, NULL, give_numbers, numbers), TYCHO_OK);
-    assert_true(numbers[0] != 0 && numbers[1] != 0 && numbers[0] != numbers[1]);
-    ASSERT_STATUS(tycho_batch_encode(f->batch, &bytes), TYCHO_OK);
-    tycho_batch *decoded;
-    ASSERT_STATUS(tycho_batch_create(&decoded), TYCHO_OK);
-    ASSERT_STATUS(tycho_batch_decode(decoded, bytes), TYCHO_OK);
-    ASSERT_STATUS(tycho_commit(f->other, decoded, NULL), TYCHO_OK);
-    tycho_batch_destroy(decoded);
-    ASSERT_STATUS(tycho_stream_version(f->store, text("one"), 0, &version), TYCHO_OK);
-    assert_int_equal(version, 2);
-    ASSERT_STATUS(tycho_stream_version(f->store, text("two"), 0, &version), TYCHO_OK);
-    assert_int_equal(version, 2);
-}
-
 static void links_of_events_that_come_later_are_refused(void **state) {
     fixture *f = *state;
     size_t counts[2] = {0, 1};
@@ -600,7 +561,6 @@ int main(void) {
         TEST(hooks_change_what_is_read_while_there_are_rules),
         TEST(a_read_waits_for_rules_that_can_be_held),
         TEST(what_is_added_is_bounded),
-        TEST(numbers_of_streams_stand_for_their_names),
         TEST(links_of_events_that_come_later_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
