@@ -42,7 +42,7 @@ VERSION := $(shell sed -n 's/^.define TYCHO_VERSION "\(.*\)"/\1/p' engine/tycho.
 SOVERSION := 0
 
 TYCHO_CPPFLAGS := -D_GNU_SOURCE -Iengine -Ibindings/msgpack -Ibindings/lua -Ibindings/lua/host \
-  -Ibindings/rpc
+  -Ibindings/lua/sandbox -Ibindings/rpc
 TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
   -Wmissing-prototypes -Wvla $(WERROR) -fPIC -fvisibility=hidden -pthread
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
@@ -75,7 +75,7 @@ ENGINE_SRC := $(sort $(wildcard engine/*.c))
 MSGPACK_SRC := $(sort $(wildcard bindings/msgpack/*.c))
 LUA_MODULE_SRC := $(wildcard bindings/lua/terminal.c bindings/lua/line_editor.c)
 LUA_SRC := $(filter-out $(LUA_MODULE_SRC),$(sort $(wildcard bindings/lua/*.c)))
-HOST_SRC := $(sort $(wildcard bindings/lua/host/*.c))
+HOST_SRC := $(sort $(wildcard bindings/lua/host/*.c bindings/lua/sandbox/*.c))
 RPC_MODULE_SRC := $(wildcard bindings/rpc/lua_module.c)
 RPC_SRC := $(filter-out $(RPC_MODULE_SRC),$(sort $(wildcard bindings/rpc/*.c)))
 SPEC_SRC := $(sort $(wildcard spec/c/*_test.c spec/fault/*_test.c))

@@ -276,12 +276,16 @@ describe("the layers", function()
     end)
   end)
 
-  it("let the sandbox of scripts know neither the engine nor the binding", function()
-    check_each(within(c_files, "bindings/lua/host/"), function(file, say)
-      for included in file.text:gmatch('#include "([^"]+)"') do
-        if not io.open("bindings/lua/host/" .. included) then say("includes %s", included) end
-      end
-    end)
+  it("let the sandbox know neither scripts nor engine, and their host no binding", function()
+    local folders = { ["bindings/lua/sandbox/"] = "", ["bindings/lua/host/"] = "../sandbox/" }
+    for folder, below in pairs(folders) do
+      check_each(within(c_files, folder), function(file, say)
+        for included in file.text:gmatch('#include "([^"]+)"') do
+          local is_own = io.open(folder .. included) or io.open(folder .. below .. included)
+          if not is_own then say("includes %s", included) end
+        end
+      end)
+    end
   end)
 
   it("let scripts know the Lua API alone", function()

@@ -1,6 +1,6 @@
-/* sandbox_calls_test.c - the contract of the sandbox (bindings/lua/host/sandbox.h), further: what a
-** script keeps between calls, views, what the host adds, and that the same script says the same in
-** every process, whatever its locale.
+/* sandbox_calls_test.c - the contract of the sandbox (bindings/lua/sandbox/sandbox.h), further:
+** what a script keeps between calls, views, what the host adds, and that the same script says the
+** same in every process, whatever its locale.
 */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
-/* sandbox_fields_test.c - data that is read field by field (bindings/lua/host/fields.c): whatever a
-** script does with it, it says the same as with data that was decoded, at the same price.
+/* sandbox_fields_test.c - data that is read field by field (bindings/lua/sandbox/fields.c):
+** whatever a script does with it, it says the same as with data that was decoded, at the same
+** price.
 */
 #include <setjmp.h>
 #include <stdarg.h>

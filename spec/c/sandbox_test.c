@@ -1,4 +1,4 @@
-/* sandbox_test.c - the contract of the sandbox (bindings/lua/host/sandbox.h): loading, errors,
+/* sandbox_test.c - the contract of the sandbox (bindings/lua/sandbox/sandbox.h): loading, errors,
 ** limits and results. Calls, and what is kept between them: sandbox_calls_test.c. The scripts that
 ** try to break out: sandbox_hostile_test.c.
 */

@@ -7,10 +7,7 @@
 **
 ** Rules (rules.h) are the definitions of one version of a store's rules.
 **
-** WHAT IS WHERE in this folder, each part on those above it:
-**     sandbox       sandbox.h, state.h: sandbox, environment, limits, error, source, bytecode,
-**                   inside; what scripts see: *_library, string_*, pattern, pairs, metatable, text,
-**                   fields, view; what comes out: result, fingerprint
+** WHAT IS WHERE in this folder, each part on those above it; below all is ../sandbox (sandbox.h):
 **     script        script.h, schema.h: script, definition, constructors, schema*, run, failure,
 **                   known, linkers; of read models: instance, history
 **     rules         rules.h: rules, attach (the hooks of a store), deployment
