@@ -544,10 +544,9 @@ static int count_whole(tycho_cursor *c, uint64_t *count, bool *is_known) {
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }
 
-int tycho_count(tycho_store *store, const tycho_read *read, uint64_t *count) {
+static int count_in(tycho_store *store, const tycho_read *read, uint64_t *count) {
     tycho_cursor *c;
     bool is_known = false;
-    if (count == NULL) return tycho__fail(TYCHO_MISUSE, "no place to put the count");
     int status = tycho_cursor_open(store, read, &c);
     if (status != TYCHO_OK) return status;
     c->is_counting = true;
@@ -562,4 +561,15 @@ int tycho_count(tycho_store *store, const tycho_read *read, uint64_t *count) {
     }
     tycho_cursor_close(c);
     return status == TYCHO_END ? TYCHO_OK : status;
+}
+
+int tycho_count(tycho_store *store, const tycho_read *read, uint64_t *count) {
+    if (count == NULL) return tycho__fail(TYCHO_MISUSE, "no place to put the count");
+    bool has_snapshot = read == NULL || read->size != sizeof *read || read->snapshot != NULL;
+    if (has_snapshot) return count_in(store, read, count); /* or what it refuses */
+    tycho_read at = *read;
+    int status = tycho_snapshot_open(store, &at.snapshot);
+    if (status == TYCHO_OK) status = count_in(store, &at, count);
+    tycho_snapshot_close(at.snapshot);
+    return status;
 }

@@ -486,7 +486,8 @@ enum { TYCHO_CURSOR_KEY_MAX = 64 };
 TYCHO_API int tycho_cursor_key(tycho_cursor *cursor, tycho_bytes *key);
 TYCHO_API void tycho_cursor_close(tycho_cursor *cursor);
 
-/* How many events the read would give. O(1) for the log or a whole stream, else O(result). */
+/* How many events the read would give, at one instant. O(1) for the log or a whole stream, else
+** O(result), and its snapshot is held for so long. */
 TYCHO_API int tycho_count(tycho_store *store, const tycho_read *read, uint64_t *count);
 /* The last position of the store; 0 when it is empty. */
 TYCHO_API int tycho_head(tycho_store *store, uint64_t *position);
@@ -697,8 +698,7 @@ typedef struct tycho_stats {
     uint64_t format;          /* version of the file format */
     uint64_t events;          /* = the head */
     uint64_t sequence;        /* batches ever committed */
-    uint64_t streams;         /* with entries */
-    uint64_t types, tags;
+    uint64_t streams, types, tags; /* streams with entries */
     uint64_t links, entries;  /* entries that are links; those of streams, links included */
     uint64_t rows, routes, dictionary; /* the last: number of the one that compresses; 0: none */
     uint64_t file_size, free_size; /* bytes: of the file, up to 128 KiB less; in it, free again */

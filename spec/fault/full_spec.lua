@@ -81,7 +81,7 @@ end)
 describe("A back-fill", function()
   --- Fills the rest of the map, but for some pages.
   local function fill_up(store)
-    for _, size in ipairs { 4000000, 200000 } do
+    for _, size in ipairs { 4000000, 200000, 20000 } do
       local data = { text = ("x"):rep(size) }
       repeat until not pcall(store.append, store, "filled", { type = "t", data = data })
     end

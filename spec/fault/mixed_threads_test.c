@@ -278,7 +278,49 @@ static void everybody_at_once(void **state) {
     remove_directory(test.path);
 }
 
+/* The next event comes into the stream in the batch in which the one before goes. */
+static void *move_on(void *context) {
+    tycho_batch *batch = NULL;
+    (void)context;
+    expect(tycho_batch_create(&batch) == TYCHO_OK, "batch");
+    for (int i = 0; i < 4 * ROUNDS; i++) {
+        char id[16], before[16];
+        snprintf(id, sizeof id, "%d", i);
+        snprintf(before, sizeof before, "%d", i - 1);
+        const tycho_new_event event = {.id = text(id), .type = text("t")};
+        const tycho_bytes gone = text(before);
+        tycho_batch_clear(batch);
+        int status = tycho_batch_append(batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0);
+        if (status == TYCHO_OK && i > 0) status = tycho_batch_unlink(batch, text("s"), &gone, 1, 0);
+        if (status == TYCHO_OK) status = tycho_commit(test.store, batch, NULL);
+        if (!expect(status == TYCHO_OK, "moving on")) break;
+        if (i == 0) atomic_store(&test.editors_left, 1);
+    }
+    tycho_batch_destroy(batch);
+    atomic_store(&test.editors_left, 0);
+    return NULL;
+}
+
+static void a_count_is_of_one_instant(void **state) {
+    const tycho_read read = {.size = sizeof read, .stream = text("s")};
+    uint64_t count;
+    pthread_t mover;
+    (void)state;
+    assert_int_equal(open_store(NULL, TYCHO_TEMPORARY, &test.store), TYCHO_OK);
+    atomic_store(&test.editors_left, -1);
+    assert_int_equal(pthread_create(&mover, NULL, move_on, NULL), 0);
+    while (atomic_load(&test.editors_left) < 0) usleep(100);
+    while (goes_on()) {
+        if (!expect(tycho_count(test.store, &read, &count) == TYCHO_OK, "counting")) break;
+        if (!expect(count == 1, "there is one at any time")) break;
+    }
+    pthread_join(mover, NULL);
+    assert_int_equal(atomic_load(&test.failures), 0);
+    tycho_store_close(test.store);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(everybody_at_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_count_is_of_one_instant),
+                                       cmocka_unit_test(everybody_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
