@@ -106,7 +106,7 @@ static void sweep(bool lasting) {
     const char *wanted = getenv("TYCHO_SWEEP");
     bool is_full = wanted != NULL && strcmp(wanted, "full") == 0;
     long stride = is_full || count < SAMPLES ? 1 : count / SAMPLES;
-    for (long n = 0; n < count; n += stride) {
+    for (long n = lasting ? stride / 2 : 0; n < count; n += stride) {
         remove_directory(path);
         live(path, n, lasting, false);
     }

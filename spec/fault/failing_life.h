@@ -137,7 +137,7 @@ static void sweep_calls(const char *directory, long samples) {
     snprintf(path, sizeof path, "%s/store", directory);
     long count = live(path, -1);
     long stride = is_full_sweep() || count < samples ? 1 : count / samples;
-    for (long n = 0; n < count; n += stride) live(path, n);
+    for (long n = first_of_sweep(stride); n < count; n += stride) live(path, n);
 }
 
 #endif

@@ -74,6 +74,27 @@ static int look_up_and_verify(tycho_store *store, uint64_t *answer) {
     return verify_store(store, answer);
 }
 
+static int learn(tycho_store *store, uint64_t *answer) {
+    uint32_t percent;
+    int status = tycho_compress(store, 0, &percent);
+    *answer = percent;
+    return status;
+}
+
+/* Enough to learn from. */
+static void fill(tycho_store *store) {
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    for (int i = 0; i < 150; i++) {
+        char data[64];
+        snprintf(data, sizeof data, "{\"name\": \"somebody\", \"number\": %d}", i * 7919);
+        const tycho_new_event event = {.type = text("t"), .data = text(data)};
+        ASSERT_STATUS(tycho_batch_append(batch, text("s"), -1, &event, 1, 0), TYCHO_OK);
+    }
+    ASSERT_STATUS(tycho_commit(store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+}
+
 /* An answer is right, or there is a status of the fault instead. */
 static void check_every_call(enum call call, int (*ask)(tycho_store *store, uint64_t *answer)) {
     static const step nothing = {.name = "the verb"};
@@ -83,7 +104,7 @@ static void check_every_call(enum call call, int (*ask)(tycho_store *store, uint
     assert_int_equal(make_directory_in_memory(directory), 0);
     snprintf(path, sizeof path, "%s/store", directory);
     ASSERT_STATUS(open_store(path, TYCHO_CREATE, &store), TYCHO_OK);
-    for (int i = 0; i < 5; i++) ASSERT_STATUS(append_event(store, "s", ""), TYCHO_OK);
+    fill(store);
     ASSERT_STATUS(ask(store, &right), TYCHO_OK);
     is_lasting = false;
     for (int i = 0; i < FAULT_COUNT; i++) {
@@ -124,6 +145,14 @@ static void a_failure_while_verifying_is_no_finding(void **state) {
     check_every_call(STEP_OTHERWISE, look_up_and_verify);
 }
 
+static void a_dictionary_is_learnt_or_not(void **state) {
+    static const enum call calls_of_it[] = {BEGIN_READ, BEGIN_WRITE, STEP_OTHERWISE, GET, PUT};
+    (void)state;
+    for (size_t i = 0; i < sizeof calls_of_it / sizeof *calls_of_it; i++) {
+        check_every_call(calls_of_it[i], learn);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_call_fails),
@@ -131,6 +160,7 @@ int main(void) {
         cmocka_unit_test(a_route_that_cannot_be_read_is_no_circle),
         cmocka_unit_test(what_cannot_be_read_is_not_counted),
         cmocka_unit_test(a_failure_while_verifying_is_no_finding),
+        cmocka_unit_test(a_dictionary_is_learnt_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

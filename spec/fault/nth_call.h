@@ -30,6 +30,13 @@ static void expect_failure(long n) {
     atomic_store(&is_armed, true);
 }
 
+/* Where a sweep begins that takes every `stride`-th call: each at another, so that what the same
+** life does at even distances is met by one of them. */
+static inline long first_of_sweep(long stride) {
+    static long sweeps;
+    return 7 * sweeps++ % stride;
+}
+
 static bool is_full_sweep(void) {
     const char *wanted = getenv("TYCHO_SWEEP");
     return wanted != NULL && strcmp(wanted, "full") == 0;

@@ -68,7 +68,7 @@ static void sweep(bool lasting) {
         fault = &FAULTS[i];
         long count = live(-1);
         long stride = is_full_sweep() || count < SAMPLES ? 1 : count / SAMPLES;
-        for (long n = 0; n < count; n += stride) live(n);
+        for (long n = first_of_sweep(stride); n < count; n += stride) live(n);
     }
     close_values();
 }
