@@ -188,7 +188,10 @@ static int learn(learning *l) {
     if (status == TYCHO_OK) {
         status = tycho__buffer_reserve(&l->dictionary, TYCHO__DICTIONARY_MAX);
     }
-    if (status != TYCHO_OK) return status;
+    if (status != TYCHO_OK) {
+        tycho__buffer_free(&content);
+        return status;
+    }
     size_t size = ZDICT_trainFromBuffer(content.data, TYCHO__DICTIONARY_MAX, l->common.bytes.data,
                                         l->common.sizes, (unsigned)l->common.count);
     size_t head = ZDICT_isError(size) ? size : ZDICT_getDictHeaderSize(content.data, size);
