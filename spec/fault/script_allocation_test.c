@@ -61,7 +61,9 @@ static void sweep(bool lasting) {
     bool is_full = wanted != NULL && strcmp(wanted, "full") == 0;
     long stride = is_full || count < SAMPLES ? 1 : count / SAMPLES;
     assert_true(count > 100);
-    for (long n = lasting ? stride / 2 : 0; n < count; n += stride) live(n, lasting, old_data, new_data);
+    for (long n = lasting ? stride / 2 : 0; n < count; n += stride) {
+        live(n, lasting, old_data, new_data);
+    }
     close_values();
 }
 
