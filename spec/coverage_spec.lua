@@ -34,6 +34,14 @@ describe("Branches of a file", function()
       missing = { "6: 1 of 2: if (d) return 2;" }, wrong = {} }, sum)
   end)
 
+  it("do not count behind what raises when an argument is bad", function()
+    local lines = { '  luaL_argcheck(L, size > 0, 1, "empty");', "  luaL_argexpected(L,",
+      "  luaL_argcheck(L, a && b, 1, c);" }
+    local sum = coverage.sum({ { 5, 0, 0, 0 }, { 5, 1, 0, 0 }, { 5, 1, 5, 1, 0, 0 } }, lines)
+    assert.same({ branches = 8, taken = 7, excluded = 6,
+      missing = { '1: 1 of 4: luaL_argcheck(L, size > 0, 1, "empty");' }, wrong = {} }, sum)
+  end)
+
   it("are told of when they are taken although there is a reason that they cannot", function()
     local sum = coverage.sum({ [5] = { 3, 1 } }, LINES, ENTRIES)
     assert.same({ branches = 2, taken = 2, excluded = 0, missing = {},

@@ -397,6 +397,80 @@ static void sorts_by_a_comparison(void **state) {
     }
 }
 
+/* ---------------------------------------------------------------- at the edges */
+
+static const char *const edges[] = {
+    "assert(nil)", "assert(false, 'm')", "assert()", "select('#')", "select('#', nil, nil)",
+    "select(0, 1)", "select(-1, 1, 2)", "select(-3, 1, 2)", "select({})", "tonumber('10', 1)",
+    "tonumber('10', 37)", "tonumber('z', 36)", "tonumber({})", "tonumber()",
+    "tonumber('2', 2)", "tonumber(10, 10)", "tonumber(' 0x1p4 ')", "tonumber('1e')",
+    "rawlen({1, 2})", "rawlen('abc')", "rawlen(5)", "rawequal(1)", "rawget({}, 1)",
+    "rawget(1, 1)", "rawset({}, nil, 1)", "next({}, 1)", "ipairs()", "pcall()", "type()",
+    "tostring(setmetatable({}, {__tostring = function() return {} end}))",
+    "setmetatable({}, 5)", "setmetatable(5, {})", "setmetatable({})", "math.fmod(1, 0)",
+    "math.fmod(-7, 3)", "math.fmod(math.mininteger, -1)", "math.max()", "math.min()",
+    "math.max(1, 'x')", "math.abs()", "math.tointeger('x')", "math.tointeger({})",
+    "math.tointeger(3.0)", "math.tointeger(3.5)", "math.ult(1, -1)", "math.floor('x')",
+    "coroutine.resume(1)", "coroutine.status(5)", "coroutine.isyieldable()",
+    "coroutine.wrap(5)", "coroutine.create()", "coroutine.isyieldable(coroutine.create(type))",
+    "coroutine.status(coroutine.create(type))", "coroutine.close(5)",
+    "coroutine.wrap(function() return coroutine.isyieldable() end)()",
+    "('%+-+-#0 d'):format(5)", "('%'):format()", "('%d'):format()", "('%.'):format(1)",
+    "('%5'):format(1)", "('%.333d'):format(1)", "('%333d'):format(1)", "('%q'):format()",
+    "('%y'):format(1)", "('%d'):format(1.5)", "('%d'):format('x')", "('%s'):format()",
+    "('%%%5%'):format()", "('%5.2s|'):format('abc')", "('%-5d|'):format(3)",
+    "('%+d % d'):format(3, 4)", "('%#x'):format(255)", "('%c'):format(65)", "('%i'):format(3)",
+    "string.char(256)", "string.char(-1)", "string.char()", "string.char(255, 0)",
+    "('x'):rep(-1)", "('x'):rep(3, ',')", "('abc'):byte(10)", "('abc'):sub(-2)",
+    "table.insert({}, 1, 2, 3)", "table.insert({})", "table.insert({}, 5, 1)",
+    "table.insert({}, 0, 1)", "table.insert({1, 2}, 3, 4)", "table.remove({1, 2}, 5)",
+    "table.remove({1}, 0)", "table.remove({}, 0)", "table.remove({1, 2}, 3)",
+    "table.remove({1, 2}, -1)", "table.remove({})",
+    "table.concat(table.move({1, 2, 3}, 1, 3, 2))",
+    "table.concat(table.move({1, 2, 3}, 2, 3, 1))",
+    "table.concat(table.move({1, 2}, 1, 2, 4, {7, 8, 9}))",
+    "table.concat(table.move({1, 2, 3}, 1, 3, 1))",
+    "table.move({1, 2, 3}, 1, 3, math.maxinteger)", "table.concat(table.move({1}, 1, 0, 1))",
+    "table.move(1, 1, 1, 1)", "table.move({}, 1, 1, 1, 1)", "table.concat({1, {}})",
+    "table.concat({1, 2}, ',', 1, 3)", "table.unpack({}, 1, 3)", "table.sort({3, 'x'})",
+    "table.sort({2, 1}, function() error('in it') end)", "utf8.codepoint('abc', 0)",
+    "utf8.codepoint('abc', 1, 4)", "utf8.codepoint('abc', 3, 1)", "utf8.codepoint('\\xff')",
+    "utf8.codepoint('abc', -9)", "utf8.codepoint('abc', -1)", "utf8.codepoint('abc', 1, -1)",
+    "utf8.len('abc', 0)", "utf8.len('abc', 5)", "utf8.len('abc', 4)", "utf8.len('abc', 1, 4)",
+    "utf8.len('abc', -9)", "utf8.len('\\xed\\xa0\\x80')", "utf8.len('\\xed\\xbf\\xbf')",
+    "utf8.len('\\xee\\x80\\x80')", "utf8.len('\\xf4\\x90\\x80\\x80')",
+    "utf8.len('\\xe0\\x80\\x80')", "utf8.len('\\xc3')", "utf8.len('\\xf0\\x80\\x80\\x80')",
+    "utf8.len('\\xf5\\x80\\x80\\x80')", "utf8.len('\\xc1\\x80')", "utf8.len('\\xe2\\x82')",
+    "utf8.len('\\xe2a\\xac')", "utf8.offset('abc', 1, 5)", "utf8.offset('abc', 1, -9)",
+    "utf8.offset('abc', 5)", "utf8.offset('abc', -4)", "utf8.offset('abc', 0, 2)",
+    "utf8.offset('abc', 0, 4)", "utf8.offset('\\u{20ac}', 0, 3)",
+    "utf8.offset('\\x80\\x80', 0, 2)", "utf8.offset('\\u{20ac}', 1, 2)",
+    "utf8.offset('a\\u{20ac}b', 3)", "utf8.offset('a\\u{20ac}b', -2)", "utf8.char()",
+    "utf8.char(65, 0xe9, 0x20ac, 0x1f600)", "utf8.char('x')", "('x'):gsub('x', true)",
+    "('x'):gsub('x', 5)", "('x'):gsub('x')", "('abc'):gsub('b', {b = false})",
+    "('abc'):gsub('b', {b = 1})", "('abc'):gsub('b', {b = {}})",
+    "('abc'):gsub('b', function() return {} end)", "('abc'):gsub('a', '%2')",
+    "('abc'):gsub('a', '%')", "('abc'):gsub('(a)', '%0%1')", "('abc'):gsub('', '-', 2)",
+    "('abc'):find('[')", "('abc'):find('[a')", "('abc'):find('[^')", "('abc'):find('[%')",
+    "('abc'):find('%')", "('abc'):match('%f')", "('abc'):match('%fa')", "('abc'):match('%f[')",
+    "('abc'):match('(')", "('abc'):match(')')", "('abc'):match('%1')",
+    "('abc'):match('(a%1)')", "('aab'):match('(a)%1')", "('ab'):match('(a)%1')",
+    "('a'):match('(a)%1')", "('abc'):match('[a-')", "('abc'):match('%b')",
+    "('abc'):match('%bx')", "('a(b)c'):match('%b()')", "('a(b'):match('%b()')",
+    "('abc'):match('()b()')", "('THE (quick) fox'):find('%f[%a]%a+%f[%A]')",
+    "('abc'):find('b', 10)", "('abc'):find('b', -10)", "('a.c'):find('.', 1, true)",
+    "('abc'):match('%f[^a]b')", "('abc'):gmatch('b')()"
+};
+
+static void takes_and_refuses_what_lua_does_at_the_edges(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        struct text body = {.size = 0};
+        put(&body, "return pcall(function() return %s end)", edges[i]);
+        compare(body.bytes);
+    }
+}
+
 static int start(void **state) {
     (void)state;
     start_random();
@@ -424,6 +498,7 @@ int main(void) {
         cmocka_unit_test(computes_as_lua_does),
         cmocka_unit_test(handles_tables_as_lua_does),
         cmocka_unit_test(sorts_by_a_comparison),
+        cmocka_unit_test(takes_and_refuses_what_lua_does_at_the_edges),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

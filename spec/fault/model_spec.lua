@@ -65,7 +65,7 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
     for kill = 1, KILLS * 5 do
       if kill > KILLS and cut_short > 0 then break end
       local worker = start("prepare", KEYS)
-      process.sleep(chance:between(0, 60) / 1000)
+      process.sleep(chance:between(0, 60 + 10 * kill) / 1000) -- longer where all is slow
       worker:kill()
       worker:wait()
       local whole = 0
