@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { FIRST_CHUNK = 4 << 10, HUGE = 2 << 20, LARGE_CHUNK = 256 << 10, ROOM_LEAST = 16 << 10 };
+enum { FIRST_CHUNK = 4 << 10, HUGE = 2 << 20, LARGE_CHUNK = 256 << 10, ALONE = 16 << 10 };
 
 struct tycho__chunk {
     struct tycho__chunk *before;
     size_t size; /* with this head */
-    size_t used;
-    size_t sum; /* of the sizes of this and all before */
 };
 
 /* Whole huge pages, and so aligned. */
@@ -44,44 +42,38 @@ void tycho__table_free(void *table, size_t count, size_t size) {
     }
 }
 
-/* Chunks double up to LARGE_CHUNK; when there is so much that it does not matter, they are huge. */
-static struct tycho__chunk *new_chunk(const struct tycho__chunk *last, size_t least) {
-    size_t sum = last == NULL ? 0 : last->sum;
-    size_t size = last == NULL ? FIRST_CHUNK : last->size * 2;
-    if (size > LARGE_CHUNK) size = sum >= 4 * HUGE ? HUGE : LARGE_CHUNK;
-    if (size < least) size = least;
+/* A chunk of that many bytes, or of whole huge pages. */
+static struct tycho__chunk *new_chunk(size_t size) {
     if (size >= HUGE) size = whole_pages(size);
-    struct tycho__chunk *chunk = tycho__table_make(1, size);
-    if (chunk == NULL) return NULL;
-    chunk->size = size;
-    chunk->used = sizeof *chunk;
-    chunk->sum = sum + size;
+    struct tycho__chunk *chunk = size < HUGE ? malloc(size) : map(size);
+    if (chunk != NULL) *chunk = (struct tycho__chunk){.size = size};
     return chunk;
 }
 
-void *tycho__arena_take(tycho__arena *arena, size_t size) {
-    struct tycho__chunk *chunk = arena->last;
-    size = (size + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        chunk = new_chunk(arena->last, sizeof *chunk + size);
-        if (chunk == NULL) return NULL;
-        chunk->before = arena->last;
-        arena->last = chunk;
-    }
-    void *memory = (uint8_t *)chunk + chunk->used;
-    chunk->used += size;
-    return memory;
+/* Chunks double up to LARGE_CHUNK; when there is so much that it does not matter, they are huge. */
+static size_t next_size(const tycho__arena *arena) {
+    if (arena->last == NULL) return FIRST_CHUNK;
+    size_t size = arena->last->size * 2;
+    if (size <= LARGE_CHUNK) return size;
+    return arena->sum >= 4 * HUGE ? HUGE : LARGE_CHUNK;
 }
 
-void *tycho__arena_room(tycho__arena *arena, size_t size) {
-    struct tycho__chunk *last = arena->last;
-    size_t whole = sizeof *last + size;
-    if (last == NULL || whole < ROOM_LEAST || whole >= HUGE) return tycho__arena_take(arena, size);
-    struct tycho__chunk *chunk = malloc(whole); /* behind the last, which has room left */
+void *tycho__arena_extend(tycho__arena *arena, size_t size) {
+    if (size > SIZE_MAX / 4) return NULL;
+    const size_t whole = sizeof(struct tycho__chunk) + size, next = next_size(arena);
+    const bool is_alone = arena->last != NULL && whole >= ALONE && whole < HUGE;
+    struct tycho__chunk *chunk = new_chunk(is_alone || whole > next ? whole : next);
     if (chunk == NULL) return NULL;
-    *chunk = (struct tycho__chunk){.before = last->before, .size = whole, .used = whole};
-    last->before = chunk;
-    last->sum += whole;
+    arena->sum += chunk->size;
+    if (is_alone) { /* what is left of the last one stays of use */
+        chunk->before = arena->last->before;
+        arena->last->before = chunk;
+        return chunk + 1;
+    }
+    chunk->before = arena->last;
+    arena->last = chunk;
+    arena->at = (uint8_t *)(chunk + 1) + size;
+    arena->left = chunk->size - whole;
     return chunk + 1;
 }
 
@@ -91,4 +83,5 @@ void tycho__arena_free(tycho__arena *arena) {
         tycho__table_free(arena->last, 1, arena->last->size);
         arena->last = before;
     }
+    *arena = (tycho__arena){.last = NULL};
 }

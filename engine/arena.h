@@ -11,12 +11,23 @@
 
 typedef struct tycho__arena {
     struct tycho__chunk *last; /* NULL: empty */
+    uint8_t *at;               /* what is left of it */
+    size_t left;
+    size_t sum; /* of the sizes of all chunks */
 } tycho__arena;
 
-/* Zeroed memory, aligned for pointers, that lives as long as the arena; NULL when there is none. */
-void *tycho__arena_take(tycho__arena *arena, size_t size);
-/* The same of memory that the caller fills: to zero a large array would cost more than that. */
-void *tycho__arena_room(tycho__arena *arena, size_t size);
+void *tycho__arena_extend(tycho__arena *arena, size_t size); /* for the next one */
+
+/* Memory that the caller fills, aligned for pointers, that lives as long as the arena; NULL when
+** there is none. What is large has a chunk of its own. */
+static inline void *tycho__arena_take(tycho__arena *arena, size_t size) {
+    size = (size + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+    if (arena->left < size) return tycho__arena_extend(arena, size);
+    void *memory = arena->at;
+    arena->at += size;
+    arena->left -= size;
+    return memory;
+}
 void tycho__arena_free(tycho__arena *arena);
 
 /* A zeroed table of `count` elements; NULL without memory. To be freed with the same numbers; NULL

@@ -95,9 +95,7 @@ static int find_target(expansion *x, tycho_bytes name, uint8_t flags, uint32_t *
     if (status != TYCHO_OK) return status;
     link_target *made = tycho__arena_take(&x->arena, sizeof *made + name.size);
     if (made == NULL) return no_memory();
-    made->hash = hash;
-    made->flags = flags;
-    made->name_size = (uint32_t)name.size;
+    *made = (link_target){.hash = hash, .flags = flags, .name_size = (uint32_t)name.size};
     tycho__copy(made + 1, name);
     x->targets[x->target_count++] = made;
     *number = x->slots[at] = (uint32_t)x->target_count;
@@ -227,7 +225,7 @@ static tycho_bytes id_text(tycho_bytes packed, bool is_uuid, char text[TYCHO_UUI
     return tycho__bytes(text, TYCHO_UUID_SIZE);
 }
 
-static void fill(tycho_appended *appended, const tycho__event_view *view, id_texts *texts,
+static inline void fill(tycho_appended *appended, const tycho__event_view *view, id_texts *texts,
                  tycho_bytes *tags) {
     tycho_event *event = &appended->event;
     tycho__reader list = tycho__reader_of(view->tags);

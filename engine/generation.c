@@ -104,8 +104,7 @@ int tycho__generation_make(tycho__generation *g, uint8_t kind, uint32_t number,
     if (*out != NULL) return TYCHO_OK;
     tycho__recent_list *list = tycho__arena_take(&g->arena, sizeof *list);
     if (list == NULL) return no_memory();
-    list->kind = kind;
-    list->number = number;
+    *list = (tycho__recent_list){.kind = kind, .number = number};
     slot->key = key;
     slot->list = list;
     g->list_count++;
@@ -119,7 +118,7 @@ static int grow_list(tycho__generation *g, tycho__recent_list *list, uint32_t mo
     uint32_t capacity = list->capacity;
     while (capacity - list->count < more) capacity = capacity == 0 ? 2 : capacity * 2;
     uint64_t *values =
-        tycho__arena_room(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
+        tycho__arena_take(&g->arena, (size_t)capacity * (has_links ? 2 : 1) * sizeof *values);
     if (values == NULL) return no_memory();
     uint64_t *links = has_links ? values + capacity : NULL;
     size_t size = list->count * sizeof *values;
@@ -297,11 +296,13 @@ static size_t way_slot(uint64_t position, size_t count) {
     return (size_t)(hash << 4 | (position & 15)) & (count - 1);
 }
 
-static void enter_way(tycho__generation *g, size_t i) {
-    tycho__recent_way *way = &g->ways[i];
-    uint32_t *slot = &g->way_slots[way_slot(way->position, g->way_capacity)];
-    way->before = *slot;
-    *slot = (uint32_t)(i + 1);
+void tycho__generation_enter_ways(tycho__generation *g) {
+    for (; g->way_entered < g->way_count; g->way_entered++) {
+        tycho__recent_way *way = &g->ways[g->way_entered];
+        uint32_t *slot = &g->way_slots[way_slot(way->position, g->way_capacity)];
+        way->before = *slot;
+        *slot = (uint32_t)(g->way_entered + 1);
+    }
 }
 
 static int grow_ways(tycho__generation *g, size_t more) {
@@ -320,7 +321,7 @@ static int grow_ways(tycho__generation *g, size_t more) {
     g->ways = ways;
     g->way_slots = slots;
     g->way_capacity = capacity;
-    for (size_t i = 0; i < g->way_count; i++) enter_way(g, i);
+    g->way_entered = 0;
     return TYCHO_OK;
 }
 
@@ -349,8 +350,7 @@ int tycho__generation_add_links(tycho__generation *g, tycho__recent_list *list, 
         if (position > list->highest) list->highest = position;
         values[i] = position << 1 | 1;
         links[i] = g->links + 1 + i;
-        g->ways[g->way_count] = (tycho__recent_way){position, revision + i, list->number, 0};
-        enter_way(g, g->way_count++);
+        g->ways[g->way_count++] = (tycho__recent_way){position, revision + i, list->number, 0};
     }
     for (uint32_t i = 0; is_noted && i < count; i++) g->added[g->added_count++] = list;
     list->count += count;
@@ -361,6 +361,7 @@ int tycho__generation_add_links(tycho__generation *g, tycho__recent_list *list, 
 
 const tycho__recent_way *tycho__generation_way(const tycho__generation *g, uint64_t position,
                                                const tycho__recent_way *way) {
+    assert(g->way_entered == g->way_count);
     if (g->way_count == 0) return NULL;
     uint32_t at = way == NULL ? g->way_slots[way_slot(position, g->way_capacity)] : way->before;
     while (at != 0 && g->ways[at - 1].position != position) at = g->ways[at - 1].before;
@@ -394,8 +395,10 @@ void tycho__generation_undo(tycho__generation *g) {
     while (g->added_count > 0) g->added[--g->added_count]->count--;
     while (g->links > g->mark_links) {
         const tycho__recent_way *way = &g->ways[--g->way_count];
-        g->way_slots[way_slot(way->position, g->way_capacity)] = way->before;
         g->links--;
+        if (g->way_entered <= g->way_count) continue;
+        g->way_entered--;
+        g->way_slots[way_slot(way->position, g->way_capacity)] = way->before;
     }
     if (g->head == g->mark_head) return;
     g->head = g->mark_head;

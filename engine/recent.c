@@ -260,20 +260,39 @@ void tycho__recent_find(tycho__txn *txn, const tycho__recent_wanted *wanted,
     }
 }
 
+/* The writer locks here, too, unless it has: readers put ways into chains. */
+static bool holds(const tycho__txn *txn, const tycho__generation *g) {
+    return g == txn->shared && txn->held > 0;
+}
+
+static void lock_ways(const tycho__txn *txn, tycho__generation *g) {
+    if (!holds(txn, g)) {
+        pthread_rwlock_rdlock(&g->lock);
+        if (g->way_entered == g->way_count) return;
+        pthread_rwlock_unlock(&g->lock);
+        pthread_rwlock_wrlock(&g->lock);
+    }
+    tycho__generation_enter_ways(g);
+}
+
+static void unlock_ways(const tycho__txn *txn, tycho__generation *g) {
+    if (!holds(txn, g)) pthread_rwlock_unlock(&g->lock);
+}
+
 size_t tycho__recent_ways(tycho__txn *txn, uint64_t position, tycho__way *ways, size_t most) {
     size_t count = 0;
     for (int i = FROZEN; i <= NEWEST; i++) {
         tycho__generation *g = part(txn, i, TYCHO__WAYS, position);
         const tycho__recent_way *way = NULL;
         if (g == NULL) continue;
-        lock(txn, g);
+        lock_ways(txn, g);
         while ((way = tycho__generation_way(g, position, way)) != NULL) {
             uint64_t link = tycho__generation_link(g, way);
             if (link > txn->state.links_made) continue;
             if (count < most) ways[count] = (tycho__way){way->stream, way->revision, link};
             count++;
         }
-        unlock(txn, g);
+        unlock_ways(txn, g);
     }
     return count;
 }
@@ -285,13 +304,13 @@ bool tycho__recent_find_way(tycho__txn *txn, uint64_t position, uint32_t stream,
         tycho__generation *g = part(txn, i, TYCHO__WAYS, position);
         const tycho__recent_way *way = NULL;
         if (g == NULL) continue;
-        lock(txn, g);
+        lock_ways(txn, g);
         while (!is_found && (way = tycho__generation_way(g, position, way)) != NULL) {
             uint64_t link = tycho__generation_link(g, way);
             is_found = way->stream == stream && link <= txn->state.links_made;
             if (is_found) *found = (tycho__way){stream, way->revision, link};
         }
-        unlock(txn, g);
+        unlock_ways(txn, g);
     }
     return is_found;
 }
