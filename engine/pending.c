@@ -9,7 +9,10 @@ enum {
     HEAD = 14,
     OLD_HEAD = 26,
     HAS_RUNS = 0x8000,
-    ROW_MAX = HEAD + TYCHO__BLOCK * 4 * TYCHO__VARINT_MAX
+    ROW_MAX = HEAD + TYCHO__PENDING_MOST * 4 * TYCHO__VARINT_MAX,
+    HALF_PAGE = 1900,
+    RUN = 6, /* bytes that are reckoned for a run, and for each of its links */
+    LINK = 3
 };
 
 /* ---------------------------------------------------------------- writing */
@@ -53,7 +56,7 @@ int tycho__pending_write(tycho__txn *txn) {
                       tycho__bytes(bytes, size));
 }
 
-/* The row that is being gathered, with room for one more link at least, of which `first` is the
+/* The row that is being gathered, with room for a run of one link at least, of which `first` is the
 ** number. */
 static int open_row(tycho__txn *txn, uint64_t first, tycho__pending **out) {
     tycho__pending *row = txn->pending;
@@ -61,17 +64,26 @@ static int open_row(tycho__txn *txn, uint64_t first, tycho__pending **out) {
         row = txn->pending = calloc(1, sizeof *row);
         if (row == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for links");
     }
-    if (row->count == TYCHO__BLOCK || (row->count > 0 && row->head != txn->state.head)) {
+    bool is_full = row->count == TYCHO__PENDING_MOST || row->left < RUN + LINK;
+    if (row->count > 0 && (is_full || row->head != txn->state.head)) {
         int status = tycho__pending_write(txn);
         if (status != TYCHO_OK) return status;
     }
     if (row->count == 0) {
         row->link = first;
         row->head = txn->state.head;
+        row->left = HALF_PAGE;
     }
     assert(row->link + row->count == first);
     *out = row;
     return TYCHO_OK;
+}
+
+/* Whether the link goes on with the last run of the row. */
+static bool goes_on(const tycho__pending *row, uint32_t stream, uint64_t revision) {
+    if (row->count == 0) return false;
+    const tycho__pending_link *last = &row->all[row->count - 1];
+    return last->stream == stream && last->revision + 1 == revision;
 }
 
 int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision,
@@ -80,9 +92,13 @@ int tycho__pending_add(tycho__txn *txn, uint32_t stream, uint64_t revision,
         tycho__pending *row = NULL;
         int status = open_row(txn, txn->state.links_made + 1 + i, &row);
         if (status != TYCHO_OK) return status;
-        uint32_t room = TYCHO__BLOCK - row->count, end = count - i < room ? count : i + room;
+        if (!goes_on(row, stream, revision + i)) row->left -= RUN;
+        uint32_t room = row->left / LINK;
+        if (room > TYCHO__PENDING_MOST - row->count) room = TYCHO__PENDING_MOST - row->count;
+        uint32_t end = count - i < room ? count : i + room;
         tycho__pending_link *to = &row->all[row->count];
         row->count += end - i;
+        row->left -= (end - i) * LINK;
         for (; i < end; i++) *to++ = (tycho__pending_link){positions[i], revision + i, stream};
     }
     txn->state.links_made += count;
@@ -111,7 +127,7 @@ static bool read_runs(tycho_bytes bytes, tycho__pending *row) {
 static bool read_old(tycho_bytes value, tycho__pending *row) {
     uint64_t values[TYCHO__BLOCK];
     const uint8_t *from = value.data;
-    if (value.size <= OLD_HEAD) return false;
+    if (value.size <= OLD_HEAD || row->count > TYCHO__BLOCK) return false;
     row->head = tycho__load64(from + 10);
     tycho_bytes entries = {from + OLD_HEAD, value.size - OLD_HEAD};
     if (tycho__block_decode(entries, values, row->count) != TYCHO_OK) return false;
@@ -138,7 +154,8 @@ static int parse_head(tycho_bytes key, tycho_bytes value, tycho__pending *row) {
     row->count = tycho__load16(from + 4) & ~(uint32_t)HAS_RUNS;
     row->head = tycho__load64(from + 6);
     uint32_t checksum = (uint32_t)tycho__hash(from + 4, value.size - 4, row->link);
-    bool is_right = checksum == tycho__load32(from) && row->count > 0 && row->count <= TYCHO__BLOCK;
+    bool is_right = checksum == tycho__load32(from) && row->count > 0 &&
+                    row->count <= TYCHO__PENDING_MOST;
     return is_right ? TYCHO_OK : damaged(row->link);
 }
 

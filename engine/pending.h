@@ -2,7 +2,7 @@
 **
 ** Links are not in the log, so what other processes and the next ones need to know of them is here
 ** until they are settled. Links that were made at the same head, one after the other, share rows,
-** up to TYCHO__BLOCK each; a batch whose links scatter over a thousand streams writes a few rows.
+** as many as go into half a page; a batch whose links scatter over a thousand streams writes some.
 **
 **   key    u64 number of the first
 **   value  0 u32 checksum of the rest, seeded with the number   4 u16 count of links | 0x8000
@@ -26,11 +26,14 @@ typedef struct tycho__pending_link {
     uint32_t stream;
 } tycho__pending_link;
 
+enum { TYCHO__PENDING_MOST = 512 }; /* links in a row */
+
 typedef struct tycho__pending {
     uint64_t link; /* number of the first */
     uint64_t head;
     uint32_t count;
-    tycho__pending_link all[TYCHO__BLOCK];
+    uint32_t left; /* of the bytes that a row should have, while it is being gathered */
+    tycho__pending_link all[TYCHO__PENDING_MOST];
 } tycho__pending;
 
 /* Makes links of events into a stream, from this revision on: the next numbers are theirs. */

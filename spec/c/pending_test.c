@@ -32,20 +32,54 @@ static void assert_link(const tycho__pending *row, uint32_t i, tycho__pending_li
 }
 
 static void links_of_one_head_share_rows(void **state) {
+    enum { MOST = TYCHO__PENDING_MOST };
     fixture *f = *state;
     tycho__pending row;
     uint64_t count;
-    for (uint64_t i = 0; i < TYCHO__BLOCK; i++) add(f, 1, i, 1000 - i);
+    for (uint64_t i = 0; i < MOST; i++) add(f, 1, i, MOST - i);
     assert_int_equal(rows_of(f), 1);
     ASSERT_STATUS(tycho__pending_read(&f->txn, 1, &row), TYCHO_OK);
-    assert_int_equal(row.count, TYCHO__BLOCK);
-    for (uint32_t i = 0; i < TYCHO__BLOCK; i++) {
-        assert_link(&row, i, (tycho__pending_link){1000 - i, i, 1});
+    assert_int_equal(row.count, MOST);
+    for (uint32_t i = 0; i < MOST; i++) {
+        assert_link(&row, i, (tycho__pending_link){MOST - i, i, 1});
     }
-    for (uint64_t i = 0; i < TYCHO__BLOCK + 1; i++) add(f, 1, TYCHO__BLOCK + i, 2000 + i);
+    for (uint64_t i = 0; i < MOST + 1; i++) add(f, 1, MOST + i, 2000 + i);
     assert_int_equal(rows_of(f), 3);
     ASSERT_STATUS(tycho__pending_count(&f->txn, &count), TYCHO_OK);
-    assert_int_equal(count, 2 * TYCHO__BLOCK + 1);
+    assert_int_equal(count, 2 * MOST + 1);
+}
+
+static void a_run_of_many_links_takes_several_rows(void **state) {
+    enum { MANY = 3 * TYCHO__PENDING_MOST / 2 };
+    fixture *f = *state;
+    tycho__pending row;
+    uint64_t positions[MANY];
+    for (uint64_t i = 0; i < MANY; i++) positions[i] = 1000 + 3 * i;
+    add(f, 1, 0, 10);
+    ASSERT_STATUS(tycho__pending_add(&f->txn, 2, 70, positions, MANY), TYCHO_OK);
+    assert_int_equal(rows_of(f), 2);
+    ASSERT_STATUS(tycho__pending_read(&f->txn, 1, &row), TYCHO_OK);
+    const uint32_t first = row.count;
+    assert_link(&row, 0, (tycho__pending_link){10, 0, 1});
+    assert_link(&row, first - 1, (tycho__pending_link){1000 + 3 * (first - 2), 70 + first - 2, 2});
+    ASSERT_STATUS(tycho__pending_read(&f->txn, 1 + first, &row), TYCHO_OK);
+    assert_int_equal(row.count, 1 + MANY - first);
+    assert_link(&row, 0, (tycho__pending_link){1000 + 3 * (first - 1), 70 + first - 1, 2});
+    assert_link(&row, row.count - 1,
+                (tycho__pending_link){1000 + 3 * (MANY - 1), 70 + MANY - 1, 2});
+}
+
+/* A row of more would be in pages of its own, which have nothing else. */
+static void links_that_scatter_go_into_half_a_page(void **state) {
+    fixture *f = *state;
+    tycho_bytes key = {NULL, 0}, value;
+    for (uint32_t i = 0; i < 5000; i++) add(f, 1000000 + i * 7 % 5000, 300, 1 + i);
+    assert_in_range(rows_of(f), 5000 / TYCHO__PENDING_MOST, 50);
+    int status = tycho__seek(&f->txn, TYCHO__PENDING, &key, &value);
+    for (; status == TYCHO_OK; status = tycho__next(&f->txn, TYCHO__PENDING, &key, &value)) {
+        assert_in_range(value.size, 1, 2000);
+    }
+    assert_int_equal(status, TYCHO_NOT_FOUND);
 }
 
 static void links_into_many_streams_share_rows(void **state) {
@@ -100,15 +134,16 @@ static void a_row_of_format_1_is_read(void **state) {
 }
 
 static void rows_are_removed_whole(void **state) {
+    enum { MOST = TYCHO__PENDING_MOST, ALL = 2 * MOST + 100 };
     fixture *f = *state;
     uint64_t count;
-    for (uint64_t i = 0; i < 300; i++) add(f, 1 + (uint32_t)(i / 100), i % 100, 1 + i);
+    for (uint64_t i = 0; i < ALL; i++) add(f, 1 + (uint32_t)(i / 100), i % 100, 1 + i);
     assert_int_equal(rows_of(f), 3);
-    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 2 * TYCHO__BLOCK), TYCHO_OK);
+    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 2 * MOST), TYCHO_OK);
     ASSERT_STATUS(tycho__pending_count(&f->txn, &count), TYCHO_OK);
-    assert_int_equal(count, 300 - 2 * TYCHO__BLOCK);
-    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 2 * TYCHO__BLOCK), TYCHO_CORRUPT);
-    ASSERT_STATUS(tycho__pending_remove(&f->txn, 2 * TYCHO__BLOCK + 1, 5), TYCHO_CORRUPT);
+    assert_int_equal(count, ALL - 2 * MOST);
+    ASSERT_STATUS(tycho__pending_remove(&f->txn, 1, 2 * MOST), TYCHO_CORRUPT);
+    ASSERT_STATUS(tycho__pending_remove(&f->txn, 2 * MOST + 1, 5), TYCHO_CORRUPT);
 }
 
 /* Writes a row of these runs with a right checksum. */
@@ -167,6 +202,8 @@ static void damage_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(links_of_one_head_share_rows),
+        TEST(a_run_of_many_links_takes_several_rows),
+        TEST(links_that_scatter_go_into_half_a_page),
         TEST(links_into_many_streams_share_rows),
         TEST(another_head_begins_a_row),
         TEST(a_row_of_format_1_is_read),
