@@ -61,13 +61,17 @@ static uint64_t name_hash(uint8_t kind, tycho_bytes name) {
     return tycho__hash(name.data, name.size, kind);
 }
 
+/* The first list with the key among the slots from `i` on, which have the lists of that key. */
+static tycho__list *find_key(const struct tycho__lists *lists, const struct slot *slots, size_t i,
+                             uint64_t key) {
+    while (slots[i].list != NULL && slots[i].key != key) i = (i + 1) & (lists->slots - 1);
+    return slots[i].list;
+}
+
 static tycho__list *find_number(const struct tycho__lists *lists, uint8_t kind, uint32_t number) {
     uint64_t key = number_key(kind, number);
     if (lists == NULL) return NULL;
-    for (size_t i = number_slot(lists, key);; i = (i + 1) & (lists->slots - 1)) {
-        const struct slot *slot = &lists->by_number[i];
-        if (slot->list == NULL || slot->key == key) return slot->list;
-    }
+    return find_key(lists, lists->by_number, number_slot(lists, key), key);
 }
 
 tycho__list *tycho__list_kept(const tycho__txn *txn, uint8_t kind, uint32_t number) {
@@ -98,42 +102,43 @@ bool tycho__lists_are_many(const tycho__txn *txn) {
     return txn->lists != NULL && txn->lists->count >= PREFETCHED_LISTS;
 }
 
+static void prefetch_list(const tycho__list *list) {
+    const uint8_t *from = (const uint8_t *)list, *name = (const uint8_t *)(list + 1);
+    __builtin_prefetch(from, 1);
+    __builtin_prefetch(from + 64, 1);
+    __builtin_prefetch(from + 128, 1);
+    __builtin_prefetch(name + 16, 1); /* most are not longer than some more */
+}
+
 /* Four steps over all names, so that the processor fetches for all of them at once. */
 void tycho__lists_prefetch(const tycho__txn *txn, const tycho__list_name *names, size_t count) {
     const struct tycho__lists *lists = txn->lists;
-    const struct slot *slots[TYCHO__PREFETCH];
+    const tycho__list *found[TYCHO__PREFETCH];
     uint64_t hashes[TYCHO__PREFETCH];
+    const size_t mask = lists->slots - 1;
     assert(count <= TYCHO__PREFETCH && tycho__lists_are_many(txn));
     for (size_t i = 0; i < count; i++) {
         hashes[i] = name_hash(names[i].kind, names[i].name);
-        slots[i] = &lists->by_name[hashes[i] & (lists->slots - 1)];
-        __builtin_prefetch(slots[i]);
+        __builtin_prefetch(&lists->by_name[hashes[i] & mask]);
     }
     for (size_t i = 0; i < count; i++) {
-        if (slots[i]->key != hashes[i]) slots[i] = NULL;
-        if (slots[i] == NULL || slots[i]->list == NULL) continue;
-        __builtin_prefetch(slots[i]->list, 1);
-        __builtin_prefetch((const uint8_t *)slots[i]->list + 64, 1);
-        __builtin_prefetch((const uint8_t *)slots[i]->list + 128, 1);
+        found[i] = find_key(lists, lists->by_name, hashes[i] & mask, hashes[i]);
+        if (found[i] != NULL) prefetch_list(found[i]);
     }
     for (size_t step = 0; step < 2; step++) {
-        for (size_t i = 0; i < count; i++) {
-            if (slots[i] != NULL) tycho__recent_prefetch(txn, slots[i]->list, step);
-        }
+        for (size_t i = 0; i < count; i++) tycho__recent_prefetch(txn, found[i], step);
     }
 }
 
 void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step) {
     const struct tycho__lists *lists = txn->lists;
     if (!tycho__lists_are_many(txn)) return;
-    const struct slot *slot = &lists->by_number[number_slot(lists, number_key(kind, number))];
     if (step == 0) {
-        __builtin_prefetch(slot);
-    } else if (slot->list != NULL) {
-        __builtin_prefetch(slot->list, 1);
-        __builtin_prefetch((const uint8_t *)slot->list + 64, 1);
-        __builtin_prefetch((const uint8_t *)slot->list + 128, 1);
+        __builtin_prefetch(&lists->by_number[number_slot(lists, number_key(kind, number))]);
+        return;
     }
+    const tycho__list *list = find_number(lists, kind, number);
+    if (list != NULL) prefetch_list(list);
 }
 
 /* Where a key belongs in one of the two tables. */
