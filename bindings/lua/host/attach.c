@@ -167,7 +167,7 @@ static int borrow(struct expansion *x, size_t index) {
     struct part *part = &x->parts[index];
     if (part->runner != NULL) return TYCHO_OK;
     int status = tycho__runner_borrow(x->rules->definitions[index], &part->runner);
-    if (status == TYCHO_OK) part->runner->known.batch++;
+    if (status == TYCHO_OK) tycho__known_begin(&part->runner->known);
     return status;
 }
 
@@ -236,7 +236,7 @@ static int run_function(struct expansion *x, const struct tycho__shown *shown, s
     status = check_links(definition, shown, links, names->count);
     if (status != TYCHO_OK) return status;
     for (size_t i = 0; i < names->count; i++) {
-        put_link(x, links[i], names->memos != NULL ? &names->memos[i] : NULL);
+        put_link(x, links[i], names->memo);
     }
     if (is_model) x->raw_count += names->count;
     if (runner->known.is_by_type && names->count <= 1 && !is_model) {

@@ -27,29 +27,31 @@
 #include "script.h"
 
 enum {
-    PLACES = 2048, /* a power of two: 304 KiB */
+    PLACES = 2048, /* a power of two: 260 KiB */
     SET = 4,
     TRIED = 2 * PLACES,
     REST = 16 * TRIED,
     NAMES_MAX = 4,
-    TEXT_MAX = 112,
+    LINE = 64, /* bytes that the processor fetches at once */
+    TEXT_MAX = 2 * LINE - 12,
     PRICE_MAX = 100000 /* of a call: far from the budget, whatever else the data has */
 };
 
+/* Most are looked at in one fetch. */
 struct place {
     uint8_t key_size; /* 0: nothing is here */
     uint8_t count;    /* of the names */
     bool is_recent;
-    uint8_t sizes[NAMES_MAX];
-    uint32_t memos[NAMES_MAX]; /* of the names, for this batch */
-    uint64_t batch;
-    char text[TEXT_MAX]; /* the key, then the names */
+    uint32_t memo; /* where there is one name: for the batch of this number */
+    uint32_t batch;
+    char text[TEXT_MAX]; /* the key, then the names, each behind its size in a byte */
 };
+_Static_assert(sizeof(struct place) == 2 * LINE, "places do not begin with a line");
 
-/* A set is looked through by its hashes, which are together in a cache line. */
+/* A set is looked through by its marks, upper bits of the hashes, which stay in the first cache. */
 struct tycho__known_places {
-    uint64_t hashes[PLACES];
     struct place all[PLACES];
+    uint16_t marks[PLACES];
 };
 
 static void add(struct tycho__known_key *key, const void *data, size_t size) {
@@ -77,6 +79,10 @@ static void find_key(struct tycho__runner *runner, const struct tycho__shown *sh
     key->hash = XXH3_64bits(key->text, key->size);
 }
 
+static uint16_t mark_of(const struct tycho__known_key *key) {
+    return (uint16_t)(key->hash >> 48);
+}
+
 /* The first of those in which the key may be. */
 static size_t set_of(const struct tycho__known_key *key) {
     return key->hash % (PLACES / SET) * SET;
@@ -86,7 +92,7 @@ static struct place *find(const struct tycho__known *known) {
     const struct tycho__known_key *key = &known->key;
     const size_t set = set_of(key);
     for (size_t i = set; i < set + SET; i++) {
-        if (known->places->hashes[i] != key->hash) continue;
+        if (known->places->marks[i] != mark_of(key)) continue;
         struct place *place = &known->places->all[i];
         bool is_it = place->key_size == key->size && memcmp(place->text, key->text, key->size) == 0;
         if (!is_it) continue;
@@ -104,7 +110,7 @@ static struct place *replace(struct tycho__known_places *places,
     while (i < SET && places->all[set + i].is_recent) i++;
     for (size_t k = 0; i == SET && k < SET; k++) places->all[set + k].is_recent = false;
     i = set + i % SET;
-    places->hashes[i] = key->hash;
+    places->marks[i] = mark_of(key);
     return &places->all[i];
 }
 
@@ -139,14 +145,21 @@ bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *
     tycho_bytes *list = (tycho_bytes *)(void *)room;
     const char *text = place->text + place->key_size;
     for (; names->count < place->count; names->count++) {
-        list[names->count] = (tycho_bytes){text, place->sizes[names->count]};
-        text += place->sizes[names->count];
+        list[names->count] = (tycho_bytes){text + 1, (uint8_t)text[0]};
+        text += 1 + (uint8_t)text[0];
     }
     names->list.size = names->count * sizeof(tycho_bytes);
-    if (place->batch != known->batch) memset(place->memos, 0, sizeof place->memos);
+    if (place->batch != known->batch) place->memo = 0;
     place->batch = known->batch;
-    names->memos = place->memos;
+    names->memo = place->count == 1 ? &place->memo : NULL;
     return true;
+}
+
+void tycho__known_begin(struct tycho__known *known) {
+    known->batch++;
+    for (size_t i = 0; known->batch == 0 && known->places != NULL && i < PLACES; i++) {
+        known->places->all[i].memo = 0; /* of a batch of that number, long ago */
+    }
 }
 
 /* Makes keys say what the call read. False: they cannot. */
@@ -173,30 +186,39 @@ static bool widen(struct tycho__runner *runner, bool *is_longer) {
     return true;
 }
 
+static struct tycho__known_places *new_places(struct tycho__known *known) {
+    known->memory = calloc(1, sizeof(struct tycho__known_places) + LINE);
+    if (known->memory == NULL) return NULL;
+    return (void *)(((uintptr_t)known->memory + LINE - 1) / LINE * LINE);
+}
+
 void tycho__known_keep(struct tycho__runner *runner, const struct tycho__shown *shown) {
     struct tycho__known *known = &runner->known;
     const struct tycho__names *names = &runner->names;
+    const tycho_bytes *list = tycho__names_list(names);
     bool is_longer;
     if (known->rest > 0 || tycho__sandbox_charged(runner->sandbox) > PRICE_MAX) return;
     if (!widen(runner, &is_longer)) return;
     if (is_longer || known->places == NULL) find_key(runner, shown);
-    if (known->places == NULL) known->places = calloc(1, sizeof *known->places);
+    if (known->places == NULL) known->places = new_places(known);
     if (known->places == NULL) return; /* it is for speed only */
     const struct tycho__known_key *key = &known->key;
     if (key->size == 0 || names->count > NAMES_MAX) return;
-    if (key->size + names->text.size > TEXT_MAX) return;
+    if (key->size + names->count + names->text.size > TEXT_MAX) return;
     struct place *place = replace(known->places, key);
     place->key_size = (uint8_t)key->size;
     place->count = (uint8_t)names->count;
     place->is_recent = true;
-    memset(place->memos, 0, sizeof place->memos);
+    place->memo = 0;
     memcpy(place->text, key->text, key->size);
-    if (names->text.size > 0) memcpy(place->text + key->size, names->text.data, names->text.size);
+    char *to = place->text + key->size;
     for (size_t i = 0; i < names->count; i++) {
-        place->sizes[i] = (uint8_t)tycho__names_list(names)[i].size;
+        *to++ = (char)list[i].size;
+        memcpy(to, list[i].data, list[i].size);
+        to += list[i].size;
     }
 }
 
 void tycho__known_free(struct tycho__known *known) {
-    free(known->places);
+    free(known->memory);
 }

@@ -156,7 +156,7 @@ void tycho__names_clear(struct tycho__names *names) {
     tycho__payload_clear(&names->text);
     tycho__payload_clear(&names->list);
     names->count = 0;
-    names->memos = NULL;
+    names->memo = NULL;
 }
 
 int tycho__names_finish(struct tycho__names *names) {

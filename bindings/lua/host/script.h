@@ -82,7 +82,7 @@ struct tycho__names {
     struct tycho_buffer text;
     struct tycho_buffer list; /* tycho_bytes, whose data is an offset until then */
     size_t count;
-    uint32_t *memos; /* of the names, as in tycho_additions; NULL: none */
+    uint32_t *memo; /* of the one name, as in tycho_additions; NULL: none */
 };
 
 /* The instance of a read model on which a runner works; its state, and the rest of its history, are
@@ -107,11 +107,12 @@ struct tycho__known_key {
 };
 struct tycho__known {
     struct tycho__known_places *places; /* NULL: nothing was kept yet */
+    void *memory;                      /* that they are in */
     bool has_type;                     /* the key has the type */
     size_t field_size;                 /* of the field that the key has; 0: none */
     char field[64];
     uint32_t rest, tried, found; /* calls: whether it is worth looking */
-    uint64_t batch;              /* number of the batch that borrowed the runner, for memos */
+    uint32_t batch;              /* number of the batch that borrowed the runner, for memos */
     bool is_by_type;             /* what was found is so for each event of the type */
     struct tycho__known_key key; /* of the present event */
 };
@@ -261,6 +262,8 @@ const char *tycho__name_fault(const void *data, size_t size);
 ** to be called, and tycho__known_keep() then, when the call was good. */
 bool tycho__known_find(struct tycho__runner *runner, const struct tycho__shown *shown);
 void tycho__known_keep(struct tycho__runner *runner, const struct tycho__shown *shown);
+/* The runner works for another batch from now on: memos are 0. */
+void tycho__known_begin(struct tycho__known *known);
 void tycho__known_free(struct tycho__known *known);
 
 /* ---------------------------------------------------------------- instances (instance.c) */
