@@ -57,6 +57,12 @@ else
 NO_UNDEFINED := -Wl,-z,defs
 endif
 
+# gcc clears structures with `rep stos`, which takes longer to begin than stores would for all of
+# them (measured: 40 ns of 1,000 an event with four linkers).
+CLEARING := -mmemset-strategy=unrolled_loop:256:noalign,libcall:-1:noalign
+CLEARING_IF_KNOWN = $(eval CLEARING_IF_KNOWN := $$(shell \
+  $(CC) $(CLEARING) -E -x c /dev/null >/dev/null 2>&1 && echo $(CLEARING)))$(CLEARING_IF_KNOWN)
+
 # Asked when they are needed, because `deps` may have to install them first.
 packages = $(PKG_CONFIG) $(1)
 ENGINE_LIBS = $$($(call packages,--libs libxxhash libzstd))
@@ -138,7 +144,7 @@ $(DEPS_CHECK): .ci/deps
 # ---------------------------------------------------------------- objects
 
 compile = @mkdir -p $(@D) && echo "  CC    $<" && \
-  $(CC) $(TYCHO_CPPFLAGS) $(1) $(CPPFLAGS) $(TYCHO_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+  $(CC) $(TYCHO_CPPFLAGS) $(1) $(CPPFLAGS) $(TYCHO_CFLAGS) $(CLEARING_IF_KNOWN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/bindings/lua/%.o: bindings/lua/%.c | $(DEPS_BUILD)
 	$(call compile,$(LUA_CFLAGS))

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { ENCODED_FIXED = 24, CHECKSUM = 8 };
+enum { CHECKSUM = 8 };
 
 /* ---------------------------------------------------------------- batch form */
 
@@ -123,7 +123,7 @@ int tycho__event_encode(tycho__buffer *buffer, const tycho_new_event *event, boo
     if (event->id.size == 0 && !take_defaults) {
         return tycho__fail(TYCHO_MISUSE, "an event to be overwritten needs its id");
     }
-    size_t room = ENCODED_FIXED + 8 + tags_size + event->type.size + event->content_type.size +
+    size_t room = TYCHO__ENCODED_FIXED + 8 + tags_size + event->type.size + event->content_type.size +
                   3 * TYCHO_ID_MAX + event->metadata.size + event->data.size;
     status = tycho__buffer_reserve(buffer, room);
     if (status != TYCHO_OK) return status;
@@ -140,27 +140,6 @@ tycho_bytes tycho__tag_next(tycho__reader *tags) {
     return tycho__read_bytes(tags, tycho__read8(tags));
 }
 
-/* Cuts the common last run into its parts. The sizes add up to no more than the run (checked by
-** the callers); data, or the frame of what is compressed, is what is left. */
-static inline void cut_body(tycho__event_view *view, const uint8_t *at, const uint8_t sizes[3],
-                     size_t metadata_size, size_t body_size) {
-    view->body = tycho__bytes(at, body_size);
-    view->id = tycho__bytes(at, sizes[0]);
-    view->correlation_id = tycho__bytes(at + sizes[0], sizes[1]);
-    view->causation_id = tycho__bytes(at + sizes[0] + sizes[1], sizes[2]);
-    size_t ids = (size_t)sizes[0] + sizes[1] + sizes[2];
-    assert(ids <= body_size);
-    view->metadata_size = (uint32_t)metadata_size;
-    view->frame = tycho__bytes(at + ids, 0);
-    if ((view->flags & TYCHO__COMPRESSED) != 0) {
-        view->frame = tycho__bytes(at + ids, body_size - ids);
-        view->metadata = view->data = tycho__bytes(at + ids, 0);
-        return;
-    }
-    view->metadata = tycho__bytes(at + ids, metadata_size);
-    view->data = tycho__bytes(at + ids + metadata_size, body_size - ids - metadata_size);
-}
-
 /* Passes over tags behind the head; NULL where they are cut off. */
 static const uint8_t *pass_tags(const uint8_t *at, const uint8_t *end, uint8_t count) {
     for (; count > 0; count--) {
@@ -171,7 +150,7 @@ static const uint8_t *pass_tags(const uint8_t *at, const uint8_t *end, uint8_t c
 }
 
 int tycho__event_pass(tycho__reader *reader, tycho__event_parts *parts) {
-    const uint8_t *head = tycho__read_bytes(reader, ENCODED_FIXED).data;
+    const uint8_t *head = tycho__read_bytes(reader, TYCHO__ENCODED_FIXED).data;
     if (reader->bad) return corrupt_event("a head that is cut off");
     if ((tycho__load16(head) & TYCHO__VALID_TIME) != 0) tycho__read_bytes(reader, 8);
     const uint8_t *at = pass_tags(reader->at, reader->end, head[5]);
@@ -185,22 +164,6 @@ int tycho__event_pass(tycho__reader *reader, tycho__event_parts *parts) {
     parts->body = tycho__bytes(at + head[6] + head[7], body_size);
     tycho__read_bytes(reader, parts->tags.size + head[6] + head[7] + body_size);
     return reader->bad ? corrupt_event("a body that is cut off") : TYCHO_OK;
-}
-
-void tycho__event_see(const tycho__event_parts *parts, tycho__event_view *view) {
-    const uint8_t *head = parts->head;
-    memset(view, 0, sizeof *view);
-    view->flags = tycho__load16(head);
-    view->tag_count = head[5];
-    view->time = (int64_t)tycho__load64(head + 16);
-    view->valid_time = view->time;
-    if ((view->flags & TYCHO__VALID_TIME) != 0) {
-        view->valid_time = (int64_t)tycho__load64(head + ENCODED_FIXED);
-    }
-    view->tags = parts->tags;
-    view->type = parts->type;
-    view->content_type = parts->content_type;
-    cut_body(view, parts->body.data, head + 2, tycho__load32(head + 8), parts->body.size);
 }
 
 int tycho__event_decode(tycho__reader *reader, tycho__event_view *view) {
@@ -365,7 +328,7 @@ int tycho__record_parse(tycho_bytes record, tycho__event_view *view) {
         at += 8;
     }
     view->tags = tycho__bytes(at, 4u * (size_t)view->tag_count);
-    cut_body(view, from + fixed, from + 46, metadata_size, record.size - fixed);
+    tycho__cut_body(view, from + fixed, from + 46, metadata_size, record.size - fixed);
     return TYCHO_OK;
 }
 
