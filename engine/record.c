@@ -123,8 +123,9 @@ int tycho__event_encode(tycho__buffer *buffer, const tycho_new_event *event, boo
     if (event->id.size == 0 && !take_defaults) {
         return tycho__fail(TYCHO_MISUSE, "an event to be overwritten needs its id");
     }
-    size_t room = TYCHO__ENCODED_FIXED + 8 + tags_size + event->type.size + event->content_type.size +
-                  3 * TYCHO_ID_MAX + event->metadata.size + event->data.size;
+    size_t room = TYCHO__ENCODED_FIXED + 8 + tags_size + event->type.size +
+                  event->content_type.size + 3 * TYCHO_ID_MAX + event->metadata.size +
+                  event->data.size;
     status = tycho__buffer_reserve(buffer, room);
     if (status != TYCHO_OK) return status;
     pack_ids(event, ids, take_defaults);

@@ -1,4 +1,6 @@
-/* arena_test.c - memory of arenas and tables: aligned, each its own, of tables zeroed, small and huge. */
+/* arena_test.c - memory of arenas and tables: aligned, each its own, small and huge; of tables
+** zeroed.
+*/
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
