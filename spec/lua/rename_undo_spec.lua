@@ -266,6 +266,24 @@ describe("A rename", function()
       assert.equal(11, #raw(store, "a"))
     end)
 
+    it("is refused when the old entries lost their last one, however much was written since", function()
+      rename {}
+      store:unlink("a", "e12", { raw = true })
+      refuses("wrong_expected_version", "are not those with which", { undo = true })
+      fill(store, "b", "e", 20, 13)
+      refuses("wrong_expected_version", "are not those with which", { undo = true, chunk = 3 })
+      assert.same(ids("e", 20), raw(store, "b"))
+    end)
+
+    it("goes back to entries that had lost their last one before", function()
+      store:unlink("a", "e12")
+      rename {}
+      fill(store, "b", "e", 20, 13)
+      undo { chunk = 3 }
+      assert.same(entries(store, "b"), entries(store, "a"))
+      assert.equal(19, #raw(store, "a"))
+    end)
+
     it("is refused when they lost as many, but others", function()
       rename {}
       store:unlink("b", "e3")

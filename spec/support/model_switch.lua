@@ -51,7 +51,8 @@ end
 
 -- Rename --------------------------------------------------------------------------------------
 
---- Whether `image` has the first entries of `stream`, and no others, nor revisions beyond them.
+--- Whether `image` has the entries of `stream` up to its own version, and no others, nor revisions
+--- beyond those of the stream.
 local function is_image(s, stream, image)
   if state.version(s, image) > state.version(s, stream) then return false end
   local entries, others = state.entries(s, stream), state.entries(s, image)
@@ -59,7 +60,8 @@ local function is_image(s, stream, image)
     local entry = entries[index] or {}
     if entry.revision ~= other.revision or entry.position ~= other.position then return false end
   end
-  return #others > 0
+  local next_entry = entries[#others + 1]
+  return #others > 0 and not (next_entry and next_entry.revision <= state.version(s, image))
 end
 
 local function move(s, source, target, forward)

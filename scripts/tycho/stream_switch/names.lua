@@ -94,20 +94,20 @@ local function is_same(event, other)
   return other ~= nil and event.id == other.id and event.revision == other.revision
 end
 
---- Whether a stream begins with exactly the entries that its image has, by their number, the first
---- one and the last one. Both are taken by their own names, in one snapshot.
-function names.looks_like_image(store, stream, image)
+--- Whether what a stream has up to the version of its image is exactly what the image has, by their
+--- number, the first one and the last one. Both are taken by their own names, in one snapshot.
+function names.looks_like_image(store, stream, image, version)
   local snapshot <close> = store:snapshot()
   local own, other = snapshot:read():stream(stream):raw(), snapshot:read():stream(image):raw()
   local first, last = other:first(), other:last()
   if not first or not is_same(first, own:first()) then return false end
   if not is_same(last, own:from_revision(last.revision - 1):first()) then return false end
-  return own:count() - own:from_revision(last.revision):count() == other:count()
+  return own:count() - own:from_revision(version):count() == other:count()
 end
 
 --- The same by each entry.
-function names.is_image(store, stream, image)
-  if not names.looks_like_image(store, stream, image) then return false end
+function names.is_image(store, stream, image, version)
+  if not names.looks_like_image(store, stream, image, version) then return false end
   local next_event, _, _, listing = store:read():stream(stream):raw():each()
   local _ <close> = listing
   for event in store:read():stream(image):raw():each() do

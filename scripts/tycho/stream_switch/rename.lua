@@ -47,7 +47,7 @@ local function find_image(self)
       and ("%d entries of its own"):format(count) or "been written to before"),
       "choose another name, delete it, or ask for a merge")
   end
-  local is_image = names.is_image(self.store, self.source, self.target)
+  local is_image = names.is_image(self.store, self.source, self.target, version)
   local _, last = names.facts(self.store, self.source)
   if is_image and version <= last then return version end
   check.refuse("wrong_expected_version", is_image
@@ -142,8 +142,8 @@ end
 --- Only who deletes or unlinks in the source in the millisecond between is not: the target keeps
 --- what was linked.
 function Rename:verify(row)
-  local is_new = row.reached == -1
-  if not is_new and not names.looks_like_image(self.store, self.source, self.target) then
+  if row.reached == -1 then return end
+  if not names.looks_like_image(self.store, self.source, self.target, row.reached) then
     self:refuse_lost()
   end
 end
