@@ -124,6 +124,13 @@ static void *come_and_go(void *context) {
 
 /* ---------------------------------------------------------------- readers */
 
+/* A link may be gone when it is asked where it is; who asks makes the chains in which it is found. */
+static void ask_for_link(tycho_bytes id, tycho_bytes stream) {
+    int64_t revision;
+    int status = tycho_event_revision(test.store, id, stream, 0, &revision);
+    expect(status == TYCHO_OK || status == TYCHO_ENTRY_NOT_FOUND, "the revision of a link");
+}
+
 static bool walk(const tycho_read *read, uint64_t *count) {
     tycho_cursor *cursor;
     tycho_event event;
@@ -134,6 +141,7 @@ static bool walk(const tycho_read *read, uint64_t *count) {
     while ((status = tycho_cursor_next(cursor, &event)) == TYCHO_OK) {
         if (read->stream.size > 0) expect(event.revision > last, "rising revisions");
         last = event.revision;
+        if (event.is_link && *count % 16 == 0) ask_for_link(event.id, read->stream);
         ++*count;
     }
     tycho_cursor_close(cursor);
