@@ -44,7 +44,7 @@ SOVERSION := 0
 TYCHO_CPPFLAGS := -D_GNU_SOURCE -Iengine -Ibindings/msgpack -Ibindings/lua -Ibindings/lua/host \
   -Ibindings/lua/sandbox -Ibindings/rpc
 TYCHO_CFLAGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
-  -Wmissing-prototypes -Wvla $(WERROR) -fPIC -fvisibility=hidden -pthread
+  -Wmissing-prototypes -Wvla $(WERROR) -fPIC -fno-plt -fvisibility=hidden -pthread
 TYCHO_LDFLAGS := -pthread -Wl,--as-needed
 ifneq ($(SANITIZE),)
 # Builds for tests settle (engine/settle.c) after every few events, not after many thousands, and
@@ -151,6 +151,8 @@ $(BUILD)/obj/bindings/lua/%.o: bindings/lua/%.c | $(DEPS_BUILD)
 
 $(BUILD)/obj/bindings/rpc/lua_module.o: bindings/rpc/lua_module.c | $(DEPS_BUILD)
 	$(call compile,$(LUA_CFLAGS))
+
+$(BUILD)/obj/engine/checksum.o: TYCHO_CFLAGS += -funroll-loops
 
 $(BUILD)/obj/spec/%.o: spec/%.c | $(DEPS_CHECK)
 	$(call compile,-Ispec/c $(LUA_CFLAGS))

@@ -90,4 +90,7 @@ static inline void tycho__copy(void *to, tycho_bytes from) {
 /* XXH3 of one or of two runs of bytes; the checksum of everything that is stored or sent. */
 uint64_t tycho__hash(const void *data, size_t size, uint64_t seed);
 
+/* The same without a seed, faster (checksum.c). */
+uint64_t tycho__checksum(const void *data, size_t size);
+
 #endif

@@ -203,30 +203,35 @@ static const tycho__type_name *cached_type(tycho__txn *txn, uint32_t number) {
     return other;
 }
 
+/* Copies the names of a record in the block, those that are not cached, behind it. */
+static int copy_names(tycho_cursor *c, tycho__txn *txn, uint32_t type, tycho__slot *slot) {
+    int status = TYCHO_OK;
+    if (slot->type == NULL) status = append_name(c, txn, TYCHO__TYPE, type, &slot->type_size);
+    tycho_bytes record = {c->block.data + slot->offset, slot->size};
+    uint16_t flags = tycho__load16((const uint8_t *)record.data + 44);
+    if ((flags & (TYCHO__CONTENT_TYPE | TYCHO__COMPRESSED)) == 0) return status;
+    tycho__event_view view;
+    if (status == TYCHO_OK) status = tycho__record_parse(record, &view);
+    if (status == TYCHO_OK) status = tycho__dictionary_need(txn, &view);
+    if (status == TYCHO_OK && (flags & TYCHO__CONTENT_TYPE) != 0) {
+        status = append_name(c, txn, TYCHO__CONTENT, view.content_type_number,
+                             &slot->content_type_size);
+    }
+    return status;
+}
+
 /* Copies a record, and the names that are not cached, into the block. */
 static int copy_record(tycho_cursor *c, tycho__txn *txn, tycho_bytes record, tycho__slot *slot) {
-    slot->offset = c->block.size;
-    slot->size = record.size;
     uint32_t type = tycho__load32((const uint8_t *)record.data + 36);
     uint16_t flags = tycho__load16((const uint8_t *)record.data + 44);
+    slot->offset = c->block.size;
+    slot->size = record.size;
     int status = tycho__buffer_append(&c->block, record.data, record.size);
     slot->type = cached_type(txn, type);
     slot->type_size = slot->content_type_size = 0;
     slot->type_offset = c->block.size;
-    if (status == TYCHO_OK && slot->type == NULL) {
-        status = append_name(c, txn, TYCHO__TYPE, type, &slot->type_size);
-    }
-    if (status == TYCHO_OK && (flags & (TYCHO__CONTENT_TYPE | TYCHO__COMPRESSED)) != 0) {
-        tycho__event_view view;
-        tycho_bytes copy = {c->block.data + slot->offset, slot->size};
-        status = tycho__record_parse(copy, &view);
-        if (status == TYCHO_OK) status = tycho__dictionary_need(txn, &view);
-        if (status == TYCHO_OK && (flags & TYCHO__CONTENT_TYPE) != 0) {
-            status = append_name(c, txn, TYCHO__CONTENT, view.content_type_number,
-                                 &slot->content_type_size);
-        }
-    }
-    return status;
+    bool has_names = slot->type == NULL || (flags & (TYCHO__CONTENT_TYPE | TYCHO__COMPRESSED)) != 0;
+    return status == TYCHO_OK && has_names ? copy_names(c, txn, type, slot) : status;
 }
 
 /* Fills one slot. TYCHO_OK also for a damaged record, which the slot then says. What fails for a
@@ -255,16 +260,46 @@ static int fill_slot(tycho_cursor *c, tycho__txn *txn, tycho__slot *slot, uint32
     return slot->status;
 }
 
+static inline bool has_room(const tycho_cursor *c) {
+    return c->slot_count < c->block_events && c->slot_count < c->left &&
+           c->block.size < TYCHO__BLOCK_BYTES;
+}
+
+/* Fills slots with the records that lie behind the last one in its page, for a read of the log that
+** asks for nothing else, at half the cost of fill_slot(). What fails is left to that. */
+static void fill_run(tycho_cursor *c, tycho__txn *txn) {
+    tycho_bytes record;
+    while (c->low <= c->high && has_room(c) && tycho__event_behind(txn, c->low, &record)) {
+        tycho__slot *slot = &c->slots[c->slot_count];
+        size_t size = c->block.size;
+        prefetch_behind(&record);
+        slot->status = tycho__record_check(record, c->low);
+        if (slot->status == TYCHO_OK) slot->status = copy_record(c, txn, record, slot);
+        if (slot->status != TYCHO_OK) {
+            c->block.size = size;
+            c->walked = 0;
+            return;
+        }
+        tycho__item item = {.entry = {.ordinal = c->low, .position = c->low}};
+        slot->item = item;
+        c->walked = c->low++;
+        c->slot_count++;
+    }
+}
+
 static int fill_block(tycho_cursor *c, tycho__txn *txn) {
     uint32_t budget = STEPS_MAX;
+    bool is_plain = c->source == TYCHO__FROM_LOG && c->forward && c->query == NULL &&
+                    !c->has_time_bounds && !c->is_sorted && !c->is_counting &&
+                    c->position_low == 0 && c->position_high == UINT64_MAX;
     c->slot_count = c->slot_at = 0;
     c->block.size = 0;
     if (c->has_hooks) c->block_rules = txn->state.rules;
     int status = tycho__cursor_prepare(c, txn);
-    while (status == TYCHO_OK && c->slot_count < c->block_events && c->slot_count < c->left &&
-           c->block.size < TYCHO__BLOCK_BYTES) {
+    while (status == TYCHO_OK && has_room(c)) {
         status = fill_slot(c, txn, &c->slots[c->slot_count], &budget);
         if (status == TYCHO_OK) c->slot_count++;
+        if (is_plain && c->walked != 0) fill_run(c, txn);
     }
     if (status == TYCHO_END) c->is_done = true;
     if (c->block_events < TYCHO__BLOCK_EVENTS) c->block_events *= 4;
@@ -531,44 +566,4 @@ void tycho_cursor_close(tycho_cursor *c) {
     free(c->array);
     free(c->slots);
     free(c);
-}
-
-/* ---------------------------------------------------------------- snapshots */
-
-int tycho_snapshot_open(tycho_store *store, tycho_snapshot **out) {
-    if (out == NULL) return tycho__fail(TYCHO_MISUSE, "no place to put the snapshot");
-    *out = NULL;
-    int status = tycho__store_check(store);
-    if (status != TYCHO_OK) return status;
-    tycho_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    if (snapshot == NULL) return tycho__fail(TYCHO_NO_MEMORY, "no memory for a snapshot");
-    snapshot->store = store;
-    status = tycho__txn_read(store->env, &snapshot->txn);
-    if (status != TYCHO_OK) {
-        free(snapshot);
-        return status;
-    }
-    atomic_fetch_add(&store->children, 1);
-    tycho__snapshot_hold(snapshot);
-    *out = snapshot;
-    return TYCHO_OK;
-}
-
-void tycho_snapshot_close(tycho_snapshot *snapshot) {
-    if (snapshot == NULL) return;
-    tycho__snapshot_let_go(snapshot);
-    if (tycho__store_check(snapshot->store) == TYCHO_OK) tycho__txn_done(snapshot->txn);
-    atomic_fetch_sub(&snapshot->store->children, 1);
-    free(snapshot);
-}
-
-int tycho_snapshot_get(tycho_snapshot *snapshot, uint64_t *head, uint64_t *rules) {
-    if (snapshot == NULL || head == NULL || rules == NULL) {
-        return tycho__fail(TYCHO_MISUSE, "no snapshot, or no place to put its head and rules");
-    }
-    int status = tycho__store_check(snapshot->store);
-    if (status != TYCHO_OK) return status;
-    *head = snapshot->txn->state.head;
-    *rules = snapshot->txn->state.rules;
-    return TYCHO_OK;
 }

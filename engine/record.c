@@ -250,7 +250,7 @@ void tycho__record_write(uint8_t *to, const tycho__event_view *view, const uint3
     for (uint8_t i = 0; i < view->tag_count; i++, at += 4) tycho__store32(at, tags[i]);
     tycho__copy(at, view->body);
     size_t size = tycho__record_size(view);
-    tycho__store64(to, tycho__hash(to + CHECKSUM, size - CHECKSUM, 0));
+    tycho__store64(to, tycho__checksum(to + CHECKSUM, size - CHECKSUM));
 }
 
 static int corrupt_record(uint64_t position, const char *what) {
@@ -261,7 +261,7 @@ static int corrupt_record(uint64_t position, const char *what) {
 int tycho__record_check(tycho_bytes record, uint64_t position) {
     const uint8_t *from = record.data;
     if (record.size < TYCHO__RECORD_FIXED) return corrupt_record(position, "too few bytes");
-    if (tycho__load64(from) != tycho__hash(from + CHECKSUM, record.size - CHECKSUM, 0)) {
+    if (tycho__load64(from) != tycho__checksum(from + CHECKSUM, record.size - CHECKSUM)) {
         return corrupt_record(position, "a wrong checksum");
     }
     if (tycho__load64(from + 8) != position) {
@@ -282,17 +282,27 @@ static inline bool has_good_sizes(const uint8_t *from, int flags) {
            is_good_size((flags & TYCHO__UUID_CAUSATION) != 0, from[48]);
 }
 
+/* How many bytes a record of these flags has at least, by the sizes in it. */
+static inline size_t least_size(const uint8_t *from, int flags) {
+    size_t least = TYCHO__RECORD_FIXED + optional_size(flags, from[49]);
+    least += (size_t)from[46] + from[47] + from[48];
+    return (flags & TYCHO__COMPRESSED) != 0 ? least : least + tycho__load32(from + 40);
+}
+
+/* Most events have a UUID for id and nothing else of that kind. */
 static inline int look(tycho_bytes record) {
     const uint8_t *from = record.data;
     assert(record.size >= TYCHO__RECORD_FIXED);
     int flags = tycho__load16(from + 44);
-    if (!has_good_sizes(from, flags)) {
+    uint32_t sizes = tycho__load32(from + 46);
+    bool is_usual = flags == TYCHO__UUID_ID && (sizes & 0xffffff) == TYCHO__UUID_BYTES &&
+                    sizes >> 24 <= TYCHO_TAGS_MAX;
+    if (!is_usual && !has_good_sizes(from, flags)) {
         return corrupt_record(tycho__load64(from + 8), "sizes or flags that no event has");
     }
-    size_t least = TYCHO__RECORD_FIXED + optional_size(flags, from[49]);
-    least += (size_t)from[46] + from[47] + from[48];
-    if ((flags & TYCHO__COMPRESSED) == 0) least += tycho__load32(from + 40);
-    if (record.size >= least) return TYCHO_OK;
+    if (record.size >= (is_usual ? least_size(from, TYCHO__UUID_ID) : least_size(from, flags))) {
+        return TYCHO_OK;
+    }
     return corrupt_record(tycho__load64(from + 8), "sizes that exceed it");
 }
 

@@ -183,27 +183,34 @@ void tycho__lua_query_fill(lua_State *L, int index, tycho__lua_read *read);
 
 /* ---------------------------------------------------------------- events (event.c) */
 
-/* Where an event comes from: the step of the cursor at stack index `cursor` that gave it. */
+/* What all events of a Lua state share, beside their metatable. */
+typedef struct tycho__lua_event_class tycho__lua_event_class;
+
+/* What gives events: the box of a cursor or a follower. */
+typedef struct tycho__lua_reader {
+    tycho__lua_box box;
+    uint64_t step;        /* how often it was moved */
+    tycho_cursor *cursor; /* that gave the last event */
+    tycho__lua_event_class *class; /* of an iterator's events */
+} tycho__lua_reader;
+
+/* Where an event comes from: the last step of a reader. */
 typedef struct tycho__lua_origin {
-    tycho_cursor *handle;
-    uint64_t step;
-    int cursor;
-    int metatable; /* index of the class of events */
-    const void *class; /* its address */
-    bool is_lazy;  /* home stream and tags are looked up when they are asked for */
+    const tycho__lua_reader *reader;
+    int cursor, metatable; /* places on the stack of the reader and of the metatable of events */
+    tycho__lua_event_class *class;
 } tycho__lua_origin;
+
+/* Pushes the metatable of events. */
+tycho__lua_event_class *tycho__lua_event_class_push(lua_State *L);
 
 /* Pushes the event. A status other than TYCHO_OK pushes nothing. */
 int tycho__lua_event_push(lua_State *L, const tycho_event *event,
                           const tycho__lua_origin *origin);
 
-/* What gives lazy events: the box of a cursor or a follower. */
-typedef struct tycho__lua_reader {
-    tycho__lua_box box;
-    uint64_t step;        /* how often it was moved */
-    tycho_cursor *cursor; /* that gave the last event */
-    const void *class;    /* of an iterator's events */
-} tycho__lua_reader;
+/* Pushes an event whose home stream and tags are looked up when they are asked for. */
+void tycho__lua_event_push_lazy(lua_State *L, const tycho_event *event,
+                                const tycho__lua_origin *origin);
 
 /* The cursor of the reader at `index` when it still stands where `step` took it, else NULL. */
 tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step);

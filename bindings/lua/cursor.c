@@ -55,24 +55,16 @@ int tycho__lua_store_count(lua_State *L) {
     return 1;
 }
 
-/* Pushes the next event, or nil at the end. `origin` says where cursor and class are. */
-static inline int push_next(lua_State *L, cursor *self, tycho__lua_origin origin) {
-    tycho_event event;
-
-    if (self->is_over) return lua_pushnil(L), 1;
-    if (self->reader.box.handle == NULL) return tycho__lua_misuse(L, "cursor is closed");
-
+/* Whether there may be a next event, to which the cursor is to be moved then. */
+static inline bool goes_on(lua_State *L, cursor *self) {
+    if (self->is_over) return false;
+    if (self->reader.box.handle == NULL) tycho__lua_misuse(L, "cursor is closed");
     self->reader.step++;
-    int status = origin.is_lazy ? tycho_cursor_next_packed(self->reader.cursor, &event)
-                                : tycho_cursor_next(self->reader.cursor, &event);
-    if (status == TYCHO_OK && !origin.is_lazy) {
-        status = tycho_cursor_pack(self->reader.cursor, &event);
-    }
-    origin.handle = self->reader.cursor;
-    origin.step = self->reader.step;
-    if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
+    return true;
+}
 
-    if (status == TYCHO_OK) return 1;
+/* Pushes nil at the end, and raises everything else that is no event. */
+static int push_end(lua_State *L, cursor *self, int status) {
     if (status != TYCHO_END) return tycho__lua_refuse(L, status, NULL);
     self->is_over = true;
     tycho__lua_box_close(&self->reader.box);
@@ -80,22 +72,39 @@ static inline int push_next(lua_State *L, cursor *self, tycho__lua_origin origin
     return 1;
 }
 
+/* Pushes the next event, or nil at the end. The cursor is at index 1. */
+static int push_next(lua_State *L, cursor *self, int metatable, tycho__lua_event_class *class) {
+    const tycho__lua_origin origin = {&self->reader, 1, metatable, class};
+    tycho_cursor *handle = self->reader.cursor;
+    tycho_event event;
+    if (!goes_on(L, self)) return lua_pushnil(L), 1;
+
+    int status = tycho_cursor_next(handle, &event);
+    if (status == TYCHO_OK) status = tycho_cursor_pack(handle, &event);
+    if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
+
+    return status == TYCHO_OK ? 1 : push_end(L, self, status);
+}
+
 static int cursor_next(lua_State *L) {
     cursor *self = tycho__lua_self(L);
     lua_settop(L, 1);
-    luaL_getmetatable(L, TYCHO__LUA_EVENT);
-    return push_next(L, self, (tycho__lua_origin){
-                                  .cursor = 1, .metatable = 2, .class = lua_topointer(L, 2)});
+    return push_next(L, self, 2, tycho__lua_event_class_push(L));
 }
 
-/* The function of a generic for: upvalues are the cursor and the class of events. */
+/* The function of a generic for: upvalues are the cursor and the metatable of events. */
 static int iterate(lua_State *L) {
     cursor *self = lua_touserdata(L, lua_upvalueindex(1));
-    const tycho__lua_origin origin = {.cursor = lua_upvalueindex(1),
-                                      .metatable = lua_upvalueindex(2),
-                                      .class = self->reader.class,
-                                      .is_lazy = true};
-    return push_next(L, self, origin);
+    const tycho__lua_origin origin = {&self->reader, lua_upvalueindex(1), lua_upvalueindex(2),
+                                      self->reader.class};
+    tycho_event event;
+    if (!goes_on(L, self)) return lua_pushnil(L), 1;
+
+    const int status = tycho_cursor_next_packed(self->reader.cursor, &event);
+
+    if (status != TYCHO_OK) return push_end(L, self, status);
+    tycho__lua_event_push_lazy(L, &event, &origin);
+    return 1;
 }
 
 tycho_cursor *tycho__lua_cursor_at(lua_State *L, int index, uint64_t step) {
@@ -108,8 +117,7 @@ static int cursor_iterator(lua_State *L) {
     cursor *self = tycho__lua_self_open(L);
     lua_settop(L, 1);
     lua_pushvalue(L, 1);
-    luaL_getmetatable(L, TYCHO__LUA_EVENT);
-    self->reader.class = lua_topointer(L, -1);
+    self->reader.class = tycho__lua_event_class_push(L);
     lua_pushcclosure(L, iterate, 2);
     lua_pushnil(L);
     lua_pushnil(L);
@@ -122,12 +130,11 @@ static int cursor_take(lua_State *L) {
     cursor *self = tycho__lua_self(L);
     const int64_t count = tycho__lua_integer(L, 2, "count");
     lua_settop(L, 2);
-    luaL_getmetatable(L, TYCHO__LUA_EVENT);
+    tycho__lua_event_class *class = tycho__lua_event_class_push(L);
     lua_newtable(L);
 
     for (lua_Integer i = 1; i <= count; i++) {
-        push_next(L, self, (tycho__lua_origin){
-                               .cursor = 1, .metatable = 3, .class = lua_topointer(L, 3)});
+        push_next(L, self, 3, class);
         if (lua_isnil(L, -1)) {
             lua_pop(L, 1);
             break;

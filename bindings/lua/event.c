@@ -1,12 +1,9 @@
-/* event.c - an event that was read: a userdata with its own copy of the bytes.
+/* event.c - an event that was read, as Lua sees it. Its own copy of the bytes is in event_state.h.
 **
-**     | header | type | content type | stream | tags | packed |
-**
-** tags are a run of size byte and bytes; `packed` is all the rest, as the engine stores it. It is
-** looked into when something of it is asked for the first time, and nothing is decoded before it is
-** asked for: data, metadata and tags are then kept in a table, the user value, so that asking
-** twice gives the same table. Events have no finalizer. Of an event that is stored compressed both
-** data and metadata are decompressed when one is asked for.
+** What is packed is looked into when something of it is asked for the first time, and nothing is
+** decoded before it is asked for: data, metadata and tags are then kept in a table, the user value,
+** so that asking twice gives the same table. Events have no finalizer. Of an event that is stored
+** compressed both data and metadata are decompressed when one is asked for.
 **
 ** The home stream and the tags cost a look-up each, more than all the rest. An event of a loop
 ** (is_lazy) is made without them and has its cursor as user value, or as CURSOR of the table: the
@@ -14,31 +11,16 @@
 ** position later. An event does not change its stream and tags, so both give the same; the later
 ** way needs an open store.
 **
-** A loop over millions of events is as fast as this file lets it be, and Lua counts the bytes: an
-** event is one block of memory, and its type, which most loops ask for, is looked for among the
-** those asked for before, since making a string of Lua costs twice as much as finding it.
+** The type of an event, which most loops ask for, is looked for among those asked for before, since
+** making a string of Lua costs twice as much as finding it.
 */
-#include "binding.h"
+#include "event_state.h"
 
 #include <string.h>
 
-typedef struct event {
-    const void *class; /* the address of its metatable: asked sooner than Lua is */
-    uint64_t position, step;
-    int64_t revision;
-    uint32_t packed_size, tags_size;
-    uint8_t type_size, content_type_size, stream_size;
-    bool is_link, is_lazy, is_unpacked;
-    bool is_compressed; /* this and what follows only when it is unpacked */
-    uint8_t tag_count;
-    uint32_t payload_at, metadata_size, data_size; /* the first: in `bytes` */
-    uint64_t written;
-    int64_t time, valid_time;
-    unsigned char bytes[];
-} event;
+typedef tycho__lua_event event;
 
-/* The fields of tycho.Event; a number here is the value in the table of names (upvalue 2), and the
-** key in the table of what is known. */
+/* The fields of tycho.Event; a number here is the key in the table of what is known. */
 enum field {
     CURSOR, FIELD_ID, FIELD_TYPE, FIELD_STREAM, FIELD_POSITION, FIELD_REVISION, FIELD_IS_LINK,
     FIELD_TIME, FIELD_VALID_TIME, FIELD_DATA, FIELD_METADATA, FIELD_TAGS, FIELD_CORRELATION_ID,
@@ -49,72 +31,6 @@ static const char *const field_names[FIELDS_END] = {
     "time", "valid_time", "data", "metadata", "tags", "correlation_id",
     "causation_id", "content_type", "written",
 };
-
-/* What a cursor knows of the event it stands on, copied: a view may not survive the next. */
-typedef struct detail {
-    size_t stream_size, tags_size;
-    unsigned char stream[TYCHO_NAME_MAX];
-    unsigned char tags[TYCHO_TAGS_MAX * (TYCHO_NAME_MAX + 1)]; /* a run */
-} detail;
-
-static int read_detail(tycho_cursor *cursor, uint32_t tag_count, detail *to) {
-    tycho_bytes name;
-
-    int status = tycho_cursor_stream(cursor, &name);
-    if (status != TYCHO_OK) return status;
-    if (name.size > 0) memcpy(to->stream, name.data, name.size);
-    to->stream_size = name.size;
-    to->tags_size = 0;
-    for (uint32_t i = 0; i < tag_count; i++) {
-        status = tycho_cursor_tag(cursor, i, &name);
-        if (status != TYCHO_OK) return status;
-        to->tags[to->tags_size] = (unsigned char)name.size;
-        memcpy(to->tags + to->tags_size + 1, name.data, name.size);
-        to->tags_size += name.size + 1;
-    }
-    return TYCHO_OK;
-}
-
-static unsigned char *put(unsigned char *at, tycho_bytes from) {
-    if (from.size > 0) memcpy(at, from.data, from.size);
-    return at + from.size;
-}
-
-int tycho__lua_event_push(lua_State *L, const tycho_event *from,
-                          const tycho__lua_origin *origin) {
-    detail known;
-    tycho_bytes stream = {NULL, 0}, tags = {NULL, 0};
-
-    if (!origin->is_lazy) {
-        const int status = read_detail(origin->handle, from->tag_count, &known);
-        if (status != TYCHO_OK) return status;
-        stream = (tycho_bytes){known.stream, known.stream_size};
-        tags = (tycho_bytes){known.tags, known.tags_size};
-    }
-    const size_t size =
-        from->type.size + from->content_type.size + stream.size + tags.size + from->packed.size;
-    event *to = lua_newuserdatauv(L, sizeof(*to) + size, 1);
-    to->class = origin->class;
-    to->position = from->position;
-    to->step = origin->step;
-    to->revision = from->revision;
-    to->packed_size = (uint32_t)from->packed.size;
-    to->tags_size = (uint32_t)tags.size;
-    to->type_size = (uint8_t)from->type.size;
-    to->content_type_size = (uint8_t)from->content_type.size;
-    to->stream_size = (uint8_t)stream.size;
-    to->is_link = from->is_link != 0;
-    to->is_lazy = origin->is_lazy;
-    to->is_unpacked = false;
-    put(put(put(put(put(to->bytes, from->type), from->content_type), stream), tags), from->packed);
-    if (origin->is_lazy) {
-        lua_pushvalue(L, origin->cursor);
-        lua_setiuservalue(L, -2, 1);
-    }
-    lua_pushvalue(L, origin->metatable);
-    lua_setmetatable(L, -2);
-    return TYCHO_OK;
-}
 
 static tycho_bytes part(const event *self, size_t at, size_t size) {
     return (tycho_bytes){self->bytes + at, size};
@@ -200,7 +116,7 @@ static void push_tags(lua_State *L, const unsigned char *at, size_t size) {
 }
 
 /* Reads the details of an event once more, from the log. */
-static int read_again(tycho_store *store, const event *self, detail *to) {
+static int read_again(tycho_store *store, const event *self, tycho__lua_detail *to) {
     const tycho_read read = {.size = sizeof(read),
                              .flags = TYCHO_READ_FROM_POSITION,
                              .from_position = self->position - 1,
@@ -210,7 +126,7 @@ static int read_again(tycho_store *store, const event *self, detail *to) {
 
     int status = tycho_cursor_open(store, &read, &cursor);
     if (status == TYCHO_OK) status = tycho_cursor_next(cursor, &found);
-    if (status == TYCHO_OK) status = read_detail(cursor, self->tag_count, to);
+    if (status == TYCHO_OK) status = tycho__lua_detail_read(cursor, self->tag_count, to);
     tycho_cursor_close(cursor);
     return status;
 }
@@ -228,13 +144,13 @@ static tycho_store *store_of(lua_State *L, const char *what) {
 static void look_up(lua_State *L, event *self) {
     const int kept = lua_gettop(L);
     const uint32_t tag_count = unpacked(L, self)->tag_count;
-    detail found;
+    tycho__lua_detail found;
     lua_rawgeti(L, kept, CURSOR);
     tycho_cursor *cursor = tycho__lua_cursor_at(L, -1, self->step);
     tycho_store *store =
         cursor != NULL ? NULL : store_of(L, "the stream and the tags of this event");
 
-    const int status = cursor != NULL ? read_detail(cursor, tag_count, &found)
+    const int status = cursor != NULL ? tycho__lua_detail_read(cursor, tag_count, &found)
                                       : read_again(store, self, &found);
 
     if (status != TYCHO_OK) tycho__lua_refuse(L, status, NULL);
@@ -399,13 +315,12 @@ static void push_field(lua_State *L, event *self, enum field field) {
     }
 }
 
-/* What finding a field needs, upvalue 3 of __index: the strings of their names, as addresses, each
-** at its place or behind it, which the table of names keeps; and KNOWN types that were asked for,
-** the string of each as user value. A type has two places there, and of those that share the second
-** whichever comes last is in it. */
+/* What finding a field needs: the strings of their names, as addresses, each at its place or behind
+** it, which the table of methods keeps; and the bytes of KNOWN types that were asked for, the
+** string of each an upvalue of __index. A type has two places there, and of those that share the
+** second whichever comes last is in it. */
 enum { NAMES = 64, KNOWN = 64 };
-typedef struct finder {
-    const void *class;
+struct tycho__lua_event_class {
     struct {
         const void *name; /* NULL: none */
         enum field field;
@@ -414,7 +329,10 @@ typedef struct finder {
         uint8_t size;
         unsigned char bytes[47];
     } types[KNOWN];
-} finder;
+};
+
+/* Upvalues of __index, behind the metatable; the last is the first of the types. */
+enum { METHODS = 2, CLASS = 3, TYPES = 4 };
 
 /* By the last bytes, in which types differ; there are eight, since the header is in front. */
 static size_t place_of(tycho_bytes type) {
@@ -424,33 +342,33 @@ static size_t place_of(tycho_bytes type) {
     return (size_t)(tail * 0x9e3779b97f4a7c15u >> 58) % KNOWN;
 }
 
-static inline bool is_at(const finder *with, size_t place, tycho_bytes type) {
+static inline bool is_at(const tycho__lua_event_class *with, size_t place, tycho_bytes type) {
     return with->types[place].size == type.size &&
            memcmp(with->types[place].bytes, type.data, type.size) == 0;
 }
 
-static void push_type(lua_State *L, const event *self, finder *with) {
+static void push_type(lua_State *L, const event *self, tycho__lua_event_class *with) {
     const tycho_bytes type = type_of(self);
     size_t place = place_of(type);
 
     if (!is_at(with, place, type) && with->types[place].size > 0) place ^= KNOWN / 2;
     if (is_at(with, place, type)) {
-        lua_getiuservalue(L, lua_upvalueindex(3), (int)place + 1);
+        lua_pushvalue(L, lua_upvalueindex(TYPES + (int)place));
         return;
     }
     lua_pushlstring(L, type.data, type.size);
     if (type.size > sizeof(with->types[place].bytes)) return;
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, lua_upvalueindex(3), (int)place + 1);
+    lua_replace(L, lua_upvalueindex(TYPES + (int)place));
     memcpy(with->types[place].bytes, type.data, type.size);
     with->types[place].size = (uint8_t)type.size;
 }
 
-/* tycho__lua_self() for what is called for each event. */
-static inline event *fast_self(lua_State *L, const void *class) {
+/* The event at index 1; NULL when it is none. */
+static inline event *find_self(lua_State *L) {
     event *self = lua_touserdata(L, 1);
-    if (self != NULL && lua_rawlen(L, 1) >= sizeof(*self) && self->class == class) return self;
-    return tycho__lua_self(L);
+    if (self == NULL || lua_rawlen(L, 1) < sizeof(*self)) return NULL;
+    return self->mark == &tycho__lua_event_mark ? self : NULL;
 }
 
 static size_t place_of_name(const void *name) {
@@ -458,7 +376,7 @@ static size_t place_of_name(const void *name) {
 }
 
 /* The field of a name, 0 when it is none: short strings that are equal have one address. */
-static inline enum field find_field(const finder *with, const void *name) {
+static inline enum field find_field(const tycho__lua_event_class *with, const void *name) {
     size_t place = place_of_name(name);
     while (with->names[place].name != name && with->names[place].name != NULL)
         place = (place + 1) % NAMES;
@@ -466,16 +384,20 @@ static inline enum field find_field(const finder *with, const void *name) {
 }
 
 static int event_index(lua_State *L) {
-    finder *with = lua_touserdata(L, lua_upvalueindex(3));
+    event *self = find_self(L);
+    tycho__lua_event_class *with =
+        self != NULL ? self->class : lua_touserdata(L, lua_upvalueindex(CLASS));
     const enum field field = find_field(with, lua_topointer(L, 2));
 
-    if (field == FIELD_TYPE) {
-        push_type(L, fast_self(L, with->class), with);
-    } else if (field != 0) {
-        push_field(L, fast_self(L, with->class), field);
-    } else {
+    if (field == 0) {
         lua_settop(L, 2);
-        lua_rawget(L, lua_upvalueindex(2));
+        lua_rawget(L, lua_upvalueindex(METHODS));
+    } else if (self == NULL) {
+        tycho__lua_self(L); /* raises */
+    } else if (field == FIELD_TYPE) {
+        push_type(L, self, with);
+    } else {
+        push_field(L, self, field);
     }
     return 1;
 }
@@ -487,7 +409,8 @@ static int event_newindex(lua_State *L) {
 
 static int event_field(lua_State *L) {
     const int keys = lua_gettop(L) - 1;
-    event *self = fast_self(L, lua_topointer(L, lua_upvalueindex(1)));
+    event *self = find_self(L);
+    if (self == NULL) self = tycho__lua_self(L);
     const tycho_bytes data = payload(L, self, FIELD_DATA);
     if (data.size == 0 || self->content_type_size > 0) return 0;
 
@@ -549,7 +472,7 @@ static int event_tostring(lua_State *L) {
     return 1;
 }
 
-static void add_name(lua_State *L, finder *with, enum field field) {
+static void add_name(lua_State *L, tycho__lua_event_class *with, enum field field) {
     lua_pushstring(L, field_names[field]);
     const void *name = lua_topointer(L, -1);
     size_t place = place_of_name(name);
@@ -560,25 +483,41 @@ static void add_name(lua_State *L, finder *with, enum field field) {
     lua_rawset(L, -3);
 }
 
+/* Pushes the table of methods, for the metatable on top of the stack. */
+static void push_methods(lua_State *L) {
+    lua_createtable(L, 0, FIELDS_END + 2);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, event_field, 1);
+    lua_setfield(L, -2, "field");
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, event_to_table, 1);
+    lua_setfield(L, -2, "to_table");
+}
+
 /* Sets __index of the metatable on top of the stack, with the table of methods, which keeps the
 ** names of fields, too. */
 static void register_fields(lua_State *L) {
     lua_pushvalue(L, -1);
-    lua_createtable(L, 0, FIELDS_END + 2);
-    finder *with = lua_newuserdatauv(L, sizeof(*with), KNOWN);
+    push_methods(L);
+    tycho__lua_event_class *with = lua_newuserdatauv(L, sizeof(*with), 0);
     memset(with, 0, sizeof(*with));
-    with->class = lua_topointer(L, -3);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &tycho__lua_event_mark);
     lua_insert(L, -2);
     for (int field = 1; field < FIELDS_END; field++) add_name(L, with, (enum field)field);
-    lua_pushvalue(L, -3);
-    lua_pushcclosure(L, event_field, 1);
-    lua_setfield(L, -2, "field");
-    lua_pushvalue(L, -3);
-    lua_pushcclosure(L, event_to_table, 1);
-    lua_setfield(L, -2, "to_table");
     lua_insert(L, -2);
-    lua_pushcclosure(L, event_index, 3);
+    luaL_checkstack(L, KNOWN, NULL);
+    for (int place = 0; place < KNOWN; place++) lua_pushnil(L);
+    lua_pushcclosure(L, event_index, TYPES - 1 + KNOWN);
     lua_setfield(L, -2, "__index");
+}
+
+tycho__lua_event_class *tycho__lua_event_class_push(lua_State *L) {
+    luaL_getmetatable(L, TYCHO__LUA_EVENT);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &tycho__lua_event_mark);
+    tycho__lua_event_class *class = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return class;
 }
 
 void tycho__lua_event_register(lua_State *L) {

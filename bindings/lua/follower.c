@@ -35,21 +35,15 @@ static int follower_next(lua_State *L) {
     const int64_t timeout_ms = tycho__lua_integer(L, 2, "timeout");
     tycho_event event;
     lua_settop(L, 1);
-    luaL_getmetatable(L, TYCHO__LUA_EVENT);
+    tycho__lua_event_class *class = tycho__lua_event_class_push(L);
+    const tycho__lua_origin origin = {self, 1, 2, class};
 
     self->step++;
     int status = tycho_follower_next(self->box.handle, timeout_ms, &event);
     self->cursor = tycho_follower_cursor(self->box.handle);
     if (status == TYCHO_OK) status = tycho_cursor_pack(self->cursor, &event);
-    const tycho__lua_origin origin = {.handle = self->cursor,
-                                      .step = self->step,
-                                      .cursor = 1,
-                                      .metatable = 2,
-                                      .class = lua_topointer(L, 2),
-                                      .is_lazy = true};
-    if (status == TYCHO_OK) status = tycho__lua_event_push(L, &event, &origin);
 
-    if (status == TYCHO_OK) return 1;
+    if (status == TYCHO_OK) return tycho__lua_event_push_lazy(L, &event, &origin), 1;
     if (status == TYCHO_TIMEOUT) return lua_pushnil(L), 1;
     if (status == TYCHO_END) return lua_pushboolean(L, 0), 1;
     return tycho__lua_refuse(L, status, NULL);

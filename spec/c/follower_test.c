@@ -493,24 +493,6 @@ static void a_key_of_another_read_is_refused(void **state) {
 
 /* ---------------------------------------------------------------- damage */
 
-/* Turns a bit of the first place of the data file that has these bytes. */
-static void damage(fixture *f, const char *bytes) {
-    char file[DIRECTORY_SIZE + 32];
-    snprintf(file, sizeof file, "%s/data.mdb", f->path);
-    int fd = open(file, O_RDWR);
-    off_t size = lseek(fd, 0, SEEK_END);
-    char *content = malloc((size_t)size);
-    assert_non_null(content);
-    assert_int_equal(pread(fd, content, (size_t)size, 0), size);
-    char *at = memmem(content, (size_t)size, bytes, strlen(bytes));
-    assert_non_null(at);
-    char turned = (char)(*at ^ 1);
-    assert_int_equal(pwrite(fd, &turned, 1, at - content), 1);
-    turned = *at;
-    free(content);
-    close(fd);
-}
-
 static void a_damaged_record_is_told_and_passed(void **state) {
     fixture *f = *state;
     tycho_read read = reading("s");

@@ -136,13 +136,11 @@ static void what_is_not_packed_is_misuse(void **state) {
 }
 
 /* Bytes that are cut off anywhere, and any byte of the head as something else. */
-static void damaged_bytes_are_not_read_beyond_their_end(void **state) {
-    fixture *f = *state;
-    const tycho_read read = {.size = sizeof read, .flags = TYCHO_READ_LAST};
+static void spoil(fixture *f, uint32_t which) {
+    const tycho_read read = {.size = sizeof read, .flags = which};
     char ids[3][TYCHO_UUID_SIZE];
     tycho_cursor *cursor;
     tycho_event event;
-    append_all(f);
     ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
     ASSERT_STATUS(tycho_cursor_next_packed(cursor, &event), TYCHO_OK);
     const tycho_bytes whole = event.packed;
@@ -170,11 +168,66 @@ static void damaged_bytes_are_not_read_beyond_their_end(void **state) {
     tycho_cursor_close(cursor);
 }
 
+static void damaged_bytes_are_not_read_beyond_their_end(void **state) {
+    fixture *f = *state;
+    append_all(f);
+    spoil(f, TYCHO_READ_FIRST); /* it has nothing but the id that it was given */
+    spoil(f, TYCHO_READ_LAST);  /* all there can be */
+}
+
+/* Reads the log to its end. All events are there but one, of which the position is told. */
+static void assert_passed(fixture *f, uint32_t flags, bool is_packed, unsigned damaged) {
+    const tycho_read read = {.size = sizeof read, .flags = flags};
+    tycho_cursor *cursor;
+    tycho_event event;
+    char told[32];
+    int status;
+    unsigned found = 0, failed = 0;
+    snprintf(told, sizeof told, "position %u ", damaged);
+    ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
+    do {
+        status = is_packed ? tycho_cursor_next_packed(cursor, &event)
+                           : tycho_cursor_next(cursor, &event);
+        if (status == TYCHO_OK) assert_int_not_equal(event.position, damaged);
+        if (status == TYCHO_CORRUPT) assert_non_null(strstr(tycho_error(), told));
+        found += status == TYCHO_OK;
+        failed += status == TYCHO_CORRUPT;
+    } while (status == TYCHO_OK || status == TYCHO_CORRUPT);
+    ASSERT_STATUS(status, TYCHO_END);
+    assert_int_equal(found, EVENTS - 1);
+    assert_int_equal(failed, 1);
+    tycho_cursor_close(cursor);
+}
+
+static void a_damaged_record_among_others_is_told_and_passed(void **state) {
+    fixture *f = *state;
+    char ids[EVENTS][16], whole[32], turned[32];
+    tycho_batch_clear(f->batch);
+    for (unsigned n = 0; n < EVENTS; n++) {
+        snprintf(ids[n], sizeof ids[n], "event-%03u", n + 1);
+        const tycho_new_event event = {.id = text(ids[n]), .type = text("t"), .data = text(ids[n])};
+        ASSERT_STATUS(tycho_batch_append(f->batch, text("s"), TYCHO_EXPECT_ANY, &event, 1, 0),
+                      TYCHO_OK);
+    }
+    ASSERT_STATUS(tycho_commit(f->store, f->batch, NULL), TYCHO_OK);
+    for (unsigned n = 1; n <= EVENTS; n++) {
+        snprintf(whole, sizeof whole, "event-%03uevent-%03u", n, n);
+        snprintf(turned, sizeof turned, "dvent-%03uevent-%03u", n, n);
+        damage(f, whole);
+        assert_passed(f, 0, false, n);
+        assert_passed(f, 0, true, n);
+        assert_passed(f, TYCHO_READ_BACKWARD, true, n);
+        damage(f, turned); /* the same bit: whole again */
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_unpacked_is_the_event, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_packed_is_misuse, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_bytes_are_not_read_beyond_their_end, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_damaged_record_among_others_is_told_and_passed, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

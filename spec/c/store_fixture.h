@@ -4,6 +4,9 @@
 #ifndef TYCHO_SPEC_STORE_FIXTURE_H
 #define TYCHO_SPEC_STORE_FIXTURE_H
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "store_values.h"
 
 typedef struct fixture {
@@ -35,6 +38,24 @@ static inline int tear_down(void **state) {
     int result = remove_directory(f->directory);
     free(f);
     return result;
+}
+
+/* Turns a bit of the first place of the data file that has these bytes. */
+static inline void damage(fixture *f, const char *bytes) {
+    char file[DIRECTORY_SIZE + 32];
+    snprintf(file, sizeof file, "%s/data.mdb", f->path);
+    int fd = open(file, O_RDWR);
+    off_t size = lseek(fd, 0, SEEK_END);
+    char *content = malloc((size_t)size);
+    assert_non_null(content);
+    assert_int_equal(pread(fd, content, (size_t)size, 0), size);
+    char *at = memmem(content, (size_t)size, bytes, strlen(bytes));
+    assert_non_null(at);
+    char turned = (char)(*at ^ 1);
+    assert_int_equal(pwrite(fd, &turned, 1, at - content), 1);
+    turned = *at;
+    free(content);
+    close(fd);
 }
 
 #endif
