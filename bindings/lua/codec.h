@@ -14,7 +14,8 @@
 **
 ** Reading gives the same values back: an array carries one shared metatable, so that it stays an
 ** array when it becomes empty; bin is always a tycho.Binary. A map that others wrote may have
-** integer keys, which writing refuses unless they make an array; no other kinds. An integer above
+** integer keys, 16384 in all (Lua has no seed for their hashes: millions could be found one behind
+** the other), which writing refuses unless they make an array; no other kinds. An integer above
 ** 2^63-1 is refused in MessagePack, and becomes a float in JSON, whose numbers have no types. Where
 ** a key comes twice the last one counts.
 **

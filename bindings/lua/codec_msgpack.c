@@ -12,7 +12,10 @@
 #include "codec_state.h"
 #include "tycho.h"
 
-enum { PREALLOCATE_MAX = 4096 }; /* a count is only a promise, until its items are there */
+enum {
+    PREALLOCATE_MAX = 4096,  /* a count is only a promise, until its items are there */
+    INTEGER_KEYS_MAX = 16384 /* a table finds them by their remainders, which may all be the same */
+};
 
 struct frame {
     uint64_t left; /* items or pairs still to come */
@@ -23,6 +26,7 @@ struct frame {
 struct decoder {
     lua_State *L;
     struct tycho__msgpack_reader reader;
+    int integer_keys;
     int depth;
     struct frame frames[TYCHO__DEPTH_MAX];
 };
@@ -104,6 +108,10 @@ static int push_key(struct decoder *decoder) {
     struct tycho__msgpack_token token;
     int status = read_key(decoder, &token);
 
+    if (status == TYCHO_OK && token.kind == TYCHO__MSGPACK_INTEGER &&
+        ++decoder->integer_keys > INTEGER_KEYS_MAX) {
+        return corrupt(decoder, "has over 16384 integer keys", token.offset);
+    }
     return status == TYCHO_OK ? push_token(decoder, &token) : status;
 }
 
@@ -160,6 +168,7 @@ static int decode_value(struct decoder *decoder) {
     int status;
 
     decoder->depth = 0;
+    decoder->integer_keys = 0;
     status = read_value(decoder);
     while (status == TYCHO_OK && decoder->depth > 0) {
         status = step(decoder);

@@ -119,8 +119,8 @@ function tycho.binary(bytes) end
 ---    infinities, nil, functions, more than 128 tables within each other (a table in itself too).
 ---  * Maps are written in the order of their keys' bytes: equal values have equal bytes.
 ---  * At most 16 MiB of MessagePack, 128 MiB of JSON. Where a key comes twice, the last one counts.
----  * MessagePack of others may have maps with integer keys; integers above 2^63-1 and extensions
----    raise.
+---  * MessagePack of others may have maps with integer keys, 16384 in a value; more of them,
+---    integers above 2^63-1 and extensions raise.
 ---  * JSON: 1 is an integer, 1.0 and 1e2 are floats, integers beyond 64 bits become floats. An
 ---    object of "base64" alone, with canonical base64, is a tycho.Binary.
 ---@class tycho.codec

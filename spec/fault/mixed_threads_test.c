@@ -124,7 +124,7 @@ static void *come_and_go(void *context) {
 
 /* ---------------------------------------------------------------- readers */
 
-/* A link may be gone when it is asked where it is; who asks makes the chains in which it is found. */
+/* It may be gone when it is asked where it is. Who asks makes the chains in which it is found. */
 static void ask_for_link(tycho_bytes id, tycho_bytes stream) {
     int64_t revision;
     int status = tycho_event_revision(test.store, id, stream, 0, &revision);

@@ -315,6 +315,21 @@ describe("tycho.msgpack", function()
     assert.equal("text", decode "\xdb\0\0\0\4text")
   end)
 
+  it("reads so many integer keys in all that none take long, whatever they are", function()
+    local function maps(count, keys)
+      local one = {}
+      for key = 1, keys do one[key] = ("\xce%s\1"):format((">I4"):pack(key * 131071)) end
+      local map = ("\xdf%s%s"):format((">I4"):pack(keys), table.concat(one))
+      return ("\xdd%s%s"):format((">I4"):pack(count), map:rep(count))
+    end
+    assert.equal(1, decode(maps(16, 1024))[16][1024 * 131071])
+    for _, text in ipairs { maps(1, 16385), maps(17, 1024) } do
+      assert.has_error(function() decode(text) end)
+      local _, err = pcall(decode, text)
+      assert(tostring(err):find("has over 16384 integer keys (byte ", 1, true), tostring(err))
+    end
+  end)
+
   it("refuses what Lua cannot hold, with the byte", function()
     for text, part in pairs {
       [""] = "ends within a value (byte 1)",
