@@ -150,17 +150,25 @@ size_t tycho__gathered_count(const struct tycho__gathered *gathered) {
     return target_count(gathered);
 }
 
-void tycho__gathered_take(struct tycho__gathered *gathered, tycho_bytes signed_name,
-                          const tycho_bytes **ids, size_t *count) {
-    *count = 0;
-    if (gathered->slot_count == 0) return;
+/* NULL: nothing was gathered under the name. */
+static struct target *get_target(const struct tycho__gathered *gathered, tycho_bytes signed_name) {
+    if (gathered->slot_count == 0) return NULL;
     uint64_t hash = XXH3_64bits(signed_name.data, signed_name.size);
     uint32_t found = *find_slot(gathered, signed_name, hash);
-    if (found == 0) return;
-    struct target *target = &targets_of(gathered)[found - 1];
-    target->is_taken = true;
-    *count = target->count;
+    return found == 0 ? NULL : &targets_of(gathered)[found - 1];
+}
+
+void tycho__gathered_find(const struct tycho__gathered *gathered, tycho_bytes signed_name,
+                          const tycho_bytes **ids, size_t *count) {
+    const struct target *target = get_target(gathered, signed_name);
+    *count = target == NULL ? 0 : target->count;
+    if (target == NULL) return;
     *ids = (const tycho_bytes *)(const void *)gathered->ids.data + target->filled - target->count;
+}
+
+void tycho__gathered_take(struct tycho__gathered *gathered, tycho_bytes signed_name) {
+    struct target *target = get_target(gathered, signed_name);
+    if (target != NULL) target->is_taken = true;
 }
 
 bool tycho__gathered_next(const struct tycho__gathered *gathered, size_t *at, tycho_bytes *stream) {
