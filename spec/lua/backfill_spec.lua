@@ -319,6 +319,31 @@ describe("store:backfill", function()
     assert.equal(0, stream:first().revision)
   end)
 
+  it("takes no event out of the stream that it was appended to", function()
+    local source = [[return linker { name = "l", version = %d, to = function(event)
+      local tags = event.tags
+      return #tags > 0 and %s or {}
+    end }]]
+    store:append("s-1", { id = "a", type = "T", tags = { "tag", "x-1" } })
+    store:backfill { source = source:format(1, '{ "s-1", "other", "third" }') }
+    store:backfill { source = source:format(2, '{ "other" }') }
+    assert.same({ other = { "a@0" }, ["s-1"] = { "a@0" } }, streams(store))
+    backfilling.check_clean(store)
+  end)
+
+  it("reads events by tags and category as when they were appended", function()
+    local source = [[return linker { name = "l", version = 1,
+      from = { category = "orders", tags = { "vip", "eu" } }, to = function() return "given" end }]]
+    store:append("orders-1", { id = "a", type = "T", tags = { "eu", "vip" } })
+    store:append("orders-1", { id = "b", type = "T", tags = { "eu", "viper" } })
+    store:append("others-1", { id = "c", type = "T", tags = { "eu", "vip" } })
+    store:append("orders-2", { id = "d", type = "T", tags = { "a", "eu", "vip" } })
+    store:append("orders-2", { id = "e", type = "T" })
+    store:backfill { source = source }
+    assert.same({ "a@0", "d@1" }, streams(store).given)
+    backfilling.check_clean(store)
+  end)
+
   it("follows routes as writers do", function()
     fill(store, 1, 1200)
     store:set_route("customer-5", "five")
