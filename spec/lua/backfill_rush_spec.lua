@@ -102,6 +102,47 @@ describe("store:backfill under a rush", function()
     if event.data.number %% %d ~= 0 then return "big" end end }]]
   local BIG_1, BIG_2 = BIG:format(1, 3), BIG:format(2, 5)
 
+  --- Links older events into the stream when all is prepared but the last batch, and so many new
+  --- ones are written.
+  local function flood(links, new)
+    local names, is_done = {}, false
+    for number = 1, links do names[number] = "n" .. number end
+    backfilling.fill(store, 1, 2000)
+    for first = 1, links, 1000 do
+      local events = {}
+      for number = first, math.min(first + 999, links) do
+        events[#events + 1] = { id = names[number], type = "Noted", data = { number = 15 } }
+      end
+      store:append("notes", events)
+    end
+    store:backfill { source = BIG_1 }
+    backfill(BIG_2, function(status)
+      if is_done or status.phase ~= "preparing" or status.left > 0 then return end
+      is_done = true
+      store:link("big", names)
+      backfilling.fill(store, 2001, 2000 + new)
+    end)
+    assert.is_true(is_done)
+    local ids, count = {}, 0
+    for _, id in ipairs(backfilling.ids(store, "big")) do
+      assert.is_nil(ids[id], id)
+      ids[id], count = true, count + 1
+    end
+    for number = 1, 2000 + new do
+      assert.equal(number % 5 ~= 0 or nil, ids["e" .. number], number)
+    end
+    assert.equal(links + (2000 + new) * 4 // 5, count)
+    backfilling.check_clean(store)
+  end
+
+  it("prepares a stream further into which others linked more than a batch takes", function()
+    flood(4500, 0)
+  end)
+
+  it("prepares a stream further that is too long together with what came last", function()
+    flood(3390, 900)
+  end)
+
   --- Back-fills by one batch a call, with `act(status)` after each; the number of calls.
   local function interrupted(source, act)
     for call = 1, CIRCLES do
