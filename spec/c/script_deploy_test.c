@@ -58,6 +58,62 @@ static const struct {
     {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,"
      " init = function() end, on = { _ = function() end }, mode = 'now' }",
      "'mode' must be \"on_demand\"", 1},
+    {"return { 'nothing', {} }", "must return an event_type, a linker or a read_model", 0},
+    {"return { 7, {} }", "must return an event_type, a linker or a read_model", 0},
+    {"return { 'linker', 5 }", "must return an event_type, a linker or a read_model", 0},
+    {"return linker { 5, name = 'l', version = 1, by = 'type' }",
+     "there is a field whose name is no string", 1},
+    {"return linker { name = 5, version = 1, by = 'type' }",
+     "the field 'name' is a number, must be a string", 1},
+    {"return linker { name = '', version = 1, by = 'type' }", "the field 'name'", 1},
+    {"return linker { name = 'a\tb', version = 1, by = 'type' }", "the field 'name'", 1},
+    {"return event_type { name = 'T', version = 1 << 40 }", "'version' must be an integer", 1},
+    {"return event_type { name = 'T', version = 1, data = { a = 'integer' }, open = 1 }",
+     "the field 'open' is a number, must be a boolean", 1},
+    {"return event_type { name = 'T', version = 2, upcast = 5 }",
+     "the field 'upcast' is a number, must be a table of functions", 1},
+    {"return event_type { name = 'T', version = 1, former_names = 7 }",
+     "the field 'former_names' is a number, must be a list of strings", 1},
+    {"return event_type { name = 'T', version = 1, former_names = { 'a', 7 } }",
+     "the field 'former_names' is a number, must be a string", 1},
+    {"return event_type { name = 'T', version = 1, former_names = { 'a', b = 'c' } }",
+     "must be a list of 1 to 256 strings", 1},
+    {"local t = {} for i = 1, 257 do t[i] = 'n' .. i end\n"
+     "return event_type { name = 'T', version = 1, former_names = t }",
+     "must be a list of 1 to 256 strings", 2},
+    {"return linker { name = 'l', version = 1, from = 5, by = 'type' }",
+     "the field 'from' is a number, must be a table", 1},
+    {"return linker { name = 'l', version = 1, by = 5 }", "the field 'by' must be", 1},
+    {"return linker { name = 'l', version = 1, by = 'type', key = 'k' }",
+     "'key' belongs to by = \"metadata\"", 1},
+    {"return linker { name = 'l', version = 1, to = function() end, prefix = 'p' }",
+     "'prefix' belongs to 'by'", 1},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { _ = function() end }, mode = 5 }",
+     "'mode' must be \"on_demand\"", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { _ = function() end }, order = 'random' }",
+     "the field 'order' must be", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { _ = function() end }, order = 5 }",
+     "the field 'order' must be", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = 5 }",
+     "the field 'on' is a number, must be a table of functions", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { function() end } }",
+     "'on' has functions by the names of types", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { A = 5 } }",
+     "'on' has functions by the names of types", 2},
+    {"return read_model { name = 'm$', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { A = function() end } }",
+     "the name of a read model has no '$'", 1},
+    /* The line of a field is where it is set, not where its name is only said. */
+    {"return linker { name = 'by == by', version = 1, -- 'by' and by\n nearby = 1,\n by\t= 5 }",
+     "there is no field 'nearby'", 2},
+    {"return linker { name = 'by == by', version = 1, -- Xby=, 9by = and by\n\n by\t= 5 }",
+     "the field 'by' must be", 3},
 };
 
 /* Lua has the fields of a table in another order in each sandbox. */
