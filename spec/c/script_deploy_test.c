@@ -185,6 +185,98 @@ static void a_plan_says_what_is_new_changed_and_refused(void **state) {
     assert_int_equal(count_of(f->store, "$scripts", ""), 3);
 }
 
+static void what_hosts_give_wrongly_is_misuse(void **state) {
+    fixture *f = *state;
+    const tycho_bytes nothing = {NULL, 5}, linker = text("return linker { name = 'l', version = 1, "
+                                                         "by = 'type' }");
+    const tycho_event event = {.type = text("T"), .data = packed("{}")};
+    char long_name[300];
+    tycho_deployment *deployment;
+    tycho_script *script;
+    tycho_change change;
+    tycho_bytes data;
+    memset(long_name, 'n', sizeof long_name);
+    ASSERT_STATUS(tycho_deployment_open(f->store, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_compile(text("w"), linker, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_compile(text("w"), nothing, &script), TYCHO_MISUSE);
+    assert_null(script);
+    ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(NULL, text(""), linker, 0), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text(""), nothing, 0), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_deployment_remove(NULL, TYCHO_LINKER, text("l")), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, bytes_of(long_name, 300)),
+                  TYCHO_MISUSE);
+    assert_int_equal(tycho_deployment_count(deployment), 0);
+    /* A label of any length: it is cut. */
+    ASSERT_STATUS(tycho_deployment_put(deployment, bytes_of(long_name, 300), text("x"), 0),
+                  TYCHO_OK);
+    tycho_deployment_get(deployment, 0, &change);
+    assert_int_equal(change.change, TYCHO_CHANGE_REFUSED);
+    assert_bytes(change.name, bytes_of(long_name, TYCHO_NAME_MAX));
+    tycho_deployment_close(deployment);
+    ASSERT_STATUS(tycho_script_compile(bytes_of(long_name, 300), linker, &script), TYCHO_OK);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 1, &data), TYCHO_MISUSE);
+    tycho_script_close(script);
+    script = NULL;
+    ASSERT_STATUS(tycho_script_compile(text(""), text("return event_type { name = 'T', version = 2,"
+                                                      "\n upcast = { function(data) data.a = 1\n"
+                                                      " return data end } }"),
+                                       &script),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 0, &data), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 3, &data), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 1, &data), TYCHO_OK);
+    assert_string_equal(unpacked(data), "{\"a\":1}");
+    tycho_script_close(script);
+    tycho_script_close(NULL);
+}
+
+static void one_script_has_one_line_in_a_plan(void **state) {
+    fixture *f = *state;
+    tycho_deployment *deployment;
+    tycho_change change;
+    deploy(f->store, "return linker { name = 'l', version = 1, by = 'type' }");
+    ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, text("l")), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, text("l")), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, text("")), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("a"), text("return linker { name = 'l',\n"
+                                                                   "version = 2, by = 'type' }"),
+                                       0),
+                  TYCHO_OK);
+    tycho_deployment_get(deployment, 0, &change);
+    assert_int_equal(change.change, TYCHO_CHANGE_REMOVED);
+    tycho_deployment_get(deployment, 1, &change);
+    assert_int_equal(change.change, TYCHO_CHANGE_REFUSED);
+    assert_bytes(change.message, text("the plan has another line for this script"));
+    tycho_deployment_get(deployment, 2, &change);
+    assert_bytes(change.message, text("there is no such script"));
+    tycho_deployment_get(deployment, 3, &change);
+    assert_bytes(change.message, text("two scripts of the plan have this name"));
+    tycho_deployment_close(deployment);
+}
+
+/* A script that used up its budget has lost its sandbox, and gets another. */
+static void a_script_that_went_over_its_budget_goes_on(void **state) {
+    tycho_additions additions;
+    tycho_script *script;
+    const tycho_event good = {.type = text("T"), .data = packed("{ n = 1 }")},
+                      bad = {.type = text("T"), .data = packed("{ n = 2 }")};
+    (void)state;
+    ASSERT_STATUS(tycho_script_compile(text("w"), text("return linker { name = 'l', version = 1,\n"
+                                                       "to = function(event)\n"
+                                                       "  while event.data.n == 2 do end\n"
+                                                       "  return 's' end }"),
+                                       &script),
+                  TYCHO_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_refused(tycho_script_expand_stored(script, NULL, &bad, &additions), "used up");
+        ASSERT_STATUS(tycho_script_expand_stored(script, NULL, &good, &additions), TYCHO_OK);
+        assert_int_equal(additions.link_count, 1);
+    }
+    tycho_script_close(script);
+}
+
 static void two_deployments_at_once_are_planned_anew(void **state) {
     fixture *f = *state;
     tycho_deployment *deployment;
@@ -297,6 +389,9 @@ int main(void) {
         TEST(wrong_definitions_are_refused_with_their_line),
         TEST(the_first_of_many_faults_is_told),
         TEST(a_plan_says_what_is_new_changed_and_refused),
+        TEST(what_hosts_give_wrongly_is_misuse),
+        TEST(one_script_has_one_line_in_a_plan),
+        TEST(a_script_that_went_over_its_budget_goes_on),
         TEST(two_deployments_at_once_are_planned_anew),
         TEST(events_behind_a_deployment_in_its_batch_are_refused),
         TEST(a_script_is_run_by_hand_for_stored_events),
