@@ -517,6 +517,9 @@ int tycho__env_sync(tycho__env *env) {
 
 int tycho__env_copy(tycho__env *env, const char *path) {
     int error = mdb_env_copy2(env->mdb, path, MDB_CP_COMPACT);
+    if (error == EAGAIN) { /* LMDB writes in a thread of its own */
+        return tycho__fail(TYCHO_NO_MEMORY, "copying: no thread can be made: %s", strerror(error));
+    }
     return error == 0 ? TYCHO_OK : tycho__mdb_fail(env, error, "copying");
 }
 

@@ -15,7 +15,8 @@ local CHUNK = 5000
 ---@field is_outrun boolean       whether as much came as was done
 ---@field is_alone boolean?       whether nobody committed between the last two batches
 ---@field chunk integer           the largest; grows while publishers are faster
----@field private outrun integer  chunks of the very largest size by which it came no nearer
+---@field private outrun integer  chunks of the very largest size by which it came no nearer, less
+---                               those by which it did
 ---@field private started integer
 local Pace = {}
 Pace.__index = Pace
@@ -44,11 +45,12 @@ function pace.new(options, limits)
   }, Pace)
 end
 
---- Takes note of whether as much came as was done. True: that was so for too long.
+--- Takes note of whether as much came as was done. True: that was so for too long, most of the
+--- time; one chunk by which it came nearer, while publishers rest, is no sign of an end.
 function Pace:note(is_outrun)
   self.is_outrun = is_outrun
   if not is_outrun then
-    self.outrun = 0
+    self.outrun = math.max(0, self.outrun - 1)
   elseif self.chunk < pace.chunk_max then
     self.chunk = math.min(self.chunk * 2, pace.chunk_max)
   else

@@ -58,6 +58,62 @@ static const struct {
     {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,"
      " init = function() end, on = { _ = function() end }, mode = 'now' }",
      "'mode' must be \"on_demand\"", 1},
+    {"return { 'nothing', {} }", "must return an event_type, a linker or a read_model", 0},
+    {"return { 7, {} }", "must return an event_type, a linker or a read_model", 0},
+    {"return { 'linker', 5 }", "must return an event_type, a linker or a read_model", 0},
+    {"return linker { 5, name = 'l', version = 1, by = 'type' }",
+     "there is a field whose name is no string", 1},
+    {"return linker { name = 5, version = 1, by = 'type' }",
+     "the field 'name' is a number, must be a string", 1},
+    {"return linker { name = '', version = 1, by = 'type' }", "the field 'name'", 1},
+    {"return linker { name = 'a\tb', version = 1, by = 'type' }", "the field 'name'", 1},
+    {"return event_type { name = 'T', version = 1 << 40 }", "'version' must be an integer", 1},
+    {"return event_type { name = 'T', version = 1, data = { a = 'integer' }, open = 1 }",
+     "the field 'open' is a number, must be a boolean", 1},
+    {"return event_type { name = 'T', version = 2, upcast = 5 }",
+     "the field 'upcast' is a number, must be a table of functions", 1},
+    {"return event_type { name = 'T', version = 1, former_names = 7 }",
+     "the field 'former_names' is a number, must be a list of strings", 1},
+    {"return event_type { name = 'T', version = 1, former_names = { 'a', 7 } }",
+     "the field 'former_names' is a number, must be a string", 1},
+    {"return event_type { name = 'T', version = 1, former_names = { 'a', b = 'c' } }",
+     "must be a list of 1 to 256 strings", 1},
+    {"local t = {} for i = 1, 257 do t[i] = 'n' .. i end\n"
+     "return event_type { name = 'T', version = 1, former_names = t }",
+     "must be a list of 1 to 256 strings", 2},
+    {"return linker { name = 'l', version = 1, from = 5, by = 'type' }",
+     "the field 'from' is a number, must be a table", 1},
+    {"return linker { name = 'l', version = 1, by = 5 }", "the field 'by' must be", 1},
+    {"return linker { name = 'l', version = 1, by = 'type', key = 'k' }",
+     "'key' belongs to by = \"metadata\"", 1},
+    {"return linker { name = 'l', version = 1, to = function() end, prefix = 'p' }",
+     "'prefix' belongs to 'by'", 1},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { _ = function() end }, mode = 5 }",
+     "'mode' must be \"on_demand\"", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { _ = function() end }, order = 'random' }",
+     "the field 'order' must be", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { _ = function() end }, order = 5 }",
+     "the field 'order' must be", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = 5 }",
+     "the field 'on' is a number, must be a table of functions", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { function() end } }",
+     "'on' has functions by the names of types", 2},
+    {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { A = 5 } }",
+     "'on' has functions by the names of types", 2},
+    {"return read_model { name = 'm$', version = 1, types = { 'A' }, keys = function() end,\n"
+     " init = function() end, on = { A = function() end } }",
+     "the name of a read model has no '$'", 1},
+    /* The line of a field is where it is set, not where its name is only said. */
+    {"return linker { name = 'by == by', version = 1, -- 'by' and by\n nearby = 1,\n by\t= 5 }",
+     "there is no field 'nearby'", 2},
+    {"return linker { name = 'by == by', version = 1, -- Xby=, 9by = and by\n\n by\t= 5 }",
+     "the field 'by' must be", 3},
 };
 
 /* Lua has the fields of a table in another order in each sandbox. */
@@ -127,6 +183,98 @@ static void a_plan_says_what_is_new_changed_and_refused(void **state) {
                 TYCHO_CHANGE_REFUSED, "a former name is that of another");
     ASSERT_STATUS(try_deploy(f->store, "return 1"), TYCHO_REJECTED);
     assert_int_equal(count_of(f->store, "$scripts", ""), 3);
+}
+
+static void what_hosts_give_wrongly_is_misuse(void **state) {
+    fixture *f = *state;
+    const tycho_bytes nothing = {NULL, 5}, linker = text("return linker { name = 'l', version = 1, "
+                                                         "by = 'type' }");
+    const tycho_event event = {.type = text("T"), .data = packed("{}")};
+    char long_name[300];
+    tycho_deployment *deployment;
+    tycho_script *script;
+    tycho_change change;
+    tycho_bytes data;
+    memset(long_name, 'n', sizeof long_name);
+    ASSERT_STATUS(tycho_deployment_open(f->store, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_compile(text("w"), linker, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_compile(text("w"), nothing, &script), TYCHO_MISUSE);
+    assert_null(script);
+    ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(NULL, text(""), linker, 0), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text(""), nothing, 0), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_deployment_remove(NULL, TYCHO_LINKER, text("l")), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, bytes_of(long_name, 300)),
+                  TYCHO_MISUSE);
+    assert_int_equal(tycho_deployment_count(deployment), 0);
+    /* A label of any length: it is cut. */
+    ASSERT_STATUS(tycho_deployment_put(deployment, bytes_of(long_name, 300), text("x"), 0),
+                  TYCHO_OK);
+    tycho_deployment_get(deployment, 0, &change);
+    assert_int_equal(change.change, TYCHO_CHANGE_REFUSED);
+    assert_bytes(change.name, bytes_of(long_name, TYCHO_NAME_MAX));
+    tycho_deployment_close(deployment);
+    ASSERT_STATUS(tycho_script_compile(bytes_of(long_name, 300), linker, &script), TYCHO_OK);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 1, &data), TYCHO_MISUSE);
+    tycho_script_close(script);
+    script = NULL;
+    ASSERT_STATUS(tycho_script_compile(text(""), text("return event_type { name = 'T', version = 2,"
+                                                      "\n upcast = { function(data) data.a = 1\n"
+                                                      " return data end } }"),
+                                       &script),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 0, &data), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 3, &data), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_upcast(script, NULL, &event, 1, &data), TYCHO_OK);
+    assert_string_equal(unpacked(data), "{\"a\":1}");
+    tycho_script_close(script);
+    tycho_script_close(NULL);
+}
+
+static void one_script_has_one_line_in_a_plan(void **state) {
+    fixture *f = *state;
+    tycho_deployment *deployment;
+    tycho_change change;
+    deploy(f->store, "return linker { name = 'l', version = 1, by = 'type' }");
+    ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, text("l")), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, text("l")), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_remove(deployment, TYCHO_LINKER, text("")), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("a"), text("return linker { name = 'l',\n"
+                                                                   "version = 2, by = 'type' }"),
+                                       0),
+                  TYCHO_OK);
+    tycho_deployment_get(deployment, 0, &change);
+    assert_int_equal(change.change, TYCHO_CHANGE_REMOVED);
+    tycho_deployment_get(deployment, 1, &change);
+    assert_int_equal(change.change, TYCHO_CHANGE_REFUSED);
+    assert_bytes(change.message, text("the plan has another line for this script"));
+    tycho_deployment_get(deployment, 2, &change);
+    assert_bytes(change.message, text("there is no such script"));
+    tycho_deployment_get(deployment, 3, &change);
+    assert_bytes(change.message, text("two scripts of the plan have this name"));
+    tycho_deployment_close(deployment);
+}
+
+/* A script that used up its budget has lost its sandbox, and gets another. */
+static void a_script_that_went_over_its_budget_goes_on(void **state) {
+    tycho_additions additions;
+    tycho_script *script;
+    const tycho_event good = {.type = text("T"), .data = packed("{ n = 1 }")},
+                      bad = {.type = text("T"), .data = packed("{ n = 2 }")};
+    (void)state;
+    ASSERT_STATUS(tycho_script_compile(text("w"), text("return linker { name = 'l', version = 1,\n"
+                                                       "to = function(event)\n"
+                                                       "  while event.data.n == 2 do end\n"
+                                                       "  return 's' end }"),
+                                       &script),
+                  TYCHO_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_refused(tycho_script_expand_stored(script, NULL, &bad, &additions), "used up");
+        ASSERT_STATUS(tycho_script_expand_stored(script, NULL, &good, &additions), TYCHO_OK);
+        assert_int_equal(additions.link_count, 1);
+    }
+    tycho_script_close(script);
 }
 
 static void two_deployments_at_once_are_planned_anew(void **state) {
@@ -241,6 +389,9 @@ int main(void) {
         TEST(wrong_definitions_are_refused_with_their_line),
         TEST(the_first_of_many_faults_is_told),
         TEST(a_plan_says_what_is_new_changed_and_refused),
+        TEST(what_hosts_give_wrongly_is_misuse),
+        TEST(one_script_has_one_line_in_a_plan),
+        TEST(a_script_that_went_over_its_budget_goes_on),
         TEST(two_deployments_at_once_are_planned_anew),
         TEST(events_behind_a_deployment_in_its_batch_are_refused),
         TEST(a_script_is_run_by_hand_for_stored_events),

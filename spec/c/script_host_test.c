@@ -283,6 +283,56 @@ static void ready_made_linkers_link_by_what_events_have(void **state) {
     assert_refused(try_append_all(f->store, "s", &wrong, 1), "neither text nor an integer");
 }
 
+/* Bytes of a host that writes its metadata itself: MessagePack of any kind, or none. */
+static void linkers_by_metadata_take_what_any_host_writes(void **state) {
+    fixture *f = *state;
+    deploy(f->store, "return linker { name = 'e', version = 1, by = 'metadata', key = 'k' }");
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *stream;  /* NULL: refused */
+        const char *message; /* which says so */
+    } cases[] = {
+        {"", 0, "", ""},
+        {"\x80", 1, "", ""},
+        {"\x81\xa1j\x01", 4, "", ""},
+        {"\x81\xa1k\xc0", 4, "", ""},
+        {"\x81\xa1k\xc3", 4, "$by_k_true", ""},
+        {"\x82\xa1j\x93\x01\x02\x03\xa1k\xc2", 10, "$by_k_false", ""},
+        {"\x81\xa1k\xd3\xff\xff\xff\xff\xff\xff\xff\xfe", 12, "$by_k_-2", ""},
+        {"\x81\xa1k\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 12, "$by_k_18446744073709551615", ""},
+        {"\x81\xa1k\xa0", 4, "", ""},
+        {"\x81\xa1k\xa1\n", 5, NULL, "no stream can be named"},
+        {"\x81\xa1k\xcb\0\0\0\0\0\0\0\0", 12, NULL, "the metadata"},
+        {"\xc1", 1, NULL, "the metadata"},
+        {"\x90", 1, NULL, "the metadata"},
+        {"\x81", 1, NULL, "the metadata"},
+        {"\x81\x01\x02", 3, NULL, "the metadata"},
+        {"\x81\xa1k", 3, NULL, "the metadata"},
+        {"\x82\xa1j\x01", 4, NULL, "the metadata"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const tycho_new_event event = {.type = text("A"),
+                                       .metadata = bytes_of(cases[i].bytes, cases[i].size)};
+        const char *stream = cases[i].stream;
+        if (stream == NULL) {
+            assert_refused(try_append_all(f->store, "s", &event, 1), cases[i].message);
+            continue;
+        }
+        ASSERT_STATUS(try_append_all(f->store, "s", &event, 1), TYCHO_OK);
+        if (stream[0] != '\0') assert_int_equal(count_of(f->store, stream, ""), 1);
+    }
+    assert_int_equal(count_of(f->store, "s", ""), 9);
+    char word[303] = "\x81\xa1k\xda\x01\x28"; /* a string of 296 bytes */
+    memset(word + 6, 'x', sizeof word - 6);
+    const tycho_new_event large = {.type = text("A"), .metadata = bytes_of(word, 302)};
+    assert_refused(try_append_all(f->store, "s", &large, 1), "255 bytes");
+    word[4] = 0;
+    word[5] = (char)250; /* a name by itself, but not behind the prefix */
+    const tycho_new_event long_one = {.type = text("A"), .metadata = bytes_of(word, 256)};
+    assert_refused(try_append_all(f->store, "s", &long_one, 1), "too long behind the prefix");
+}
+
 static void a_read_model_links_into_the_streams_of_its_instances(void **state) {
     fixture *f = *state;
     deploy(f->store, "return read_model { name = 'Seats', version = 1, types = { 'Sold' },\n"
@@ -495,6 +545,7 @@ int main(void) {
         TEST(linkers_link_what_they_read),
         TEST(linkers_link_each_event_of_a_batch_by_itself),
         TEST(ready_made_linkers_link_by_what_events_have),
+        TEST(linkers_by_metadata_take_what_any_host_writes),
         TEST(a_read_model_links_into_the_streams_of_its_instances),
         TEST(a_list_with_holes_of_a_read_model_is_refused),
         TEST(a_script_that_fails_refuses_its_batch_only),

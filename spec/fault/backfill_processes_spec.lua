@@ -13,6 +13,7 @@ local tycho = require "tycho"
 local ROUNDS = tonumber(os.getenv("ROUNDS")) or 3
 local SEED = math.tointeger(tonumber(os.getenv("SEED") or os.time()))
 local PUBLISHERS = 3
+local REST, QUICK = 0.002, 8000 -- what a publisher writes before it leaves a slow machine the time
 
 describe(("A linker that is back-filled under publishers (SEED=%d)"):format(SEED), function()
   local path, directory, publishers, started
@@ -30,7 +31,7 @@ describe(("A linker that is back-filled under publishers (SEED=%d)"):format(SEED
   local function start_publisher(chance)
     started = started + 1
     local publisher = process.lua("spec/fault/backfill_publisher.lua",
-      { path, "p" .. started, chance:one { 1, 5, 60 } })
+      { path, "p" .. started, chance:one { 1, 5, 60 }, REST, QUICK })
     assert.equal("publishing", publisher:read())
     publishers[#publishers + 1] = publisher
   end

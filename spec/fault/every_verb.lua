@@ -10,6 +10,10 @@ local tycho = require "tycho"
 
 local path = arg[1]
 local store
+-- The C library makes what a thread has for itself when it is first used, and ends the process when
+-- there is no memory for that: it is made before.
+assert(not pcall(tycho.open, "/dev/null/none"))
+
 local CODES = { full = true, io = true, no_memory = true, unknown_outcome = true }
 
 local function open()

@@ -15,7 +15,8 @@ local FAULTS = {
   { "malloc", ENOMEM }, { "calloc", ENOMEM }, { "realloc", ENOMEM },
 }
 
-local PRELOAD = 'export LD_PRELOAD="%s $LD_PRELOAD"\n'
+-- The loader needs memory to bind a function when it is first called, and ends the process.
+local PRELOAD = 'export LD_BIND_NOW=1 LD_PRELOAD="%s $LD_PRELOAD"\n'
   .. 'export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0:detect_leaks=1"\n'
 
 local directory, shim

@@ -50,6 +50,7 @@ static const struct fault {
     {ENV_SYNC, EIO, TYCHO_IO, "mdb_env_sync: EIO"},
     {ENV_COPY, ENOSPC, TYCHO_FULL, "mdb_env_copy2: ENOSPC"},
     {ENV_COPY, ENOMEM, TYCHO_NO_MEMORY, "mdb_env_copy2: ENOMEM"},
+    {ENV_COPY, EAGAIN, TYCHO_NO_MEMORY, "mdb_env_copy2: EAGAIN"},
     {DBI_OPEN, MDB_CORRUPTED, TYCHO_CORRUPT, "mdb_dbi_open: MDB_CORRUPTED"},
     {DBI_OPEN, ENOMEM, TYCHO_NO_MEMORY, "mdb_dbi_open: ENOMEM"},
     {BEGIN_READ, MDB_READERS_FULL, TYCHO_BUSY, "mdb_txn_begin: MDB_READERS_FULL"},

@@ -1,5 +1,6 @@
-/* io_test.c - the disk fails: in a life of a store (every_verb.h), the n-th call of one kind
-** (writing, flushing, allocating, opening, mapping, renaming) fails, for every kind and every n
+/* io_test.c - the system fails: in a life of a store (every_verb.h), the n-th call of one kind
+** (reading, writing, flushing, allocating, opening, mapping, renaming, locking, making a thread)
+** fails, for every kind and every n
 ** (sampled, unless TYCHO_SWEEP=full): once, from there on, once after it was carried out, or once
 ** in part (what is written is cut short, and the call says how much of it was).
 **
@@ -18,6 +19,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -28,7 +30,22 @@ enum { SAMPLES = 12 };
 
 /* ---------------------------------------------------------------- calls that fail */
 
-enum call { PWRITE, WRITEV, WRITE, FDATASYNC, FSYNC, FTRUNCATE, FALLOCATE, OPEN, MMAP, RENAME };
+enum call {
+    PWRITE,
+    WRITEV,
+    WRITE,
+    FDATASYNC,
+    FSYNC,
+    FTRUNCATE,
+    FALLOCATE,
+    OPEN,
+    MMAP,
+    RENAME,
+    PREAD,
+    LOCK, /* not giving it back, which the kernel does whatever happens */
+    DUPLICATE,
+    THREAD
+};
 enum mode { ONCE, FROM_ON, AFTER_IT_WAS_DONE, IN_PART, MODES };
 
 static const struct fault {
@@ -48,7 +65,10 @@ static const struct fault {
     {FSYNC, ENOSPC, "fsync: ENOSPC"},   {FTRUNCATE, EIO, "ftruncate: EIO"},
     {OPEN, ENOMEM, "open: ENOMEM"},     {OPEN, EIO, "open: EIO"},
     {OPEN, ENOSPC, "open: ENOSPC"},     {FALLOCATE, EIO, "posix_fallocate: EIO"},
-    {RENAME, ENOSPC, "rename: ENOSPC"},
+    {RENAME, ENOSPC, "rename: ENOSPC"}, {PREAD, EIO, "pread: EIO"},
+    {PREAD, EINTR, "pread: EINTR"},     {LOCK, ENOLCK, "fcntl to lock: ENOLCK"},
+    {DUPLICATE, EMFILE, "fcntl to duplicate: EMFILE"},
+    {THREAD, EAGAIN, "pthread_create: EAGAIN"},
 };
 enum { FAULT_COUNT = sizeof FAULTS / sizeof *FAULTS };
 
@@ -166,6 +186,33 @@ EXPORTED int openat(int directory, const char *path, int flags, ...) {
     return -1;
 }
 
+EXPORTED ssize_t pread(int fd, void *data, size_t size, off_t offset) {
+    NEXT(pread);
+    CALL(PREAD, ssize_t, -1, fd, data, size, offset);
+}
+
+/* A lock that was taken nobody would give back, so this never does it before it fails. */
+EXPORTED int fcntl(int fd, int command, ...) {
+    NEXT(fcntl);
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    const struct flock *lock = command == F_OFD_SETLK ? argument : NULL;
+    bool is_failing = (lock != NULL && lock->l_type != F_UNLCK && fails(LOCK, &is_done)) ||
+                      (command == F_DUPFD_CLOEXEC && fails(DUPLICATE, &is_done));
+    if (!is_failing) return next(fd, command, argument);
+    errno = fault->error;
+    return -1;
+}
+
+EXPORTED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                            void *(*run)(void *), void *argument) {
+    NEXT(pthread_create);
+    if (!fails(THREAD, &is_done)) return next(thread, attributes, run, argument);
+    return fault->error;
+}
+
 /* ---------------------------------------------------------------- what is swept */
 
 static const char *fault_in_words(void) {
@@ -178,6 +225,8 @@ static const char *fault_in_words(void) {
 static bool fits(int status, const step *s) {
     if (status == TYCHO_UNKNOWN_OUTCOME) return s->is_commit;
     if (mode == IN_PART) return status == TYCHO_FULL || status == TYCHO_IO;
+    if (fault->error == EAGAIN) return status == TYCHO_NO_MEMORY;
+    if (fault->call == LOCK && status == TYCHO_BUSY) return true; /* who only tries a lock */
     if (fault->error == ENOMEM) return status == TYCHO_NO_MEMORY || status == TYCHO_IO;
     if (fault->error == ENOSPC) return status == TYCHO_FULL || status == TYCHO_IO;
     return status == TYCHO_IO;

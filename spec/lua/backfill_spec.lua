@@ -202,6 +202,12 @@ describe("store:backfill", function()
     check(V2_MANY)
   end)
 
+  --- "prepared": all streams are, and the next batch is the last one.
+  local function is_time(status, when)
+    if when ~= "prepared" then return status.phase == when and status.position >= 200 end
+    return status.phase == "preparing" and status.left == 0
+  end
+
   it("notices what is done to its streams while they are made anew", function()
     local done_to = {
       function(name) store:delete_stream(name) end,
@@ -215,13 +221,13 @@ describe("store:backfill", function()
       end,
     }
     for index, act in ipairs(done_to) do
-      for _, when in ipairs { "linking", "preparing" } do
+      for _, when in ipairs { "linking", "preparing", "prepared" } do
         store = fresh()
         fill(store, 1, 1800)
         store:backfill { source = V1 }
         local kept, count
         store:backfill { source = V2, chunk = 100, progress = function(status)
-          if kept or status.phase ~= when or status.position < 200 then return end
+          if kept or not is_time(status, when) then return end
           act("customer-3")
           kept, count = true, store:read():stream("customer-3"):count()
         end }
@@ -233,7 +239,7 @@ describe("store:backfill", function()
         local all = expected(store, V2)
         local others = streams(store)
         all["customer-3"], others["customer-3"] = nil, nil
-        if when == "preparing" then assert.same(all, others) end
+        if when ~= "linking" then assert.same(all, others) end
         backfilling.check_clean(store)
       end
     end
@@ -241,13 +247,13 @@ describe("store:backfill", function()
 
   --- Exchanges the linker in a new store, acts once in each phase of that, and then judges.
   local function disturb_each_phase(act, judge)
-    for _, when in ipairs { "linking", "preparing" } do
+    for _, when in ipairs { "linking", "preparing", "prepared" } do
       store = fresh()
       fill(store, 1, 1800)
       store:backfill { source = V1 }
       local is_done = false
       store:backfill { source = V2, chunk = 100, progress = function(status)
-        if is_done or status.phase ~= when or status.position < 200 then return end
+        if is_done or not is_time(status, when) then return end
         act()
         is_done = true
       end }
@@ -317,6 +323,31 @@ describe("store:backfill", function()
     assert.equal(#before, #found)
     local stream = store:read():stream("customer-3"):raw()
     assert.equal(0, stream:first().revision)
+  end)
+
+  it("takes no event out of the stream that it was appended to", function()
+    local source = [[return linker { name = "l", version = %d, to = function(event)
+      local tags = event.tags
+      return #tags > 0 and %s or {}
+    end }]]
+    store:append("s-1", { id = "a", type = "T", tags = { "tag", "x-1" } })
+    store:backfill { source = source:format(1, '{ "s-1", "other", "third" }') }
+    store:backfill { source = source:format(2, '{ "other" }') }
+    assert.same({ other = { "a@0" }, ["s-1"] = { "a@0" } }, streams(store))
+    backfilling.check_clean(store)
+  end)
+
+  it("reads events by tags and category as when they were appended", function()
+    local source = [[return linker { name = "l", version = 1,
+      from = { category = "orders", tags = { "vip", "eu" } }, to = function() return "given" end }]]
+    store:append("orders-1", { id = "a", type = "T", tags = { "eu", "vip" } })
+    store:append("orders-1", { id = "b", type = "T", tags = { "eu", "viper" } })
+    store:append("others-1", { id = "c", type = "T", tags = { "eu", "vip" } })
+    store:append("orders-2", { id = "d", type = "T", tags = { "a", "eu", "vip" } })
+    store:append("orders-2", { id = "e", type = "T" })
+    store:backfill { source = source }
+    assert.same({ "a@0", "d@1" }, streams(store).given)
+    backfilling.check_clean(store)
   end)
 
   it("follows routes as writers do", function()
@@ -500,14 +531,52 @@ describe("store:backfill", function()
 
   it("does not mend what is damaged in its row", function()
     fill(store, 1, 10)
-    local damaged = { phase = 1, position = -5, hash = "x" }
-    store:batch(function(batch)
-      batch:put_row("tycho.backfills", "linker/by_customer", damaged)
-    end)
-    refusal.with("corrupt", store.backfill, store, { source = V1 })
+    local hash = "0123456789abcdef"
+    for index, damaged in ipairs {
+      { phase = 1, position = -5, hash = "x" }, "text", { "phase", 1 }, {},
+      { phase = "1", position = 0, hash = hash },
+      { phase = 1, position = 0 }, { phase = 1, position = 0, hash = 7 },
+      { phase = 1, position = 0, hash = hash .. "0" }, { phase = 9, position = 0, hash = hash },
+      { phase = 0, position = 0, hash = hash },
+    } do
+      store:batch(function(batch)
+        batch:put_row("tycho.backfills", "linker/by_customer", damaged)
+      end)
+      local err = refusal.with("corrupt", store.backfill, store, { source = V1 })
+      assert.matches("the row of a back%-fill .* is damaged", err.message, nil, nil, index)
+    end
     store:batch(function(batch) batch:delete_row("tycho.backfills", "linker/by_customer") end)
     store:backfill { source = V1 }
     check(V1)
+  end)
+
+  it("does not mend what is damaged in the row of a stream that is made anew", function()
+    local core = require "tycho.core"
+    local table_name = ("tycho.prepared/%016x"):format(core.hash("by_customer"))
+    fill(store, 1, 1200)
+    store:backfill { source = V1 }
+    break_off(store, { source = V2, chunk = 500 }, 3)
+    local stream, kept = store:rows(table_name)()
+    assert.equal(8, #kept)
+    for _, damaged in ipairs {
+      "text", { 1, 2 }, { 1, 2, 3, 4, 5, 6, 7, "8" }, { a = 1 }, { 1, 2, 3, 4, 5, 6, 7, 8, 9 },
+    } do
+      store:batch(function(batch) batch:put_row(table_name, stream, damaged) end)
+      refusal.with("corrupt", store.backfill, store, { source = V2 })
+      assert.equal(1, store:script("linker", "by_customer").version)
+    end
+    store:batch(function(batch) batch:put_row(table_name, stream, kept) end)
+    store:backfill { source = V2 }
+    check(V2)
+  end)
+
+  it("has room for the longest names of a linker and its lock", function()
+    local long = ("n"):rep(255 - #"linker/")
+    fill(store, 1, 100)
+    local source = V1:gsub("by_customer", long)
+    assert.equal("done", store:backfill({ source = source }).phase)
+    check(source)
+    refusal.with("invalid_argument", store.backfill, store, { linker = ("n"):rep(256) })
   end)
 
   it("refuses misuse at the caller's line", function()

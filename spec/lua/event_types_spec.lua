@@ -134,4 +134,23 @@ describe("event types", function()
     assert.equal("new", store:deploy({ rollback = "event_type/A" })[1].change)
     assert.same({ "A 2" }, names(store))
   end)
+
+  it("say what their functions may return, when they return something else", function()
+    local store = fresh()
+    local new = [[return event_type { name = "T", version = %d, %s }]]
+    store:append("s", { id = "old", type = "T", data = { n = 1 } })
+    store:append("s", { id = "foreign", type = "T", data = "bytes", content_type = "text/plain" })
+    local wrong = { { "", "nothing" }, { "return 5", "number" }, { "return nil", "nil" } }
+    for index, case in ipairs(wrong) do
+      local upcasts = ("function() %s end, "):format(case[1]):rep(index)
+      store:deploy { sources = new:format(index + 1, "upcast = { " .. upcasts .. "}") }
+      local err = refusal.with("rejected", function() return store:read():of_type("T"):first() end)
+      assert.matches("the upcaster returned a " .. case[2], err.message, 1, true)
+      assert.equal("bytes", store:read():of_type("T"):last().data)
+    end
+    store:deploy { sources = new:format(5, "check = function() return 5 end, upcast = { "
+      .. ("function(data) return data end, "):rep(4) .. "}") }
+    local err = refusal.with("rejected", store.append, store, "s", { type = "T", data = {} })
+    assert.matches("check returned a number", err.message, 1, true)
+  end)
 end)

@@ -79,4 +79,26 @@ describe("Linkers", function()
     end
     check(many, 3, 2, 2)
   end)
+
+  local SEES_ALL = [[return linker { name = "all", version = 1, to = function(event)
+    assert(event.id == "one" and event.type == "T" and event.stream == "home-1")
+    assert(event.data.n == 7 and event.metadata.m == 8)
+    assert(event.time == 5 and event.valid_time == 6)
+    assert(event.correlation_id == "whole" and event.causation_id == "cause")
+    assert(#event.tags == 2 and event.tags[1] == "a" and event.tags[2] == "b")
+    assert(event.position == nil)
+    return "seen"
+  end }]]
+
+  it("see all of an event, when it is appended and when it is back-filled", function()
+    for _, is_older in ipairs { false, true } do
+      local store <close> = tycho.temporary { sync = "none" }
+      if not is_older then store:deploy { sources = SEES_ALL } end
+      store:append("home-1", { id = "one", type = "T", data = { n = 7 }, metadata = { m = 8 },
+        time = 5, valid_time = 6, correlation_id = "whole", causation_id = "cause",
+        tags = { "b", "a" } })
+      if is_older then store:backfill { source = SEES_ALL } end
+      assert.equal("one", store:read():stream("seen"):first().id)
+    end
+  end)
 end)

@@ -1,5 +1,6 @@
 --- store:model(name): read models on demand, from Lua.
 local fresh = require("support.store")()
+local refusal = require "support.refusal"
 local tycho = require "tycho"
 
 local function source(version, types, history)
@@ -157,6 +158,39 @@ describe("a read model", function()
     model:forget(1)
     assert.same({ is_caught_up = false, is_current = false, entries = 0 }, model:status(1))
     assert.same({ "a", "c" }, model:get(1).names)
+  end)
+
+  it("is not answered from a row that is damaged, until it is forgotten", function()
+    model:get("1", { snapshot_after = 1 })
+    for _, name in ipairs { "tycho.models", "tycho.model_states" } do
+      local kept = store:row(name, "Names$1")
+      local function with(change)
+        local copy = {}
+        for field, value in pairs(kept) do copy[field] = value end
+        change(copy)
+        return copy
+      end
+      for _, damaged in ipairs {
+        "text", { 1, 2 }, {}, with(function(row) row.fingerprint = nil end),
+        with(function(row) row.position = "1" end), with(function(row) row.unknown = 1 end),
+      } do
+        store:batch(function(batch) batch:put_row(name, "Names$1", damaged) end)
+        local err = refusal.with("corrupt", model.get, model, "1")
+        assert.matches('the row "Names$1" of a read model is damaged', err.message, 1, true)
+      end
+      model:forget("1")
+      assert.same({ "a", "c" }, model:get("1", { snapshot_after = 1 }).names)
+    end
+  end)
+
+  it("is caught up anew when somebody overwrites what its stream says of it", function()
+    model:get("1")
+    for _, metadata in ipairs { { 1, 2 }, { other = "x" }, { mark = "1" } } do
+      store:set_stream_metadata("Names$1", metadata, { raw = true })
+      local state, answer = model:get("1")
+      assert.same({ "a", "c" }, state.names)
+      assert.is_true(answer.was_caught_up)
+    end
   end)
 
   it("raises misuse at the caller's line, and refusals", function()

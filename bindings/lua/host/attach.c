@@ -262,11 +262,11 @@ static int run_ready_made(struct expansion *x, const struct tycho__shown *shown,
 static int run_linker(struct expansion *x, const struct tycho__shown *shown, size_t index,
                       struct given_links *given) {
     struct tycho__definition *definition = x->rules->definitions[index];
+    bool is_read;
     if (definition->about.tag_count > 0) given = NULL;
-    if (!tycho__linker_reads(definition, shown)) {
-        keep_given(given, index, tycho__text(""));
-        return TYCHO_OK;
-    }
+    int status = tycho__linker_reads(definition, shown, &is_read);
+    if (status == TYCHO_OK && !is_read) keep_given(given, index, tycho__text(""));
+    if (status != TYCHO_OK || !is_read) return status;
     return definition->by == TYCHO__BY_FUNCTION ? run_function(x, shown, index, given)
                                                 : run_ready_made(x, shown, index, given);
 }

@@ -143,9 +143,10 @@ void tycho__gathered_clear(struct tycho__gathered *gathered);
 void tycho__gathered_free(struct tycho__gathered *gathered);
 /* Names with a sign that are not taken. */
 size_t tycho__gathered_count(const struct tycho__gathered *gathered);
-/* Takes what was gathered under a name with its sign; good until the next event is gathered. */
-void tycho__gathered_take(struct tycho__gathered *gathered, tycho_bytes signed_name,
+/* What was gathered under a name with its sign; good until the next event is gathered. */
+void tycho__gathered_find(const struct tycho__gathered *gathered, tycho_bytes signed_name,
                           const tycho_bytes **ids, size_t *count);
+void tycho__gathered_take(struct tycho__gathered *gathered, tycho_bytes signed_name);
 /* The streams of names that are not taken, one after the other; `*at` begins at 0. */
 bool tycho__gathered_next(const struct tycho__gathered *gathered, size_t *at, tycho_bytes *stream);
 

@@ -150,17 +150,25 @@ size_t tycho__gathered_count(const struct tycho__gathered *gathered) {
     return target_count(gathered);
 }
 
-void tycho__gathered_take(struct tycho__gathered *gathered, tycho_bytes signed_name,
-                          const tycho_bytes **ids, size_t *count) {
-    *count = 0;
-    if (gathered->slot_count == 0) return;
+/* NULL: nothing was gathered under the name. */
+static struct target *get_target(const struct tycho__gathered *gathered, tycho_bytes signed_name) {
+    if (gathered->slot_count == 0) return NULL;
     uint64_t hash = XXH3_64bits(signed_name.data, signed_name.size);
     uint32_t found = *find_slot(gathered, signed_name, hash);
-    if (found == 0) return;
-    struct target *target = &targets_of(gathered)[found - 1];
-    target->is_taken = true;
-    *count = target->count;
+    return found == 0 ? NULL : &targets_of(gathered)[found - 1];
+}
+
+void tycho__gathered_find(const struct tycho__gathered *gathered, tycho_bytes signed_name,
+                          const tycho_bytes **ids, size_t *count) {
+    const struct target *target = get_target(gathered, signed_name);
+    *count = target == NULL ? 0 : target->count;
+    if (target == NULL) return;
     *ids = (const tycho_bytes *)(const void *)gathered->ids.data + target->filled - target->count;
+}
+
+void tycho__gathered_take(struct tycho__gathered *gathered, tycho_bytes signed_name) {
+    struct target *target = get_target(gathered, signed_name);
+    if (target != NULL) target->is_taken = true;
 }
 
 bool tycho__gathered_next(const struct tycho__gathered *gathered, size_t *at, tycho_bytes *stream) {
@@ -182,21 +190,26 @@ struct pass {
     tycho_backfill *b;
     struct tycho__progress *progress;
     tycho_cursor *cursor;
-    tycho_event event;  /* as it is shown: position 0 */
-    tycho_bytes stream; /* its home, when `has_stream` */
-    bool has_stream;
+    tycho_event event; /* as it is shown: position 0 */
+    bool has_home;     /* it was looked up; what the cursor gives, scripts overwrite by asking it */
+    size_t home_size;
+    char home[TYCHO_NAME_MAX];
     bool is_undoing;
     size_t found_size;
     char found[TYCHO_NAME_MAX]; /* the name of the stream that was looked for, resolved */
 };
 
-/* The home stream, resolved once an event. */
+/* The home stream, looked up once an event. */
 static int home_of(struct pass *pass, tycho_bytes *stream) {
-    int status = TYCHO_OK;
-    if (!pass->has_stream) status = tycho_cursor_stream(pass->cursor, &pass->stream);
-    pass->has_stream = status == TYCHO_OK;
-    *stream = pass->stream;
-    return status;
+    if (!pass->has_home) {
+        int status = tycho_cursor_stream(pass->cursor, stream);
+        if (status != TYCHO_OK) return status;
+        if (stream->size > 0) memcpy(pass->home, stream->data, stream->size);
+        pass->home_size = stream->size;
+        pass->has_home = true;
+    }
+    *stream = tycho__text_of(pass->home, pass->home_size);
+    return TYCHO_OK;
 }
 
 /* Whether the stream has the event: 0 no, 1 as a link, 2 as a home event. */
@@ -315,7 +328,7 @@ static int visit(struct pass *pass, const tycho_event *event) {
     bool is_own;
     pass->event = *event;
     pass->event.position = 0;
-    pass->has_stream = false;
+    pass->has_home = false;
     int status = is_of_scripts(pass, &is_own);
     if (status != TYCHO_OK || is_own) return status;
     status = tycho_script_expand_stored(b->script, pass->cursor, &pass->event, &additions);

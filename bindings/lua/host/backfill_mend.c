@@ -55,15 +55,19 @@ struct exchange {
     size_t links; /* so far */
 };
 
+static tycho_bytes signed_name(char sign, tycho_bytes stream, char name[TYCHO_NAME_MAX + 1]) {
+    name[0] = sign;
+    memcpy(name + 1, stream.data, stream.size);
+    return tycho__text_of(name, stream.size + 1);
+}
+
 /* What the last events give the stream, which no stream beside has yet. */
-static int take_gathered(struct exchange *x, char sign, tycho_bytes stream,
-                         struct tycho__entries_list *list) {
+static int add_gathered(struct exchange *x, char sign, tycho_bytes stream,
+                        struct tycho__entries_list *list) {
     char name[TYCHO_NAME_MAX + 1];
     const tycho_bytes *ids;
     size_t count;
-    name[0] = sign;
-    memcpy(name + 1, stream.data, stream.size);
-    tycho__gathered_take(&x->b->gathered, tycho__text_of(name, stream.size + 1), &ids, &count);
+    tycho__gathered_find(&x->b->gathered, signed_name(sign, stream, name), &ids, &count);
     for (size_t i = 0; i < count; i++) {
         uint64_t position;
         int status = tycho_event_position(x->store, ids[i], &position);
@@ -71,6 +75,12 @@ static int take_gathered(struct exchange *x, char sign, tycho_bytes stream,
         if (status != TYCHO_OK) return status;
     }
     return TYCHO_OK;
+}
+
+static void take_gathered(struct exchange *x, tycho_bytes stream) {
+    char name[TYCHO_NAME_MAX + 1];
+    tycho__gathered_take(&x->b->gathered, signed_name('+', stream, name));
+    tycho__gathered_take(&x->b->gathered, signed_name('-', stream, name));
 }
 
 /* The batch cannot be completed until the stream is prepared further. */
@@ -83,15 +93,22 @@ static int refuse(struct exchange *x, tycho_bytes stream, bool from_start) {
                               (int)stream.size, (const char *)stream.data);
 }
 
+/* A stream that does not fit behind others is left to the next batch; one that does not fit at all
+** is prepared further, which leaves no more than the last events: they fit. */
 static int exchange_tail(struct exchange *x, tycho_bytes stream, struct tycho__tail *tail) {
     char name[TYCHO__BESIDE_NAME];
     tycho_bytes beside = tycho__beside_name(x->b, '=', stream, name);
-    int status = take_gathered(x, '+', stream, &tail->list);
-    if (status == TYCHO_OK) status = take_gathered(x, '-', stream, &tail->removed);
+    int status = add_gathered(x, '+', stream, &tail->list);
+    if (status == TYCHO_OK) status = add_gathered(x, '-', stream, &tail->removed);
     if (status != TYCHO_OK) return status;
     tycho__entries_subtract(&tail->list, &tail->removed);
     const size_t count = tycho__entries_count(&tail->list);
-    if (x->links + count > LINKED_MAX) return refuse(x, stream, false);
+    if (count > LINKED_MAX) return refuse(x, stream, false);
+    if (x->links + count > LINKED_MAX) {
+        x->room = 0;
+        return TYCHO_OK;
+    }
+    take_gathered(x, stream);
     x->links += count;
     x->room--;
     status = tycho__entries_link(&tail->list, x->batch, beside, 0, count);

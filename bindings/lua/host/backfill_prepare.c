@@ -171,25 +171,25 @@ void tycho__tail_free(struct tycho__tail *tail) {
 /* ---------------------------------------------------------------- a large stream */
 
 /* How much of the list the stream '=' has already, because a process was ended in between. It must
-** be the beginning of the list. */
+** be the beginning of the list: others may have taken entries out of it, or put them there. */
 static int find_done(tycho_backfill *b, tycho_bytes stream, struct tycho__tail *tail) {
     char name[TYCHO__BESIDE_NAME];
-    struct tycho__entries_list last = {.text = {0}};
+    struct tycho__entries_list there = {.text = {0}};
     tycho_bytes beside = tycho__beside_name(b, '=', stream, name);
     int64_t version;
     int status = tycho_stream_version(b->store, beside, TYCHO_RAW, &version);
-    if (status != TYCHO_OK) return status;
-    int64_t done = version + 1 - tail->next.copied;
-    tail->is_other = done < 0 || (uint64_t)done > tycho__entries_count(&tail->list);
-    if (done == 0 || tail->is_other) return TYCHO_OK;
-    tail->done = (size_t)done;
-    status = tycho__entries_read(b->store, beside, version - 1, &last);
     if (status == TYCHO_OK) {
-        uint64_t wanted = tycho__entries_of(&tail->list)[done - 1].position;
-        tail->is_other =
-            tycho__entries_count(&last) != 1 || tycho__entries_of(&last)[0].position != wanted;
+        status = tycho__entries_read(b->store, beside, tail->next.copied - 1, &there);
     }
-    tycho__entries_free(&last);
+    if (status != TYCHO_OK) version = -1;
+    const struct tycho__list_entry *wanted = tycho__entries_of(&tail->list);
+    const size_t count = tycho__entries_count(&tail->list);
+    tail->done = tycho__entries_count(&there);
+    tail->is_other = version + 1 < tail->next.copied || tail->done > count;
+    for (size_t i = 0; i < tail->done && !tail->is_other; i++) {
+        tail->is_other = tycho__entries_of(&there)[i].position != wanted[i].position;
+    }
+    tycho__entries_free(&there);
     return status;
 }
 

@@ -11,29 +11,28 @@ tycho_bytes tycho__category_of(tycho_bytes stream) {
     return stream;
 }
 
-/* The home stream; empty when it is not known. */
-static tycho_bytes stream_of(const struct tycho__shown *shown) {
-    tycho_bytes stream = shown->stream;
-    if (shown->cursor != NULL && tycho_cursor_stream(shown->cursor, &stream) != TYCHO_OK) {
-        stream.size = 0;
-    }
-    return stream;
+static int stream_of(const struct tycho__shown *shown, tycho_bytes *stream) {
+    *stream = shown->stream;
+    return shown->cursor == NULL ? TYCHO_OK : tycho_cursor_stream(shown->cursor, stream);
 }
 
-static bool has_tag(const struct tycho__shown *shown, tycho_bytes wanted) {
-    size_t given = shown->cursor == NULL ? shown->tag_count : 0;
-    for (uint32_t i = 0; shown->cursor != NULL && i < shown->event->tag_count; i++) {
-        tycho_bytes tag;
-        int status = tycho_cursor_tag(shown->cursor, i, &tag);
-        if (status == TYCHO_OK && tycho__same(tag, wanted)) return true;
-    }
-    for (size_t i = 0; i < given; i++) {
-        if (tycho__same(shown->tags[i], wanted)) return true;
-    }
-    for (size_t i = 0; i < shown->more_tag_count; i++) {
-        if (tycho__same(shown->more_tags[i], wanted)) return true;
+static bool has_name(const tycho_bytes *names, size_t count, tycho_bytes wanted) {
+    for (size_t i = 0; i < count; i++) {
+        if (tycho__same(names[i], wanted)) return true;
     }
     return false;
+}
+
+static int find_tag(const struct tycho__shown *shown, tycho_bytes wanted, bool *has) {
+    *has = has_name(shown->more_tags, shown->more_tag_count, wanted);
+    if (shown->cursor == NULL) *has = *has || has_name(shown->tags, shown->tag_count, wanted);
+    for (uint32_t i = 0; shown->cursor != NULL && i < shown->event->tag_count && !*has; i++) {
+        tycho_bytes tag;
+        int status = tycho_cursor_tag(shown->cursor, i, &tag);
+        if (status != TYCHO_OK) return status;
+        *has = tycho__same(tag, wanted);
+    }
+    return TYCHO_OK;
 }
 
 static int find_type(const tycho_script_about *about, tycho_bytes type) {
@@ -52,17 +51,21 @@ int tycho__type_index(const tycho_script_about *about, const tycho_cursor *curso
     return index;
 }
 
-bool tycho__linker_reads(const struct tycho__definition *definition,
-                         const struct tycho__shown *shown) {
+int tycho__linker_reads(const struct tycho__definition *definition,
+                        const struct tycho__shown *shown, bool *is_read) {
     const tycho_script_about *about = &definition->about;
-    if (about->category.size > 0 &&
-        !tycho__same(tycho__category_of(stream_of(shown)), about->category)) {
-        return false;
+    *is_read = true;
+    if (about->category.size > 0) {
+        tycho_bytes stream;
+        int status = stream_of(shown, &stream);
+        if (status != TYCHO_OK) return status;
+        *is_read = tycho__same(tycho__category_of(stream), about->category);
     }
-    for (size_t i = 0; i < about->tag_count; i++) {
-        if (!has_tag(shown, about->tags[i])) return false;
+    for (size_t i = 0; i < about->tag_count && *is_read; i++) {
+        int status = find_tag(shown, about->tags[i], is_read);
+        if (status != TYCHO_OK) return status;
     }
-    return true;
+    return TYCHO_OK;
 }
 
 /* ---------------------------------------------------------------- ready-made */
@@ -118,24 +121,30 @@ static const char *find_metadata(tycho_bytes metadata, tycho_bytes key, char roo
     return NULL;
 }
 
-static const char *find_value(const struct tycho__definition *definition,
-                              const struct tycho__shown *shown, char room[32], tycho_bytes *value) {
+/* `*fault` is NULL, or what is wrong with the event. */
+static int find_value(const struct tycho__definition *definition, const struct tycho__shown *shown,
+                      char room[32], tycho_bytes *value, const char **fault) {
     const tycho_event *event = shown->event;
+    tycho_bytes stream;
+    int status;
+    *fault = NULL;
     switch (definition->by) {
     case TYCHO__BY_TYPE:
         *value = event->type;
-        return NULL;
+        return TYCHO_OK;
     case TYCHO__BY_CORRELATION:
         *value = event->correlation_id;
-        return NULL;
+        return TYCHO_OK;
     case TYCHO__BY_CAUSATION:
         *value = event->causation_id;
-        return NULL;
+        return TYCHO_OK;
     case TYCHO__BY_CATEGORY:
-        *value = tycho__category_of(stream_of(shown));
-        return NULL;
+        status = stream_of(shown, &stream);
+        if (status == TYCHO_OK) *value = tycho__category_of(stream);
+        return status;
     default:
-        return find_metadata(event->metadata, definition->metadata_key, room, value);
+        *fault = find_metadata(event->metadata, definition->metadata_key, room, value);
+        return TYCHO_OK;
     }
 }
 
@@ -144,7 +153,9 @@ int tycho__linker_name(const struct tycho__definition *definition, const struct 
     char room[32], message[160];
     tycho_bytes value, prefix = definition->about.prefix;
     *link = tycho__text_of(name, 0);
-    const char *fault = find_value(definition, shown, room, &value);
+    const char *fault;
+    int status = find_value(definition, shown, room, &value, &fault);
+    if (status != TYCHO_OK) return status;
     if (fault != NULL) return tycho__script_reject(definition, shown->event, "", 0, fault);
     if (value.size == 0) return TYCHO_OK;
     bool is_name = definition->by == TYCHO__BY_TYPE || definition->by == TYCHO__BY_CATEGORY;

@@ -264,15 +264,17 @@ static int expand(tycho_script *script, const struct tycho__shown *shown,
     const struct tycho__definition *definition = script->definition;
     memset(additions, 0, sizeof *additions);
     if (!reads_type(&definition->about, shown)) return TYCHO_OK;
-    if (!tycho__linker_reads(definition, shown)) return TYCHO_OK;
+    bool is_read;
+    int status = tycho__linker_reads(definition, shown, &is_read);
+    if (status != TYCHO_OK || !is_read) return status;
     if (definition->by != TYCHO__BY_FUNCTION) {
-        int status = tycho__linker_name(definition, shown, script->link, &script->link_bytes);
+        status = tycho__linker_name(definition, shown, script->link, &script->link_bytes);
         additions->links = &script->link_bytes;
         additions->link_count = script->link_bytes.size > 0 ? 1 : 0;
         return status;
     }
     struct tycho__runner *runner;
-    int status = tycho__script_runner(script, &runner);
+    status = tycho__script_runner(script, &runner);
     if (status != TYCHO_OK) return status;
     struct tycho__names *names = &runner->names;
     if (definition->about.kind == TYCHO_EVENT_TYPE) {

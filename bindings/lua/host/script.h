@@ -302,8 +302,8 @@ int tycho__type_index(const tycho_script_about *about, const tycho_cursor *curso
 /* The name of a stream up to its first "-". */
 tycho_bytes tycho__category_of(tycho_bytes stream);
 /* Whether a linker reads the event: category and tags, not the type. */
-bool tycho__linker_reads(const struct tycho__definition *definition,
-                         const struct tycho__shown *shown);
+int tycho__linker_reads(const struct tycho__definition *definition,
+                        const struct tycho__shown *shown, bool *is_read);
 /* The stream into which a ready-made linker links the event, written to `name`; empty: none. */
 int tycho__linker_name(const struct tycho__definition *definition, const struct tycho__shown *shown,
                        char name[TYCHO_NAME_MAX], tycho_bytes *link);

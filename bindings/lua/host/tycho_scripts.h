@@ -378,9 +378,10 @@ TYCHO_API int tycho_model_forget(tycho_model *model, tycho_bytes key);
 ** gathered chunk by chunk; then each one that differs is made anew beside itself, batch by batch,
 ** and what comes meanwhile is added. The last batch deploys the new version and exchanges the
 ** streams: from then on readers see them as the new one makes them. Exchanging one costs the same
-** at any size, some 50 us, for which nobody else writes. It has room for some 1,600 streams; when
-** more differ, the others, by name, follow at once, as many in each batch; until then such a stream
-** has what the old version gave before the deployment and what the new one gives since.
+** at any size, some 50 us, for which nobody else writes. It has room for some 1,600 streams, and
+** for 4,000 links that came since; when more differ, the others, by name, follow at once, as many
+** in each batch; until then such a stream has what the old version gave before the deployment and
+** what the new one gives since.
 **
 ** OTHER ENTRIES. Where a stream has entries that are not the linker's, they are put into the order
 ** of positions with all others; a stream with home events is never made anew, since its revisions
@@ -443,8 +444,9 @@ TYCHO_API int tycho_backfill_open(tycho_store *store, const tycho_backfill_optio
 ** TOO_LARGE, and those of reading and of a commit; it stands where it stood. */
 TYCHO_API int tycho_backfill_step(tycho_backfill *backfill, size_t chunk);
 
-/* Gives it up: the steps that follow take out what was linked. CONDITION_FAILED when the linker is
-** deployed already, NOT_FOUND when nothing was begun. */
+/* Gives it up: the steps that follow take out what was linked. (Of an event that somebody else had
+** linked into such a stream before, that link, too: it cannot be told from the linker's own.)
+** CONDITION_FAILED when the linker is deployed already, NOT_FOUND when nothing was begun. */
 TYCHO_API int tycho_backfill_cancel(tycho_backfill *backfill);
 
 TYCHO_API void tycho_backfill_status_get(tycho_backfill *backfill, tycho_backfill_status *status);
