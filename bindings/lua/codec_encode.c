@@ -228,9 +228,9 @@ static int put_empty(struct encoder *encoder, int is_array) {
     return TYCHO_OK;
 }
 
-/* Whether the table on top of the stack is one of those that came over again_max times. A table
-** that has much room and no fields takes long to go through, and may be in millions of places of
-** one value. The memory bounds how many such tables there are: it is enough to know the last ones. */
+/* Whether the table on top of the stack is one of those that came again too often. One that has
+** much room and no fields takes long to go through, and may be in millions of places. The memory
+** bounds how many such tables there are: it is enough to know the last ones. */
 static int is_too_often(struct encoder *encoder) {
     const void *table = lua_topointer(encoder->L, -1);
     size_t i;
@@ -531,10 +531,8 @@ static int encode(lua_State *L, int index, const char *root, struct tycho_buffer
     encoder.array_mark = top + 1;
     encoder.size_max = start + format->size_max;
     encoder.depth = 0;
-    if (format->again_max != 0) {
-        encoder.tables = encoder.again = 0;
-        memset(encoder.lately, 0, sizeof encoder.lately);
-    }
+    encoder.tables = encoder.again = 0;
+    if (format->again_max != 0) memset(encoder.lately, 0, sizeof encoder.lately);
     tycho__lua_trim_buffer(encoder.entries);
     tycho__lua_trim_buffer(encoder.scratch);
     tycho__lua_push_array_mark(L);

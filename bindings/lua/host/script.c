@@ -71,8 +71,8 @@ static const char *find_stack(void) {
     return lowest;
 }
 
-/* A script may make Lua call itself some 200 times deep, in C: a thread whose stack is too small for
-** that would end the process. Stacks that are not the thread's own (of fibres) are not known. */
+/* A script may make Lua call itself some 200 times deep, in C: a thread whose stack is too small
+** for that would end the process. Stacks that are not the thread's own, of fibres, are unknown. */
 static int check_stack(void) {
     static _Thread_local const char *lowest;
     const char *here = __builtin_frame_address(0);

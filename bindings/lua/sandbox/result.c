@@ -2,9 +2,9 @@
 ** alone: nothing of the script runs.
 **
 ** The walk keeps its path on the Lua stack: for each open table the table and the key that lua_next
-** wants. A table that contains itself is deeper than any limit. One that has much room and few fields
-** takes long to go through, and may be in 100,000 places: so tables that come again are counted.
-** The memory bounds how many such tables there are: it is enough to know the last ones.
+** wants. A table that contains itself is deeper than any limit. One that has much room and few
+** fields takes long to go through, and may be in 100,000 places: so tables that come again are
+** counted. The memory bounds how many of them there are: it is enough to know the last ones.
 */
 #include "state.h"
 
