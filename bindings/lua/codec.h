@@ -48,6 +48,10 @@ struct tycho_buffer *tycho__lua_new_buffer(lua_State *L);
 ** NO_MEMORY. On failure `out` is as it was. Does not allocate Lua objects when it succeeds. */
 int tycho__lua_encode(lua_State *L, int index, const char *root, struct tycho_buffer *out);
 
+/* The same for what a script of strangers gives: MISUSE, too, when the same tables come over 10,000
+** times. */
+int tycho__lua_encode_result(lua_State *L, int index, const char *root, struct tycho_buffer *out);
+
 /* Pushes the one value that `data` holds. CORRUPT with the offset when it is not MessagePack that
 ** Lua can hold. `data` must stay while this runs. */
 int tycho__lua_decode(lua_State *L, const void *data, size_t size);

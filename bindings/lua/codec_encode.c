@@ -37,7 +37,10 @@ struct format {
     const char *array_end;
     const char *map_end;
     size_t size_max;
+    size_t again_max; /* how many tables may come again; 0: any number */
 };
+
+enum { LATELY = 64 };
 
 struct frame {
     int table; /* slot of the table on the Lua stack; of a map, the key is in the next */
@@ -65,6 +68,8 @@ struct encoder {
     size_t size_max; /* of the output, with what was in it before */
     int array_mark; /* slot of the metatable of arrays */
     int depth;
+    size_t tables, again;       /* counted where the format has a limit */
+    const void *lately[LATELY]; /* the last tables, in a ring */
     struct frame frames[TYCHO__DEPTH_MAX];
 };
 
@@ -223,12 +228,32 @@ static int put_empty(struct encoder *encoder, int is_array) {
     return TYCHO_OK;
 }
 
+/* Whether the table on top of the stack is one of those that came again too often. One that has
+** much room and no fields takes long to go through, and may be in millions of places. The memory
+** bounds how many such tables there are: it is enough to know the last ones. */
+static int is_too_often(struct encoder *encoder) {
+    const void *table = lua_topointer(encoder->L, -1);
+    size_t i;
+
+    for (i = 0; i < LATELY; i++) {
+        if (encoder->lately[i] == table) {
+            return ++encoder->again > encoder->format->again_max;
+        }
+    }
+    encoder->lately[encoder->tables++ % LATELY] = table;
+    return 0;
+}
+
 /* Begins the table on top of the stack. */
 static int open_table(struct encoder *encoder) {
     lua_State *L = encoder->L;
     int table = lua_gettop(L);
     int marked;
     size_t count = 0;
+
+    if (encoder->format->again_max != 0 && is_too_often(encoder)) {
+        return refuse(encoder, "is one of the tables that are in over 10000 places");
+    }
 
     if (encoder->depth == TYCHO__DEPTH_MAX) {
         return refuse(encoder, "is more than 128 tables deep; it may contain itself");
@@ -506,6 +531,8 @@ static int encode(lua_State *L, int index, const char *root, struct tycho_buffer
     encoder.array_mark = top + 1;
     encoder.size_max = start + format->size_max;
     encoder.depth = 0;
+    encoder.tables = encoder.again = 0;
+    if (format->again_max != 0) memset(encoder.lately, 0, sizeof encoder.lately);
     tycho__lua_trim_buffer(encoder.entries);
     tycho__lua_trim_buffer(encoder.scratch);
     tycho__lua_push_array_mark(L);
@@ -540,14 +567,21 @@ static void json_put_map(struct tycho_buffer *output, size_t count) {
     tycho__payload_put(output, "{", 1);
 }
 
+#define MSGPACK_FORMAT(again_max)                                                                  \
+    {tycho__msgpack_put_nil,    tycho__msgpack_put_boolean, tycho__msgpack_put_integer,            \
+     tycho__msgpack_put_float,  tycho__msgpack_put_string,  tycho__msgpack_put_binary,             \
+     tycho__msgpack_put_array,  tycho__msgpack_put_map,     "",                                    \
+     "",                        "",                         "",                                    \
+     TYCHO__MSGPACK_SIZE_MAX,   again_max}
+
 int tycho__lua_encode(lua_State *L, int index, const char *root, struct tycho_buffer *out) {
-    static const struct format msgpack = {
-        tycho__msgpack_put_nil,    tycho__msgpack_put_boolean, tycho__msgpack_put_integer,
-        tycho__msgpack_put_float,  tycho__msgpack_put_string,  tycho__msgpack_put_binary,
-        tycho__msgpack_put_array,  tycho__msgpack_put_map,     "",
-        "",                        "",                         "",
-        TYCHO__MSGPACK_SIZE_MAX,
-    };
+    static const struct format msgpack = MSGPACK_FORMAT(0);
+
+    return encode(L, index, root, out, &msgpack);
+}
+
+int tycho__lua_encode_result(lua_State *L, int index, const char *root, struct tycho_buffer *out) {
+    static const struct format msgpack = MSGPACK_FORMAT(10000);
 
     return encode(L, index, root, out, &msgpack);
 }
@@ -558,7 +592,7 @@ int tycho__lua_encode_json(lua_State *L, int index, const char *root, struct tyc
         tycho__json_put_float, tycho__json_put_string, tycho__json_put_binary,
         json_put_array,        json_put_map,           ",",
         ":",                   "]",                    "}",
-        TYCHO__JSON_SIZE_MAX,
+        TYCHO__JSON_SIZE_MAX,  0,
     };
 
     return encode(L, index, root, out, &json);

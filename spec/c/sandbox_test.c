@@ -520,6 +520,12 @@ static void checks_results(void **state) {
                    "too many tables");
     expect_checked("local t = {} for i = 1, 63 do t = {t} end return t", TYCHO__SANDBOX_OK, NULL);
     expect_checked("local t = {} for i = 1, 40 do t = {t, t} end return t",
+                   TYCHO__SANDBOX_BAD_RESULT, "the result has the same tables in over 10000");
+    expect_checked("local t, e = {}, {} for i = 1, 10001 do t[i] = e end return t",
+                   TYCHO__SANDBOX_OK, NULL);
+    expect_checked("local t, e = {}, {} for i = 1, 10002 do t[i] = e end return t",
+                   TYCHO__SANDBOX_BAD_RESULT, "the same tables in over 10000 places");
+    expect_checked("local t = {} for i = 1, 1e5 do t[i] = i end return t",
                    TYCHO__SANDBOX_BAD_RESULT, "the result has too many values");
     expect_checked("return {a = {f = error}}", TYCHO__SANDBOX_BAD_RESULT,
                    "the result: field 'f' is a function");

@@ -19,6 +19,8 @@ static const struct {
     int line;
 } wrong_sources[] = {
     {"return 5", "the script returns a number, not a table", 0},
+    {"return linker{name='a', version=1, by='type'}, linker{name='b', version=1, by='type'}",
+     "the script returns 2 values: it is one definition", 0},
     {"return {}", "must return an event_type, a linker or a read_model", 0},
     {"x = 1", "the global 'x' cannot be set", 1},
     {"return event_type {", "expected", 1},

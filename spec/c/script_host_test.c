@@ -376,7 +376,7 @@ static const struct {
     {"return event.data", "a table with other keys than 1, 2, 3 ... was returned"},
     {"return { 's', x = 's' }", "a table with other keys than 1, 2, 3 ... was returned"},
     {"return 'a\\nb'", "has a control character"},
-    {"return ('x'):rep(256)", "has over 255 bytes"},
+    {"return ('x'):rep(256)", "xxx...\" that was returned has over 255 bytes"},
     {"return ''", "is empty"},
     {"return '\\xff'", "is not UTF-8"},
     {"event.type = 'x'", "event is read-only"},

@@ -153,8 +153,50 @@ static void a_refusal_is_that_of_its_thread(void **state) {
     remove_directory(path);
 }
 
+/* Appends one batch in a thread with a stack of this size: the status; the sentence is kept. */
+static char told[512];
+static void *append_one(void *context) {
+    worker *w = context;
+    w->failures = append_batch(w, 0);
+    snprintf(told, sizeof told, "%s", w->failures == TYCHO_OK ? "" : tycho_error());
+    return NULL;
+}
+
+static int append_with_stack(tycho_store *store, tycho_bytes data, size_t size) {
+    worker w = {.store = store, .data = data};
+    pthread_attr_t attributes;
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, size), 0);
+    assert_int_equal(pthread_create(&w.thread, &attributes, append_one, &w), 0);
+    assert_int_equal(pthread_join(w.thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
+    return w.failures;
+}
+
+static void a_thread_whose_stack_is_too_small_for_scripts_is_refused(void **state) {
+    char path[DIRECTORY_SIZE];
+    (void)state;
+    assert_int_equal(make_directory(path), 0);
+    open_values();
+    tycho_store *store = open_attached(path);
+    tycho_bytes data = packed("{ sku = 'x' }");
+    assert_int_equal(append_with_stack(store, data, TYCHO_SCRIPTS_STACK / 2), TYCHO_OK);
+    deploy(store, "return linker { name = 'l', version = 1, to = function(event)\n"
+                  "local function f(s) return (s:gsub('.', f)) end return f('x') end }");
+    uint64_t head = count_of(store, "", "");
+    assert_int_equal(append_with_stack(store, data, TYCHO_SCRIPTS_STACK / 2), TYCHO_MISUSE);
+    assert_non_null(strstr(told, "KiB of stack left, and scripts need 512 KiB"));
+    assert_int_equal(append_with_stack(store, data, 16 * TYCHO_SCRIPTS_STACK), TYCHO_REJECTED);
+    assert_non_null(strstr(told, "C stack overflow"));
+    assert_int_equal(count_of(store, "", ""), head);
+    tycho_store_close(store);
+    close_values();
+    remove_directory(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thread_whose_stack_is_too_small_for_scripts_is_refused),
         cmocka_unit_test(threads_commit_and_read_while_rules_change),
         cmocka_unit_test(a_refusal_is_that_of_its_thread),
     };

@@ -446,7 +446,8 @@ describe("store:backfill", function()
           store:deploy { sources = case[2] }
         end,
       })
-      assert.matches("another version", err.message)
+      assert.matches(case[1] == case[2] and "was deployed by itself" or "another version",
+        err.message)
       store:backfill { linker = "by_customer", cancel = true }
       store:deploy { remove = "linker/by_customer" }
     end
@@ -455,6 +456,35 @@ describe("store:backfill", function()
     store:backfill { source = V2 }
     check(V2)
   end)
+
+  it("stops where the linker is deployed by itself, and takes none of its links when cancelled",
+    function()
+      fill(store, 1, 3000)
+      local count = 0
+      local err = refusal.with("condition_failed", store.backfill, store, {
+        source = V1, chunk = 400, progress = function(status)
+          count = count + (status.phase == "linking" and 1 or 0)
+          if count == 2 then store:deploy { sources = V1 } end
+          if count >= 2 then fill(store, 3000 + count, 3000 + count) end
+        end,
+      })
+      assert.matches("was deployed by itself", err.message)
+      assert.equal(2, count)
+      fill(store, 4001, 4400)
+      local linked = 0
+      store:backfill { linker = "by_customer", cancel = true }
+      for name in store:streams { prefix = "customer-" } do
+        for event in store:read():stream(name):each() do
+          linked = linked + 1
+          assert.is_true(event:field("number") > 3000)
+        end
+      end
+      local placed = store:read():of_type("OrderPlaced", "OrderPaid"):from_position(3001):count()
+      assert.is_true(linked > 0)
+      assert.equal(placed, linked)
+      store:backfill { linker = "by_customer" }
+      check(V1)
+    end)
 
   it("keeps a type from being renamed or upcast until it has ended, and loses no link", function()
     local sources = {

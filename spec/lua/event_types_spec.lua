@@ -153,4 +153,22 @@ describe("event types", function()
     local err = refusal.with("rejected", store.append, store, "s", { type = "T", data = {} })
     assert.matches("check returned a number", err.message, 1, true)
   end)
+
+  for body, reason in pairs {
+    ["return 5"] = "the upcaster returned a number: it returns the new data",
+    [""] = "the upcaster returned a nothing: it returns the new data",
+    ["return { a = { 0 / 0 } }"] = "data.a[1] is NaN, which cannot be stored",
+    ["data.d = data return data"] = "it may contain itself",
+    ["while true do end"] = "the script used up its 1000000 instructions",
+    ["local empty, list = {}, {} for i = 1, 10002 do list[i] = empty end return { l = list }"]
+      = "data.l[10002] is one of the tables that are in over 10000 places",
+  } do
+    it("refuse what their upcaster gives: " .. body, function()
+      local script <close> = tycho.script(
+        ("return event_type { name = 'T', version = 2, upcast = { function(data) %s end } }")
+          :format(body))
+      local err = refusal.of(script.upcast, script, { type = "T", data = { a = 1 } }, 1)
+      assert.matches(reason, err.reason, 1, true)
+    end)
+  end
 end)

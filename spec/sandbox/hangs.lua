@@ -435,3 +435,33 @@ local s, t = ('x'):rep(100000), {} for i = 1, 100 do t[i] = s end return table.c
 --- over budget: many characters again and again
 local t = {} for i = 1, 250 do t[i] = 0x10FFFF end
 while true do utf8.char(table.unpack(t)) end
+
+--- over budget: a replacement of a million captures of nothing
+return (('x'):rep(300):gsub('(x-)', ('%1'):rep(500000)))
+
+--- over budget: sorting long texts that begin alike
+local a, b = ('x'):rep(1000000) .. 'a', ('x'):rep(1000000) .. 'b'
+local t, n = {a, b}, 2
+while n < 20000 do table.move(t, 1, n, n + 1) n = n * 2 end
+table.sort(t)
+
+--- over budget: long texts of digits as arguments
+local t = {} for i = 1, 250 do t[i] = ('0'):rep(1000) .. '65' end
+for i = 1, 250 do t[i] = ('0'):rep(1000000) .. '65' if i > 8 then t[i] = t[8] end end
+while true do string.char(table.unpack(t)) end
+
+--- over budget: long texts of digits as positions
+local s = ('0'):rep(1000000) .. '1'
+while true do ('a'):sub(s, s) end
+
+--- over budget: long texts of digits to mathematics
+local s = ('0'):rep(1000000) .. '1'
+while true do math.floor(s) math.sqrt(s) end
+
+--- over budget: patterns that are looked through for what is special in them
+local p = ('a'):rep(1000000) .. '%'
+while true do pcall(string.find, 'a', p) end
+
+--- over budget: a metatable with much room and no fields
+local t = {} for i = 1, 100000 do t[i] = i end for i = 1, 100000 do t[i] = nil end
+while true do setmetatable({}, t) end

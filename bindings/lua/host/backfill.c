@@ -185,43 +185,18 @@ int tycho__backfill_commit(tycho_backfill *b, const struct tycho__progress *prog
     return TYCHO_OK;
 }
 
-/* ---------------------------------------------------------------- other scripts */
-
-static void close_others(tycho_backfill *b) {
-    for (size_t i = 0; i < b->other_count; i++) tycho_script_close(b->others[i]);
-    free(b->others);
-    b->others = NULL;
-    b->other_count = 0;
-}
-
-/* Opens all other deployed linkers and read models, as of now. */
-static int open_others(tycho_backfill *b) {
-    struct tycho__rules *rules;
-    int status = tycho__store_rules(b->store, &rules);
-    if (status != TYCHO_OK) return status;
-    if (rules->version != b->rules || b->others == NULL) {
-        close_others(b);
-        b->others = calloc(rules->count + 1, sizeof(tycho_script *));
-        if (b->others == NULL) status = no_memory();
-    }
-    for (size_t i = 0; i < rules->count && status == TYCHO_OK && rules->version != b->rules; i++) {
-        const tycho_script_about *about = &rules->definitions[i]->about;
-        bool is_own = tycho__same(about->key, b->about.key);
-        if (about->kind == TYCHO_EVENT_TYPE || is_own) continue;
-        status =
-            tycho_script_open(b->store, (int)about->kind, about->name, &b->others[b->other_count]);
-        if (status == TYCHO_OK) b->other_count++;
-    }
-    if (status == TYCHO_OK) b->rules = rules->version;
-    tycho__rules_release(rules);
-    return status;
-}
-
 /* ---------------------------------------------------------------- opening */
 
 /* Opens what is deployed under the name; old or the same. */
 static int open_deployed(tycho_backfill *b) {
-    int status = tycho_script_open(b->store, TYCHO_LINKER, b->about.name, &b->old);
+    const tycho_bytes scripts = tycho__scripts_stream();
+    tycho_script_close(b->old);
+    b->old = NULL;
+    b->is_deployed = false;
+    int status = tycho_stream_version(b->store, scripts, TYCHO_RAW, &b->history);
+    if (status == TYCHO_OK) {
+        status = tycho_script_open(b->store, TYCHO_LINKER, b->about.name, &b->old);
+    }
     if (status == TYCHO_NOT_FOUND) return TYCHO_OK;
     if (status != TYCHO_OK) return status;
     tycho_script_about_get(b->old, &b->old_about);
@@ -263,6 +238,13 @@ static int read_progress(tycho_backfill *b) {
 }
 
 static int refuse_changed(const tycho_backfill *b) {
+    if (b->is_deployed) {
+        return tycho__script_fail(
+            TYCHO_CONDITION_FAILED,
+            "\"%.*s\" was deployed by itself since its back-fill was begun: cancel that, and begin "
+            "again",
+            (int)b->about.name.size, (const char *)b->about.name.data);
+    }
     return tycho__script_fail(
         TYCHO_CONDITION_FAILED,
         "another version of \"%.*s\" was deployed, or it was removed, since its "
@@ -270,12 +252,16 @@ static int refuse_changed(const tycho_backfill *b) {
         (int)b->about.name.size, (const char *)b->about.name.data);
 }
 
-/* Refuses to go on when what it replaces is not what it was. */
-static int check_old(const tycho_backfill *b) {
+/* Refuses to go on when what it replaces is not what it was; looks again where something was
+** deployed since. */
+static int check_old(tycho_backfill *b) {
+    int64_t history;
+    int status = tycho_stream_version(b->store, tycho__scripts_stream(), TYCHO_RAW, &history);
+    if (status == TYCHO_OK && history != b->history) status = open_deployed(b);
+    if (status != TYCHO_OK) return status;
     const struct tycho__progress *progress = &b->progress;
     const tycho_bytes old = b->old != NULL ? b->old_about.hash : tycho__text("");
     bool is_new_there = b->is_deployed && !progress->is_beside;
-    if (progress->phase != TYCHO_BACKFILL_LINKING) return TYCHO_OK;
     if (tycho__same(old, tycho__text(progress->old_hash)) && !is_new_there) return TYCHO_OK;
     return refuse_changed(b);
 }
@@ -413,7 +399,7 @@ void tycho_backfill_close(tycho_backfill *b) {
     if (b == NULL) return;
     tycho__gathered_free(&b->gathered);
     tycho__current_drop(b);
-    close_others(b);
+    tycho__backfill_close_others(b);
     tycho_script_close(b->old);
     tycho_script_close(b->script);
     tycho_lock_release(b->lock);
@@ -462,10 +448,15 @@ static int commit_last(tycho_backfill *b) {
     return b->progress.is_beside ? tycho__mend_count(b) : TYCHO_OK;
 }
 
+/* Only while nothing is deployed: what comes then is linked by who appends it, and is not to be
+** taken out when this is cancelled. */
 static int commit_chunk(tycho_backfill *b, size_t chunk) {
     struct tycho__progress next = b->progress;
     next.phase = TYCHO_BACKFILL_LINKING;
     int status = tycho__backfill_begin(b);
+    if (status == TYCHO_OK) {
+        status = tycho_batch_expect(b->batch, tycho__scripts_stream(), b->history, TYCHO_RAW);
+    }
     if (status == TYCHO_OK) status = tycho__backfill_gather(b, &next, chunk, false);
     if (status == TYCHO_OK) status = tycho__backfill_write(b, b->batch, next.is_beside != 0);
     return status == TYCHO_OK ? tycho__backfill_commit(b, &next, NULL, NULL) : status;
@@ -485,7 +476,7 @@ static int prepare(tycho_backfill *b, size_t most) {
 static int link_step(tycho_backfill *b, size_t chunk) {
     const bool is_beside = b->progress.is_beside != 0;
     int status = check_old(b);
-    if (status == TYCHO_OK && is_beside) status = open_others(b);
+    if (status == TYCHO_OK && is_beside) status = tycho__backfill_open_others(b);
     if (status == TYCHO_OK) status = tycho_head(b->store, &b->head);
     if (status != TYCHO_OK) return status;
     uint64_t left = b->head - (uint64_t)b->progress.position;
@@ -521,7 +512,7 @@ static int cancel_step(tycho_backfill *b, size_t chunk) {
         return status == TYCHO_END ? end(b, TYCHO_BACKFILL_CANCELLED) : status;
     }
     if (next.position == 0) return end(b, TYCHO_BACKFILL_CANCELLED);
-    int status = open_others(b);
+    int status = tycho__backfill_open_others(b);
     if (status == TYCHO_OK) status = tycho__backfill_begin(b);
     if (status == TYCHO_OK) status = tycho__backfill_unlink(b, b->batch, &next, chunk);
     return status == TYCHO_OK ? tycho__backfill_commit(b, &next, NULL, NULL) : status;

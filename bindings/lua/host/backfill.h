@@ -91,6 +91,7 @@ struct tycho_backfill {
     tycho_script *old; /* the version that is replaced, or NULL */
     tycho_script_about old_about;
     bool is_deployed;      /* the source is that of the deployed linker */
+    int64_t history;       /* the last revision of "$scripts" when that was looked at */
     tycho_script **others; /* all other deployed linkers and read models */
     size_t other_count;
     uint64_t rules; /* of which these are */
@@ -130,6 +131,9 @@ int tycho__backfill_row(tycho_store *store, const char *table, tycho_bytes key,
 
 /* ---------------------------------------------------------------- backfill_links.c */
 
+/* Opens all other deployed linkers and read models, as of now. */
+int tycho__backfill_open_others(tycho_backfill *b);
+void tycho__backfill_close_others(tycho_backfill *b);
 /* Gathers the links of at most `most` events behind progress->position, up to the head, and says so
 ** in `progress`. BUSY: `is_last`, and there are more than that. */
 int tycho__backfill_gather(tycho_backfill *b, struct tycho__progress *progress, size_t most,

@@ -183,6 +183,37 @@ bool tycho__gathered_next(const struct tycho__gathered *gathered, size_t *at, ty
     return false;
 }
 
+/* ---------------------------------------------------------------- other scripts */
+
+void tycho__backfill_close_others(tycho_backfill *b) {
+    for (size_t i = 0; i < b->other_count; i++) tycho_script_close(b->others[i]);
+    free(b->others);
+    b->others = NULL;
+    b->other_count = 0;
+}
+
+int tycho__backfill_open_others(tycho_backfill *b) {
+    struct tycho__rules *rules;
+    int status = tycho__store_rules(b->store, &rules);
+    if (status != TYCHO_OK) return status;
+    if (rules->version != b->rules || b->others == NULL) {
+        tycho__backfill_close_others(b);
+        b->others = calloc(rules->count + 1, sizeof(tycho_script *));
+        if (b->others == NULL) status = no_memory();
+    }
+    for (size_t i = 0; i < rules->count && status == TYCHO_OK && rules->version != b->rules; i++) {
+        const tycho_script_about *about = &rules->definitions[i]->about;
+        bool is_own = tycho__same(about->key, b->about.key);
+        if (about->kind == TYCHO_EVENT_TYPE || is_own) continue;
+        status =
+            tycho_script_open(b->store, (int)about->kind, about->name, &b->others[b->other_count]);
+        if (status == TYCHO_OK) b->other_count++;
+    }
+    if (status == TYCHO_OK) b->rules = rules->version;
+    tycho__rules_release(rules);
+    return status;
+}
+
 /* ---------------------------------------------------------------- events */
 
 /* What is done with the streams that a linker names for one event. */

@@ -236,7 +236,7 @@ static void take_out(lua_State *L, int first, void *context) {
     enum { ENCODE_PRICE = 8 }; /* bytes that cost what an instruction costs */
     lua_settop(L, first - 1);
     tycho__push_state(L, call->runner);
-    int status = tycho__lua_encode(L, first, "state", call->out);
+    int status = tycho__lua_encode_result(L, first, "state", call->out);
     call->lacks_memory = status == TYCHO_NO_MEMORY;
     if (call->lacks_memory) return;
     if (status != TYCHO_OK) {

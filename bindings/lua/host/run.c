@@ -13,6 +13,7 @@
 
 enum {
     DECODE_PRICE = 8, /* bytes that cost what an instruction costs */
+    NAME_SHOWN = 60,  /* bytes, in messages */
     NAME_PRICE = 8    /* what taking a name costs, and more by its size */
 };
 
@@ -192,6 +193,10 @@ static void add_name(lua_State *L, struct tycho__names *names, tycho_bytes prefi
         fault = "has over 255 bytes with its prefix";
     }
     if (fault != NULL) {
+        if (size > NAME_SHOWN) {
+            lua_pushlstring(L, text, NAME_SHOWN);
+            text = lua_pushfstring(L, "%s...", lua_tostring(L, -1));
+        }
         tycho__sandbox_bad_result(L, "the name \"%s\" that was returned %s", text, fault);
     }
     tycho_bytes name = {(const void *)names->text.size, prefix.size + size};
@@ -280,7 +285,7 @@ static void take_data(lua_State *L, int first, void *context) {
     }
     tycho__payload_clear(&call->runner->data);
     lua_settop(L, first);
-    int status = tycho__lua_encode(L, first, "data", &call->runner->data);
+    int status = tycho__lua_encode_result(L, first, "data", &call->runner->data);
     call->lacks_memory = status == TYCHO_NO_MEMORY;
     if (status != TYCHO_OK) {
         tycho__sandbox_bad_result(L, "%s", lua_tostring(L, -1));

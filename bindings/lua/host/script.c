@@ -58,6 +58,31 @@ void tycho__definition_release(struct tycho__definition *definition) {
     free(definition);
 }
 
+/* ---------------------------------------------------------------- the stack */
+
+/* The lowest byte of this thread's stack; NULL: it is not known. */
+static const char *find_stack(void) {
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+    size_t size;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return NULL;
+    if (pthread_attr_getstack(&attributes, &lowest, &size) != 0) lowest = NULL;
+    pthread_attr_destroy(&attributes);
+    return lowest;
+}
+
+/* A script may make Lua call itself some 200 times deep, in C: a thread whose stack is too small
+** for that would end the process. Stacks that are not the thread's own, of fibres, are unknown. */
+static int check_stack(void) {
+    static _Thread_local const char *lowest;
+    const char *here = __builtin_frame_address(0);
+    if (lowest == NULL) lowest = find_stack();
+    if (lowest == NULL || here < lowest || here - lowest >= TYCHO_SCRIPTS_STACK) return TYCHO_OK;
+    return tycho__script_fail(TYCHO_MISUSE, "this thread has %td KiB of stack left, and scripts "
+                                            "need %d KiB",
+                              (here - lowest) / 1024, TYCHO_SCRIPTS_STACK / 1024);
+}
+
 /* ---------------------------------------------------------------- compiling */
 
 static struct tycho__runner *create_runner(struct tycho__definition *definition) {
@@ -116,11 +141,13 @@ static struct tycho__definition *create_definition(tycho_bytes source) {
 /* Compiles the source; the runner is idle, or given when it is asked for. */
 static int compile(tycho_bytes label, tycho_bytes source, struct tycho__definition **out) {
     *out = NULL;
+    int status = check_stack();
+    if (status != TYCHO_OK) return status;
     struct tycho__definition *definition = create_definition(source);
     if (definition == NULL) return no_memory();
     definition->idle = create_runner(definition);
     definition->idle_count = 1;
-    int status = definition->idle == NULL ? no_memory() : load(definition->idle, label, 0);
+    status = definition->idle == NULL ? no_memory() : load(definition->idle, label, 0);
     if (status == TYCHO_OK) {
         *out = definition;
     } else {
@@ -150,6 +177,9 @@ static int make_runner(struct tycho__definition *definition, struct tycho__runne
 }
 
 int tycho__runner_borrow(struct tycho__definition *definition, struct tycho__runner **out) {
+    *out = NULL;
+    int status = check_stack();
+    if (status != TYCHO_OK) return status;
     pthread_mutex_lock(&definition->mutex);
     struct tycho__runner *runner = definition->idle;
     if (runner != NULL) {

@@ -10,6 +10,8 @@
 ** CONVENTIONS are those of tycho.h: statuses, tycho_error(), bytes with a size, views, sizes of
 ** option structs. A tycho_script is used by one thread at a time; any number of them, of the same
 ** script too, may be open. Nothing here may be used after fork() but for stores opened there.
+** Threads that append to a store with scripts, read it or call what is here need
+** TYCHO_SCRIPTS_STACK bytes of stack: with less they are refused (MISUSE).
 **
 ** WHAT A SCRIPT IS. Lua text that returns one definition, made by event_type{}, linker{} or
 ** read_model{}. It runs in a sandbox (sandbox.h): no clock, no input and output, no state between
@@ -43,6 +45,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define TYCHO_SCRIPTS_STACK (512 << 10)
 
 /* ---------------------------------------------------------------- 1. attaching */
 

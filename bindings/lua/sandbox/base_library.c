@@ -15,7 +15,7 @@ static int base_assert(lua_State *L) {
 }
 
 static int base_error(lua_State *L) {
-    lua_Integer level = luaL_optinteger(L, 2, 1);
+    lua_Integer level = tycho__host_optional_integer(L, 2, 1);
     lua_settop(L, 1);
     if (lua_type(L, 1) == LUA_TSTRING && level > 0 && level < 200) {
         luaL_where(L, (int)level);
@@ -52,7 +52,7 @@ static int base_pcall(lua_State *L) {
 }
 
 static int next_of_ipairs(lua_State *L) {
-    lua_Integer index = luaL_checkinteger(L, 2);
+    lua_Integer index = tycho__host_integer(L, 2);
     if (index == LUA_MAXINTEGER) return luaL_error(L, "ipairs: no more integers");
     lua_pushinteger(L, ++index);
     return lua_geti(L, 1, index) == LUA_TNIL ? 1 : 2;
@@ -103,7 +103,7 @@ static int base_select(lua_State *L) {
         lua_pushinteger(L, count);
         return 1;
     }
-    lua_Integer from = luaL_checkinteger(L, 1);
+    lua_Integer from = tycho__host_integer(L, 1);
     luaL_argcheck(L, from != 0 && from >= -count, 1, "index out of range");
     if (from < 0) return (int)-from;
     return from > count ? 0 : count - (int)from + 1;
@@ -152,7 +152,7 @@ static int base_tonumber(lua_State *L) {
         lua_pushnil(L);
         return 1;
     }
-    lua_Integer base = luaL_checkinteger(L, 2), value;
+    lua_Integer base = tycho__host_integer(L, 2), value;
     luaL_checktype(L, 1, LUA_TSTRING);
     luaL_argcheck(L, base >= 2 && base <= 36, 2, "base out of range");
     const char *text = lua_tolstring(L, 1, &size);

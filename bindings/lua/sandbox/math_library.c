@@ -20,7 +20,7 @@ static int math_abs(lua_State *L) {
         lua_Integer value = lua_tointeger(L, 1);
         lua_pushinteger(L, value < 0 ? (lua_Integer)(0u - (lua_Unsigned)value) : value);
     } else {
-        lua_pushnumber(L, fabs(luaL_checknumber(L, 1)));
+        lua_pushnumber(L, fabs(tycho__host_number(L, 1)));
     }
     return 1;
 }
@@ -29,7 +29,7 @@ static int math_ceil(lua_State *L) {
     if (lua_isinteger(L, 1)) {
         lua_settop(L, 1);
     } else {
-        push_integral(L, ceil(luaL_checknumber(L, 1)));
+        push_integral(L, ceil(tycho__host_number(L, 1)));
     }
     return 1;
 }
@@ -38,14 +38,14 @@ static int math_floor(lua_State *L) {
     if (lua_isinteger(L, 1)) {
         lua_settop(L, 1);
     } else {
-        push_integral(L, floor(luaL_checknumber(L, 1)));
+        push_integral(L, floor(tycho__host_number(L, 1)));
     }
     return 1;
 }
 
 static int math_fmod(lua_State *L) {
     if (!lua_isinteger(L, 1) || !lua_isinteger(L, 2)) {
-        lua_pushnumber(L, fmod(luaL_checknumber(L, 1), luaL_checknumber(L, 2)));
+        lua_pushnumber(L, fmod(tycho__host_number(L, 1), tycho__host_number(L, 2)));
         return 1;
     }
     lua_Integer divisor = lua_tointeger(L, 2);
@@ -61,7 +61,6 @@ static int push_extreme(lua_State *L, int is_max) {
     tycho__host_charge(L, (size_t)count / TYCHO__SANDBOX_BYTES);
     luaL_argcheck(L, count >= 1, 1, "value expected");
     for (int i = 1; i <= count; i++) {
-        luaL_checknumber(L, i);
         luaL_checktype(L, i, LUA_TNUMBER);
         if (lua_compare(L, is_max ? best : i, is_max ? i : best, LUA_OPLT)) best = i;
     }
@@ -78,7 +77,7 @@ static int math_min(lua_State *L) {
 }
 
 static int math_sqrt(lua_State *L) {
-    lua_pushnumber(L, sqrt(luaL_checknumber(L, 1)));
+    lua_pushnumber(L, sqrt(tycho__host_number(L, 1)));
     return 1;
 }
 
@@ -105,8 +104,8 @@ static int math_type(lua_State *L) {
 }
 
 static int math_ult(lua_State *L) {
-    lua_pushboolean(L,
-                    (lua_Unsigned)luaL_checkinteger(L, 1) < (lua_Unsigned)luaL_checkinteger(L, 2));
+    lua_Unsigned left = (lua_Unsigned)tycho__host_integer(L, 1);
+    lua_pushboolean(L, left < (lua_Unsigned)tycho__host_integer(L, 2));
     return 1;
 }
 
@@ -136,8 +135,8 @@ static int math_random(lua_State *L) {
         lua_pushnumber(L, (lua_Number)(next_random(sandbox) >> 11) * 0x1p-53);
         return 1;
     }
-    lua_Integer low = lua_gettop(L) == 1 ? 1 : luaL_checkinteger(L, 1);
-    lua_Integer high = luaL_checkinteger(L, lua_gettop(L) == 1 ? 1 : 2);
+    lua_Integer low = lua_gettop(L) == 1 ? 1 : tycho__host_integer(L, 1);
+    lua_Integer high = tycho__host_integer(L, lua_gettop(L) == 1 ? 1 : 2);
     luaL_argcheck(L, lua_gettop(L) <= 2, 3, "at most two are taken");
     luaL_argcheck(L, low <= high, lua_gettop(L), "interval is empty");
     uint64_t span = (uint64_t)high - (uint64_t)low;

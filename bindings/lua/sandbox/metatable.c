@@ -88,6 +88,7 @@ static int is_metamethod_name(lua_State *L, int index) {
 static int copy_metamethods(lua_State *L) {
     const char *refused = NULL;
     int height = 0;
+    tycho__host_charge(L, TYCHO__SANDBOX_SCAN);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &metamethods);
     lua_pushnil(L);
     while (lua_next(L, 2) != 0) {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCAN_PRICE = 100, KEYS_MAX = 150000 };
+enum { KEYS_MAX = 150000 };
 
 enum rank { RANK_INTEGER, RANK_FLOAT, RANK_STRING, RANK_FALSE, RANK_TRUE };
 
@@ -96,7 +96,7 @@ static size_t count_keys(lua_State *L, int index, int *is_sequence) {
         count++;
         if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) != (lua_Integer)count) *is_sequence = 0;
     }
-    tycho__host_charge(L, SCAN_PRICE + count);
+    tycho__host_charge(L, TYCHO__SANDBOX_SCAN + count);
     return count;
 }
 

@@ -2,11 +2,15 @@
 ** alone: nothing of the script runs.
 **
 ** The walk keeps its path on the Lua stack: for each open table the table and the key that lua_next
-** wants. A table that contains itself is deeper than any limit.
+** wants. A table that contains itself is deeper than any limit. One that has much room and few
+** fields takes long to go through, and may be in 100,000 places: so tables that come again are
+** counted. The memory bounds how many of them there are: it is enough to know the last ones.
 */
 #include "state.h"
 
 #include <math.h>
+
+enum { LATELY = 64, AGAIN_MAX = 10000 };
 
 struct walk {
     lua_State *L;
@@ -14,6 +18,9 @@ struct walk {
     int base; /* slot before the first open table */
     size_t items;
     size_t size;
+    size_t tables;
+    size_t again; /* tables that came before */
+    const void *lately[LATELY]; /* the last tables, in a ring */
 };
 
 static int refuse(struct walk *walk, const char *fault) {
@@ -42,6 +49,16 @@ static void check_key(struct walk *walk) {
     }
 }
 
+static void count_table(struct walk *walk) {
+    const void *table = lua_topointer(walk->L, -1);
+    for (size_t i = 0; i < LATELY; i++) {
+        if (walk->lately[i] != table) continue;
+        if (++walk->again > AGAIN_MAX) refuse(walk, "has the same tables in over 10000 places");
+        return;
+    }
+    walk->lately[walk->tables++ % LATELY] = table;
+}
+
 /* Checks the value on top of the stack, and pops it; a table stays, and is open. */
 static void check_value(struct walk *walk) {
     lua_State *L = walk->L;
@@ -54,6 +71,7 @@ static void check_value(struct walk *walk) {
             refuse(walk, "has too many tables within each other; it may contain itself");
         }
         luaL_checkstack(L, LUA_MINSTACK, "no room for results");
+        count_table(walk);
         lua_pushnil(L);
         return;
     case LUA_TSTRING:

@@ -153,7 +153,13 @@ static int compile_only(lua_State *L) {
 
 static int run_chunk(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &tycho__host_module);
-    lua_call(L, 0, 1);
+    lua_call(L, 0, LUA_MULTRET);
+    if (lua_gettop(L) > 2) {
+        return tycho__sandbox_bad_result(L, "the script returns %d values: it is one definition, "
+                                            "and others are scripts of their own",
+                                         lua_gettop(L) - 1);
+    }
+    lua_settop(L, 2);
     if (!lua_istable(L, -1)) {
         return tycho__sandbox_bad_result(L, "the script returns a %s, not a table",
                                          luaL_typename(L, -1));

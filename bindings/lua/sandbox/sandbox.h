@@ -19,6 +19,9 @@
 **     only those of metatable.c, each a function (__index and __newindex may be tables, at most 16
 **     in a chain, and a table that serves as one keeps its own metatable).
 **   - table.* works on the table itself, without metamethods; table.sort is stable.
+** As in stock Lua, the length `#` of a table with holes may be that of any part without holes, and
+** where keys that are no integers come and go in the same table, another one in each process: a
+** script that counts does not use it there (table.pack has n).
 **   - string.format has no %a, %p, %q; there is no string.pack, no string.dump. math has what is
 **     exact everywhere, and math.random only where the host gives a seed. Float `//` and `%` are
 **     exact; a float is written with "%.14g" in the C locale, whatever the process has set.
@@ -74,7 +77,7 @@ enum {
     TYCHO__SANDBOX_RESUME = 100,           /* what one resume costs; the slice of a coroutine */
     TYCHO__SANDBOX_ERROR = 500,
     TYCHO__SANDBOX_EMERGENCIES = 16,
-    TYCHO__SANDBOX_STACK_MIN = 1 << 20,
+    TYCHO__SANDBOX_STACK_MIN = 512 << 10, /* TYCHO_SCRIPTS_STACK */
     TYCHO__SANDBOX_NAME_MAX = 255 /* bytes of a script's name */
 };
 

@@ -29,6 +29,7 @@ enum {
     TYCHO__SANDBOX_RETURNS_MAX = 250,  /* values that one library function may return */
     TYCHO__SANDBOX_BYTES = 16,         /* bytes for the price of one instruction */
     TYCHO__SANDBOX_STEPS = 4,          /* steps of the matcher for the price of one instruction */
+    TYCHO__SANDBOX_SCAN = 100, /* going through a table, which may have much room and no fields */
     TYCHO__SANDBOX_HEAVY = 8 << 10,    /* strings from this size on make instructions dearer */
     TYCHO__SANDBOX_VIEWS_MAX = 4,
     TYCHO__SANDBOX_FIELDS_MAX = 32,
@@ -124,6 +125,27 @@ static inline void tycho__host_charge(lua_State *L, size_t count) {
 
 static inline void tycho__host_charge_bytes(lua_State *L, size_t size) {
     tycho__host_charge(L, size / TYCHO__SANDBOX_BYTES);
+}
+
+/* Arguments that are numbers, or texts of one: these are charged for their size. */
+static inline void tycho__host_charge_digits(lua_State *L, int index) {
+    if (lua_type(L, index) == LUA_TSTRING) tycho__host_charge_bytes(L, lua_rawlen(L, index));
+}
+
+static inline lua_Integer tycho__host_integer(lua_State *L, int index) {
+    tycho__host_charge_digits(L, index);
+    return luaL_checkinteger(L, index);
+}
+
+static inline lua_Integer tycho__host_optional_integer(lua_State *L, int index,
+                                                       lua_Integer otherwise) {
+    tycho__host_charge_digits(L, index);
+    return luaL_optinteger(L, index, otherwise);
+}
+
+static inline lua_Number tycho__host_number(lua_State *L, int index) {
+    tycho__host_charge_digits(L, index);
+    return luaL_checknumber(L, index);
 }
 
 void *tycho__host_allocate(void *context, void *block, size_t old, size_t size);

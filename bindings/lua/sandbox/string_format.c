@@ -63,7 +63,7 @@ static void check_flags(lua_State *L, const struct spec *spec) {
 }
 
 static void put_integer(lua_State *L, int index, struct spec *spec, struct tycho__host_text *text) {
-    lua_Integer value = luaL_checkinteger(L, index);
+    lua_Integer value = tycho__host_integer(L, index);
     char *place = tycho__host_text_reserve(text, NUMBER_MAX);
     memcpy(spec->text + spec->size, "ll", 2);
     spec->text[spec->size + 2] = (char)spec->letter;
@@ -71,7 +71,7 @@ static void put_integer(lua_State *L, int index, struct spec *spec, struct tycho
 }
 
 static void put_float(lua_State *L, int index, struct spec *spec, struct tycho__host_text *text) {
-    lua_Number value = luaL_checknumber(L, index);
+    lua_Number value = tycho__host_number(L, index);
     char *place = tycho__host_text_reserve(text, NUMBER_MAX);
     spec->text[spec->size] = (char)spec->letter;
     if (isnan(value)) value = fabs(value); /* the sign of NaN depends on the processor */
@@ -115,7 +115,7 @@ static void put_argument(lua_State *L, int index, struct spec *spec,
         put_float(L, index, spec, text);
         return;
     case 'c':
-        letter = (char)(unsigned char)luaL_checkinteger(L, index);
+        letter = (char)(unsigned char)tycho__host_integer(L, index);
         put_string(&letter, 1, spec, text);
         return;
     default: {

@@ -29,8 +29,8 @@ static int string_len(lua_State *L) {
 static int string_sub(lua_State *L) {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
-    size_t start = tycho__host_start(luaL_checkinteger(L, 2), size);
-    size_t end = last_of(luaL_optinteger(L, 3, -1), size);
+    size_t start = tycho__host_start(tycho__host_integer(L, 2), size);
+    size_t end = last_of(tycho__host_optional_integer(L, 3, -1), size);
     if (start > end) {
         lua_pushliteral(L, "");
     } else {
@@ -42,9 +42,9 @@ static int string_sub(lua_State *L) {
 static int string_byte(lua_State *L) {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
-    lua_Integer first = luaL_optinteger(L, 2, 1);
+    lua_Integer first = tycho__host_optional_integer(L, 2, 1);
     size_t start = tycho__host_start(first, size);
-    size_t end = last_of(luaL_optinteger(L, 3, first), size);
+    size_t end = last_of(tycho__host_optional_integer(L, 3, first), size);
     if (start > end) return 0;
     if (end - start >= TYCHO__SANDBOX_RETURNS_MAX) {
         return luaL_error(L, "byte: more than %d results", TYCHO__SANDBOX_RETURNS_MAX);
@@ -65,7 +65,7 @@ static int string_char(lua_State *L) {
     tycho__host_text_begin(L, &text, (size_t)count);
     char *bytes = tycho__host_text_reserve(&text, (size_t)count);
     for (int i = 1; i <= count; i++) {
-        lua_Integer value = luaL_checkinteger(L, i);
+        lua_Integer value = tycho__host_integer(L, i);
         luaL_argcheck(L, value >= 0 && value <= 255, i, "value out of range");
         bytes[i - 1] = (char)(unsigned char)value;
     }
@@ -119,7 +119,7 @@ static int string_rep(lua_State *L) {
     struct tycho__host_text text;
     size_t size, gap_size, most = tycho__host(L)->options.string_max;
     const char *bytes = luaL_checklstring(L, 1, &size);
-    lua_Integer count = luaL_checkinteger(L, 2);
+    lua_Integer count = tycho__host_integer(L, 2);
     const char *gap = luaL_optlstring(L, 3, "", &gap_size);
     if (count <= 0 || size + gap_size == 0) {
         lua_pushliteral(L, "");

@@ -95,7 +95,7 @@ static int has_no_specials(const char *text, size_t size) {
 static int push_plain(lua_State *L, const char *subject, const char *at, const char *text) {
     size_t subject_size = lua_rawlen(L, 1), size = lua_rawlen(L, 2);
     size_t left = subject_size - (size_t)(at - subject);
-    tycho__host_charge_bytes(L, left + size);
+    tycho__host_charge_bytes(L, left);
     const char *found = memmem(at, left, text, size);
     if (found == NULL) {
         lua_pushnil(L);
@@ -110,11 +110,12 @@ static int find_or_match(lua_State *L, int is_find) {
     struct tycho__pattern pattern;
     const char *end, *subject = luaL_checkstring(L, 1), *text = luaL_checkstring(L, 2);
     size_t size = lua_rawlen(L, 1);
-    size_t start = tycho__host_start(luaL_optinteger(L, 3, 1), size);
+    size_t start = tycho__host_start(tycho__host_optional_integer(L, 3, 1), size);
     if (start > size + 1) {
         lua_pushnil(L);
         return 1;
     }
+    tycho__host_charge_bytes(L, lua_rawlen(L, 2));
     if (is_find && (lua_toboolean(L, 4) || has_no_specials(text, lua_rawlen(L, 2)))) {
         return push_plain(L, subject, subject + start - 1, text);
     }
@@ -176,7 +177,7 @@ int tycho__host_gmatch(lua_State *L) {
     luaL_checkstring(L, 1);
     luaL_checkstring(L, 2);
     size_t size = lua_rawlen(L, 1);
-    size_t start = tycho__host_start(luaL_optinteger(L, 3, 1), size);
+    size_t start = tycho__host_start(tycho__host_optional_integer(L, 3, 1), size);
     if (start > size + 1) start = size + 2;
     lua_settop(L, 2);
     lua_pushinteger(L, (lua_Integer)start - 1);
@@ -200,6 +201,7 @@ static void put_string(struct substitution *job, const char *start, const char *
     size_t size, item_size;
     const char *text = lua_tolstring(L, 3, &size), *text_end = text + size;
     while (text < text_end) {
+        tycho__host_charge(L, 1);
         const char *escape = memchr(text, '%', (size_t)(text_end - text));
         if (escape == NULL) escape = text_end;
         tycho__host_text_put(&job->text, text, (size_t)(escape - text));
@@ -294,7 +296,7 @@ int tycho__host_gsub(lua_State *L) {
                      job.kind == LUA_TNUMBER || job.kind == LUA_TSTRING || job.kind == LUA_TTABLE ||
                          job.kind == LUA_TFUNCTION,
                      3, "string/function/table");
-    lua_Integer most = luaL_optinteger(L, 4, LUA_MAXINTEGER);
+    lua_Integer most = tycho__host_optional_integer(L, 4, LUA_MAXINTEGER);
     lua_settop(L, 3);
     begin(L, &job.pattern, 1, 2);
     int is_anchored = skip_anchor(&job.pattern);

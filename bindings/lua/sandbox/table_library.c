@@ -31,7 +31,7 @@ static int table_insert(lua_State *L) {
         return 0;
     }
     if (lua_gettop(L) != 3) return luaL_error(L, "wrong number of arguments to 'insert'");
-    lua_Integer place = luaL_checkinteger(L, 2);
+    lua_Integer place = tycho__host_integer(L, 2);
     luaL_argcheck(L, place >= 1 && place <= end, 2, "position out of bounds");
     check_range(L, place, end, TYCHO__SANDBOX_RANGE_MAX);
     for (lua_Integer i = end; i > place; i--) {
@@ -44,7 +44,7 @@ static int table_insert(lua_State *L) {
 
 static int table_remove(lua_State *L) {
     tycho__host_check_writable(L, 1);
-    lua_Integer size = size_of(L, 1), place = luaL_optinteger(L, 2, size);
+    lua_Integer size = size_of(L, 1), place = tycho__host_optional_integer(L, 2, size);
     if (lua_gettop(L) >= 2) {
         int is_end = place == size + 1 || (size == 0 && place == 0);
         luaL_argcheck(L, is_end || (place >= 1 && place <= size), 2, "position out of bounds");
@@ -62,8 +62,8 @@ static int table_remove(lua_State *L) {
 
 static int table_move(lua_State *L) {
     int target = lua_isnoneornil(L, 5) ? 1 : 5;
-    lua_Integer first = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3);
-    lua_Integer place = luaL_checkinteger(L, 4);
+    lua_Integer first = tycho__host_integer(L, 2), last = tycho__host_integer(L, 3);
+    lua_Integer place = tycho__host_integer(L, 4);
     tycho__host_check_writable(L, target);
     int is_same = target == 1 || lua_rawequal(L, 1, 5);
     if (!is_same) tycho__host_check_readable(L, 1);
@@ -94,8 +94,8 @@ static int table_pack(lua_State *L) {
 
 static int table_unpack(lua_State *L) {
     tycho__host_check_readable(L, 1);
-    lua_Integer first = luaL_optinteger(L, 2, 1);
-    lua_Integer last = luaL_opt(L, luaL_checkinteger, 3, size_of(L, 1));
+    lua_Integer first = tycho__host_optional_integer(L, 2, 1);
+    lua_Integer last = tycho__host_optional_integer(L, 3, size_of(L, 1));
     lua_Integer count = check_range(L, first, last, TYCHO__SANDBOX_RETURNS_MAX);
     luaL_checkstack(L, (int)count, "too many results to unpack");
     for (lua_Integer i = 0; i < count; i++) lua_rawgeti(L, 1, first + i);
@@ -119,8 +119,8 @@ static int table_concat(lua_State *L) {
     size_t gap_size;
     tycho__host_check_readable(L, 1);
     const char *gap = luaL_optlstring(L, 2, "", &gap_size);
-    lua_Integer first = luaL_optinteger(L, 3, 1);
-    lua_Integer last = luaL_opt(L, luaL_checkinteger, 4, size_of(L, 1));
+    lua_Integer first = tycho__host_optional_integer(L, 3, 1);
+    lua_Integer last = tycho__host_optional_integer(L, 4, size_of(L, 1));
     lua_Integer count = check_range(L, first, last, TYCHO__SANDBOX_RANGE_MAX);
     tycho__host_text_begin(L, &text, 0);
     for (lua_Integer i = 0; i < count; i++) {
@@ -135,9 +135,17 @@ static int table_concat(lua_State *L) {
 
 enum { SOURCE = 3, TARGET = 4, LEFT = 5, RIGHT = 6 };
 
+/* What two texts may have in common is looked through to compare them. */
+static void charge_compare(lua_State *L) {
+    tycho__host_charge(L, 4);
+    if (lua_type(L, LEFT) != LUA_TSTRING || lua_type(L, RIGHT) != LUA_TSTRING) return;
+    size_t left = lua_rawlen(L, LEFT), right = lua_rawlen(L, RIGHT);
+    tycho__host_charge_bytes(L, left < right ? left : right);
+}
+
 /* 1 when the value at RIGHT must come before the one at LEFT. */
 static int is_right_first(lua_State *L) {
-    tycho__host_charge(L, 4);
+    charge_compare(L);
     if (lua_isnil(L, 2)) return lua_compare(L, RIGHT, LEFT, LUA_OPLT);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, RIGHT);

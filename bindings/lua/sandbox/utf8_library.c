@@ -30,7 +30,7 @@ static lua_Integer decode(const char *at, const char *end, size_t *size) {
 }
 
 static void put_character(lua_State *L, struct tycho__host_text *text, int index) {
-    lua_Integer value = luaL_checkinteger(L, index);
+    lua_Integer value = tycho__host_integer(L, index);
     luaL_argcheck(L, value >= 0 && value <= 0x10ffff && !(value >= 0xd800 && value <= 0xdfff),
                   index, "value out of range");
     char bytes[4];
@@ -54,7 +54,7 @@ static int utf8_char(lua_State *L) {
 /* Argument `index`: a position, from the end when it is negative; 0 when it is before the text. */
 static lua_Integer check_position(lua_State *L, int index, lua_Integer otherwise,
                                   lua_Integer size) {
-    lua_Integer position = luaL_optinteger(L, index, otherwise);
+    lua_Integer position = tycho__host_optional_integer(L, index, otherwise);
     if (position >= 0) return position;
     return position < -size ? 0 : size + position + 1;
 }
@@ -116,7 +116,7 @@ static lua_Integer move_by(const char *text, lua_Integer size, lua_Integer at, l
 static int utf8_offset(lua_State *L) {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
-    lua_Integer size = (lua_Integer)length, count = luaL_checkinteger(L, 2);
+    lua_Integer size = (lua_Integer)length, count = tycho__host_integer(L, 2);
     lua_Integer at = check_position(L, 3, count >= 0 ? 1 : size + 1, size) - 1;
     luaL_argcheck(L, at >= 0 && at <= size, 3, "position out of bounds");
     tycho__host_charge(L, length / 4);
@@ -140,7 +140,7 @@ static int utf8_offset(lua_State *L) {
 static int next_of_codes(lua_State *L) {
     size_t size, step;
     const char *text = luaL_checklstring(L, 1, &size);
-    lua_Integer at = luaL_checkinteger(L, 2);
+    lua_Integer at = tycho__host_integer(L, 2);
     luaL_argcheck(L, at >= 0 && at <= (lua_Integer)size, 2, "out of bounds");
     if (at > 0) {
         if (decode(text + at - 1, text + size, &step) < 0) return luaL_error(L, "invalid UTF-8");

@@ -89,9 +89,18 @@ local function fail(output, options, err)
   refuse(err.plan, is_type and rollback_advice or "correct it, and deploy again")
 end
 
+-- Opens the store for a plan; where it is yet to be made, the plan is that of an empty one.
+local function open_for_plan(arguments, options)
+  local is_there, store = pcall(shared.open, arguments, "read_only")
+  if is_there then return store end
+  if not options.sources or not store.what:find("^there is no store") then error(store, 0) end
+  shared.warn(store.what .. ": this is what would be done in a new one")
+  return tycho.temporary()
+end
+
 -- Opens the store, which is made when there is none, but not by what would be refused in it.
 local function open(arguments, output, options)
-  if arguments.dry_run then return shared.open(arguments, "read_only") end
+  if arguments.dry_run then return open_for_plan(arguments, options) end
   local is_there, store = pcall(shared.open, arguments, "existing")
   if is_there or not options.sources then return is_there and store or error(store, 0) end
   local ok, err = pcall(deploy_scripts.check_new, options.sources, options.remove)
