@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 
+#include "guard.h"
 #include "pending.h"
 #include "stream.h"
 #include "ways.h"
@@ -111,6 +112,23 @@ static void prefetch(const tycho__txn *txn, const tycho__generation *g, size_t i
     tycho__list_prefetch(txn, list->kind, list->number, 1);
 }
 
+enum { ASKED = 64 };
+
+/* Where reading waits for the disk: asks for the rows of lists, and for the blocks of those before
+** them, whose rows are there by then. The n-th list of those that are settled at once is at i. */
+static void ask_ahead(tycho__txn *txn, const tycho__generation *g, size_t i, size_t n) {
+    if (n % ASKED != 0 || txn->guarded == NULL) return;
+    if (!tycho__guard_is_cold(txn->guarded->guard)) return;
+    for (size_t at = i + (n > 0 ? ASKED : 0); at < i + 2 * ASKED && at < g->list_count; at++) {
+        const tycho__recent_list *list = tycho__generation_sorted(g, at);
+        tycho__list_ask(txn, list->kind, list->number);
+    }
+    for (size_t at = i; at < i + ASKED && at < g->list_count; at++) {
+        const tycho__recent_list *list = tycho__generation_sorted(g, at);
+        tycho__list_ask_block(txn, list->kind, list->number, list->count);
+    }
+}
+
 static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
     tycho__state *state = &txn->state;
     size_t i = tycho__generation_behind(g, state->moved_kind, state->moved_number);
@@ -119,8 +137,9 @@ static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *b
     if (tail == NULL) return no_memory();
     scratch.tail = tail;
     int status = TYCHO_OK;
-    for (; i < g->list_count && status == TYCHO_OK; i++) {
+    for (size_t n = 0; i < g->list_count && status == TYCHO_OK; i++, n++) {
         if (*budget == 0) break;
+        ask_ahead(txn, g, i, n);
         prefetch(txn, g, i);
         const tycho__recent_list *list = tycho__generation_sorted(g, i);
         status = settle_list(txn, list, &scratch);
@@ -202,6 +221,7 @@ static void freeze(tycho__txn *txn) {
     state->recent_size = 0;
     state->settlements++;
     txn->is_changed = true;
+    tycho__guard_see_size(txn->env->guard);
     tycho__recent_freeze(txn);
 }
 

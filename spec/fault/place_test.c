@@ -44,7 +44,7 @@ static reading open_reading(bool is_whole) {
     assert_true(r.file >= 0);
     for (uint64_t i = 0; i < 2; i++) assert_true(tycho__meta_read(&image, i, &metas[i]));
     r.commit = metas[metas[1].commit > metas[0].commit].commit;
-    r.guard = tycho__guard_create(r.f.bytes, (uint32_t)r.f.page_size, r.file, is_whole);
+    r.guard = tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, is_whole);
     assert_non_null(r.guard);
     ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit, &r.g), TYCHO_OK);
     return r;
@@ -293,7 +293,7 @@ static void check_value(void (*damage_it)(uint8_t *first, uint8_t *node), bool i
     uint8_t *node = find_big(&r, &key);
     if (!is_judged) {
         tycho__guard_destroy(r.guard);
-        r.guard = tycho__guard_create(r.f.bytes, (uint32_t)r.f.page_size, r.file, false);
+        r.guard = tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, false);
         ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit, &r.g), TYCHO_OK);
     }
     uint64_t first = tycho__load64(node + TYCHO__NODE_HEAD + 8);
