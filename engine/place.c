@@ -331,6 +331,22 @@ int tycho__place_seek(tycho__guarded *g, tycho__table table, tycho_bytes *key, t
     return status == TYCHO_OK ? read_row(g, table, key, value) : status;
 }
 
+int tycho__place_seek_back(tycho__guarded *g, tycho__table table, tycho_bytes *key,
+                           tycho_bytes *value) {
+    tycho__place *place = &g->places[table];
+    bool is_there = false;
+    int status = know(g, table);
+    if (status == TYCHO_OK) status = go(g, table, *key, &is_there);
+    if (status == TYCHO_OK && !is_there) {
+        if (*index_of(place) == 0) {
+            status = cross(g, table, place, -1);
+        } else {
+            --*index_of(place);
+        }
+    }
+    return status == TYCHO_OK ? read_row(g, table, key, value) : status;
+}
+
 int tycho__place_next(tycho__guarded *g, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
     tycho__place *place = &g->places[table];
     int status = TYCHO_OK;

@@ -39,6 +39,9 @@ static inline bool tycho__place_follow(tycho__guarded *g, tycho__table table, ui
 int tycho__place_get(tycho__guarded *g, tycho__table table, tycho_bytes key, tycho_bytes *value);
 /* To the first key that is not less; without bytes to the first of all. */
 int tycho__place_seek(tycho__guarded *g, tycho__table table, tycho_bytes *key, tycho_bytes *value);
+/* To the last key that is not greater. */
+int tycho__place_seek_back(tycho__guarded *g, tycho__table table, tycho_bytes *key,
+                           tycho_bytes *value);
 int tycho__place_next(tycho__guarded *g, tycho__table table, tycho_bytes *key, tycho_bytes *value);
 int tycho__place_previous(tycho__guarded *g, tycho__table table, tycho_bytes *key,
                           tycho_bytes *value);

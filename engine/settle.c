@@ -1,6 +1,6 @@
 /* settle.c - moving what is recent into the indexes, in the order of their keys; see recent.h.
 **
-** The entries of each list go behind its row's tail, the ids are inserted, links get their rows.
+** The entries of each list go behind its row's tail, ids go into theirs, links get rows.
 ** Lists that the transaction has in memory are changed there; all others are read, changed and
 ** written one after the other, so that memory does not grow with their number.
 **
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "guard.h"
+#include "ids.h"
 #include "pending.h"
 #include "stream.h"
 #include "ways.h"
@@ -191,21 +192,17 @@ static int settle_ways(tycho__txn *txn, const tycho__generation *g, uint64_t *bu
 
 static int settle_ids(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
     tycho__state *state = &txn->state;
-    for (; state->moved_number < g->id_count; state->moved_number++) {
-        if (*budget == 0) return TYCHO_OK;
-        uint8_t value[8];
+    tycho__ids ids;
+    int status = TYCHO_OK;
+    ids.count = 0;
+    while (status == TYCHO_OK && *budget > 0 && state->moved_number < g->id_count) {
         tycho__sorted_id id = tycho__generation_sorted_id(g, state->moved_number);
-        tycho__store64(value, id.position);
-        int status = tycho__insert(txn, TYCHO__IDS, tycho__bytes(id.bytes + 1, id.bytes[0]),
-                                   tycho__bytes(value, sizeof value));
-        if (status == TYCHO_DUPLICATE_EVENT) {
-            return tycho__fail(TYCHO_CORRUPT, "the event at position %llu has an id that is taken",
-                               (unsigned long long)id.position);
-        }
-        if (status != TYCHO_OK) return status;
+        tycho_bytes packed = {id.bytes + 2, id.bytes[0] - 1u};
+        status = tycho__ids_add(txn, &ids, packed, id.bytes[1] != 0, id.position);
+        state->moved_number++;
         spend(budget, ROW);
     }
-    return TYCHO_OK;
+    return status == TYCHO_OK ? tycho__ids_end(txn, &ids) : status;
 }
 
 /* ---------------------------------------------------------------- all of it */
