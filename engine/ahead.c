@@ -7,7 +7,7 @@
 ** a third of the time).
 **
 ** In a large store the pages may be on the disk: when they lately were, all are asked for first, so
-** that it reads them at once (measured: streams of 1,000 events from a cold store in half the time).
+** that it reads them at once (measured: streams of 1,000 events, cold, in half the time).
 **
 ** Only pages that were judged are gone through (guard.h), and a node counts when it has the key
 ** that was looked for. Where something is odd, or not judged yet, nothing is found, and place.h

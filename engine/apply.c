@@ -243,9 +243,9 @@ static size_t add_names(tycho__list_name *names, size_t count, const tycho__step
     return count;
 }
 
-/* Fetches what the next operations need from memory or from the disk, before the first of them needs
-** it: with hundreds of thousands of lists that takes longer than all else. What is wrong with an
-** operation is told when it is applied. */
+/* Fetches what the next operations need from memory or from the disk, before the first of them
+** needs it: with hundreds of thousands of lists that takes longer than all else. What is wrong with
+** an operation is told when it is applied. */
 static void prefetch(tycho__txn *txn, tycho__reader steps, uint32_t count) {
     tycho__list_name names[TYCHO__PREFETCH];
     size_t found = 0;

@@ -1,7 +1,7 @@
 /* ids.h - table `ids`: from the ids of events to their positions.
 **
 ** UUIDs that are neighbours in the order of bytes share rows, up to TYCHO__ROW_IDS each: a row for
-** each id was 37 bytes an event, more than half of all indexes together, and is 13 so, where ids
+** each id was 37 bytes an event, more than half of all indexes together, and is 12 so, where ids
 ** come in the order of time (measured: UUIDv7, 40 M events). Other ids have a row of their own.
 **
 **   key    u8 is_uuid, packed id; of the first of those that share it

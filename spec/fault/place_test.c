@@ -401,7 +401,8 @@ static void who_writes_is_told_of_both_ends(void **state) {
         page_of(&r, child_of(page_of(&r, root), index))[10] = 7;
         ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, &first),
                       is_last ? TYCHO_OK : TYCHO_CORRUPT);
-        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, NULL), is_last ? TYCHO_CORRUPT : TYCHO_OK);
+        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, NULL),
+                      is_last ? TYCHO_CORRUPT : TYCHO_OK);
         close_reading(&r);
     }
 }
