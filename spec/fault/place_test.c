@@ -201,6 +201,25 @@ static void what_is_read_is_what_lmdb_reads(void **state) {
     mdb_env_close(l.env);
 }
 
+/* Stores of this size are large in builds for tests alone; asking is for no more than there is. */
+static void a_large_file_is_read_as_it_is_asked_for(void **state) {
+    (void)state;
+    reading r = open_reading(false);
+    bool is_large = false;
+#if defined(TYCHO__LARGE_PAGES)
+    is_large = r.f.pages >= TYCHO__LARGE_PAGES;
+#endif
+    assert_int_equal(tycho__guard_is_large(r.guard), is_large);
+    assert_int_equal(tycho__guard_is_cold(r.guard), is_large);
+    tycho__guard_read_around(r.guard, true);
+    tycho__guard_read_around(r.guard, false);
+    tycho__guard_ask(r.guard, r.f.pages - 1, 100);
+    tycho__guard_ask(r.guard, r.f.pages + 5, 1);
+    ASSERT_STATUS(walk_all(&r, TYCHO__EVENTS, true), TYCHO_NOT_FOUND);
+    ASSERT_STATUS(walk_all(&r, TYCHO__EVENTS, false), TYCHO_NOT_FOUND);
+    close_reading(&r);
+}
+
 /* ---------------------------------------------------------------- damage */
 
 /* Every way to a key gives CORRUPT, again and again. */
@@ -468,6 +487,7 @@ static int remove_good(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_read_is_what_lmdb_reads),
+        cmocka_unit_test(a_large_file_is_read_as_it_is_asked_for),
         cmocka_unit_test(a_damaged_leaf_page_is_told_and_the_others_are_read),
         cmocka_unit_test(a_branch_page_that_leads_elsewhere_is_told),
         cmocka_unit_test(overflow_pages_that_are_others_are_told),
