@@ -2,7 +2,7 @@
 #include "ids.h"
 
 #include "buffer.h"
-#include "inspect.h"
+#include "place.h"
 
 enum {
     UUID = TYCHO__UUID_BYTES,
@@ -105,6 +105,13 @@ int tycho__ids_find(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t 
     *position = next_position(&row, 0, true);
     for (uint32_t i = 0; i < at; i++) *position = next_position(&row, *position, false);
     return row.positions.bad ? damaged(key) : TYCHO_OK;
+}
+
+void tycho__ids_ask(tycho__txn *txn, tycho_bytes packed, bool is_uuid) {
+    uint8_t key[1 + TYCHO_ID_MAX];
+    key[0] = is_uuid;
+    tycho__copy(key + 1, packed);
+    tycho__place_ask(txn->guarded, TYCHO__IDS, tycho__bytes(key, 1 + packed.size));
 }
 
 /* Reads a row of UUIDs. */

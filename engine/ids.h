@@ -34,6 +34,9 @@ typedef struct tycho__ids {
 /* The position of an id that is settled. TYCHO_NOT_FOUND without a sentence. CORRUPT. */
 int tycho__ids_find(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position);
 
+/* Asks for the row that it would be in (place.h), of who writes to a large store. */
+void tycho__ids_ask(tycho__txn *txn, tycho_bytes packed, bool is_uuid);
+
 /* Adds an id that is not there (CORRUPT when it is). Those of one row are written together: when
 ** ids that rise come to another row, and by `end`. New ones have a `count` of 0. The first row of
 ** several makes the store one of format 5. */
