@@ -50,7 +50,7 @@ ifneq ($(SANITIZE),)
 # Builds for tests settle (engine/settle.c) after every few events, not after many thousands, and
 # take stores of a few pages for large ones, and fewer for very large ones (engine/guard.h).
 TYCHO_CPPFLAGS += -DTYCHO__DUE_ENTRIES=7 -DTYCHO__KEPT_LISTS=64 -DTYCHO__INSPECT_PAGES=60 \
-  -DTYCHO__MARKS_MOST=50
+  -DTYCHO__MARKS_MOST=50 -DTYCHO__LARGE_PAGES=50
 TYCHO_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TYCHO_LDFLAGS += -fsanitize=$(SANITIZE)
 else

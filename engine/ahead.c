@@ -6,6 +6,9 @@
 ** pages, which are mostly in the cache; then their nodes (measured: 50 events of a tag are read in
 ** a third of the time).
 **
+** In a large store the pages may be on the disk: when they lately were, all are asked for first, so
+** that it reads them at once (measured: streams of 1,000 events, cold, in half the time).
+**
 ** Only pages that were judged are gone through (guard.h), and a node counts when it has the key
 ** that was looked for. Where something is odd, or not judged yet, nothing is found, and place.h
 ** goes there and says what is wrong.
@@ -84,10 +87,13 @@ void tycho__events_ahead(tycho__txn *txn, const uint64_t *positions, uint32_t co
     const tycho__image image = tycho__guard_image(txn->guarded);
     leaf leaves[TYCHO__AHEAD];
     assert(count <= TYCHO__AHEAD);
+    bool is_cold = tycho__guard_is_cold(txn->guarded->guard);
     for (uint32_t i = 0; i < count; i++) {
         leaves[i] = tree == NULL ? (leaf){0, 0} : find_leaf(txn->guarded, tree, positions[i]);
         if (leaves[i].number >= image.count) leaves[i].number = 0;
         __builtin_prefetch(tycho__page(&image, leaves[i].number));
+        if (!is_cold || leaves[i].number == 0) continue;
+        tycho__guard_ask(txn->guarded->guard, leaves[i].number, 1);
     }
     for (uint32_t i = 0; i < count; i++) {
         nodes[i] = NULL;

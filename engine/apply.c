@@ -1,6 +1,7 @@
 /* apply.c - conditions, and the order of a batch; see apply.h. */
 #include "apply.h"
 
+#include "guard.h"
 #include "query.h"
 
 enum { AHEAD = 16 }; /* operations that are prepared at once */
@@ -242,13 +243,14 @@ static size_t add_names(tycho__list_name *names, size_t count, const tycho__step
     return count;
 }
 
-/* Fetches what the next operations need from memory, before the first of them needs it: with
-** hundreds of thousands of lists that takes longer than all else. What is wrong with an operation
-** is told when it is applied. */
-static void prefetch(const tycho__txn *txn, tycho__reader steps, uint32_t count) {
+/* Fetches what the next operations need from memory or from the disk, before the first of them
+** needs it: with hundreds of thousands of lists that takes longer than all else. What is wrong with
+** an operation is told when it is applied. */
+static void prefetch(tycho__txn *txn, tycho__reader steps, uint32_t count) {
     tycho__list_name names[TYCHO__PREFETCH];
     size_t found = 0;
-    if (!tycho__lists_are_many(txn)) return;
+    bool is_cold = txn->guarded != NULL && tycho__guard_is_cold(txn->guarded->guard);
+    if (!is_cold && !tycho__lists_are_many(txn)) return;
     for (uint32_t i = 0; i < count; i++) {
         tycho__step step;
         if (tycho__step_read(&steps, &step, false) != TYCHO_OK) return;
@@ -257,7 +259,8 @@ static void prefetch(const tycho__txn *txn, tycho__reader steps, uint32_t count)
             names[found++] = (tycho__list_name){TYCHO__STREAM, step.name};
         }
     }
-    tycho__lists_prefetch(txn, names, found);
+    if (is_cold) tycho__lists_ask(txn, names, found);
+    if (tycho__lists_are_many(txn)) tycho__lists_prefetch(txn, names, found);
 }
 
 static int apply_operations(tycho__txn *txn, tycho_batch *batch) {

@@ -87,17 +87,7 @@ int tycho__block_seek(tycho__txn *txn, const tycho__list *list, uint64_t ordinal
     uint8_t wanted[TYCHO__BLOCK_KEY];
     tycho__block_key(wanted, list, ordinal);
     tycho_bytes key = {wanted, sizeof wanted};
-    int status = tycho__seek(txn, TYCHO__BLOCKS, &key, value);
-    if (status == TYCHO_OK && key.size == sizeof wanted &&
-        memcmp(key.data, wanted, sizeof wanted) == 0) {
-        *base = ordinal;
-        return TYCHO_OK;
-    }
-    if (status == TYCHO_OK) {
-        status = tycho__previous(txn, TYCHO__BLOCKS, &key, value);
-    } else if (status == TYCHO_NOT_FOUND) {
-        status = tycho__last(txn, TYCHO__BLOCKS, &key, value);
-    }
+    int status = tycho__seek_back(txn, TYCHO__BLOCKS, &key, value);
     if (status != TYCHO_OK) return status;
     if (!tycho__is_block_of(list, key)) return TYCHO_NOT_FOUND;
     *base = tycho__unkey64((const uint8_t *)key.data + TYCHO__LIST_KEY);

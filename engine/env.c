@@ -360,7 +360,7 @@ static int make_guard(tycho__env *env, bool is_whole) {
     int status = tycho__map_base(env, &page_size, &base);
     if (status != TYCHO_OK) return status;
     mdb_env_get_fd(env->mdb, &file);
-    env->guard = tycho__guard_create(base, page_size, file, is_whole);
+    env->guard = tycho__guard_create(base, env->map_size, page_size, file, is_whole);
     return env->guard != NULL ? TYCHO_OK : tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
 }
 
@@ -516,7 +516,9 @@ int tycho__env_sync(tycho__env *env) {
 }
 
 int tycho__env_copy(tycho__env *env, const char *path) {
+    tycho__guard_read_around(env->guard, true);
     int error = mdb_env_copy2(env->mdb, path, MDB_CP_COMPACT);
+    tycho__guard_read_around(env->guard, false);
     if (error == EAGAIN) { /* LMDB writes in a thread of its own */
         return tycho__fail(TYCHO_NO_MEMORY, "copying: no thread can be made: %s", strerror(error));
     }

@@ -204,8 +204,10 @@ void tycho__events_ahead(tycho__txn *txn, const uint64_t *positions, uint32_t co
 bool tycho__ahead_record(const uint8_t *node, uint64_t position, tycho_bytes *record);
 
 /* Walking a table, with the transaction's one cursor for it: `seek` goes to the first key that is
-** not less, and the others from there. TYCHO_NOT_FOUND at either end. */
+** not less, `seek_back` to the last that is not greater, and the others from there. TYCHO_NOT_FOUND
+** at either end. */
 int tycho__seek(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
+int tycho__seek_back(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
 int tycho__next(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
 int tycho__previous(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);
 int tycho__last(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value);

@@ -3,13 +3,18 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct tycho__guard {
     const uint8_t *base;
     uint32_t page_size;
     int file;
     bool is_whole;
+    uint64_t map_size;
+    _Atomic bool is_large;
     _Atomic uint64_t pages;  /* of the file, when it was last asked */
     uint64_t old;            /* how many pages there were: those behind came later */
     uint64_t marked;         /* how many of them have a mark: others are judged at each visit */
@@ -24,8 +29,8 @@ struct tycho__guard {
 enum { TABLE = 0x1f, LEAF = 0x20, SURROUNDED = 0x40 };
 _Static_assert((int)TYCHO__TABLES < (int)TABLE, "a mark has room for the number of a table");
 
-tycho__guard *tycho__guard_create(const uint8_t *base, uint32_t page_size, int file,
-                                  bool is_whole) {
+tycho__guard *tycho__guard_create(const uint8_t *base, uint64_t map_size, uint32_t page_size,
+                                  int file, bool is_whole) {
     struct stat info;
     if (fstat(file, &info) != 0) return NULL;
     uint64_t pages = (uint64_t)info.st_size / page_size, old = is_whole ? 0 : pages;
@@ -33,12 +38,13 @@ tycho__guard *tycho__guard_create(const uint8_t *base, uint32_t page_size, int f
     tycho__guard *guard = calloc(1, sizeof *guard + marked);
     if (guard == NULL) return NULL;
     guard->base = base;
+    guard->map_size = map_size;
     guard->page_size = page_size;
     guard->file = file;
     guard->is_whole = is_whole;
     guard->old = old;
     guard->marked = marked;
-    atomic_store(&guard->pages, pages);
+    tycho__guard_see_size(guard);
     return guard;
 }
 
@@ -50,16 +56,77 @@ bool tycho__guard_is_whole(const tycho__guard *guard) {
     return guard->is_whole;
 }
 
+/* ---------------------------------------------------------------- what is read of the file */
+
+#if !defined(TYCHO__LARGE_PAGES)
+/* Bytes of the file: half of the memory. */
+static uint64_t large_size(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages / 2 * (uint64_t)size : UINT64_MAX;
+}
+
+/* Pages that this thread waited for; -1: unknown. */
+static long count_faults(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_majflt : -1;
+}
+#else /* test builds take small stores for large ones, and wait all the time */
+static uint64_t large_size(void) {
+    return TYCHO__LARGE_PAGES * (uint64_t)4096;
+}
+
+static long count_faults(void) {
+    static _Thread_local long faults;
+    return ++faults;
+}
+#endif
+
+void tycho__guard_see_size(tycho__guard *guard) {
+    struct stat info;
+    if (fstat(guard->file, &info) != 0) return;
+    uint64_t pages = (uint64_t)info.st_size / guard->page_size;
+    atomic_store(&guard->pages, pages);
+    if ((uint64_t)info.st_size < large_size() || atomic_exchange(&guard->is_large, true)) return;
+    tycho__guard_read_around(guard, false);
+}
+
+/* To the end of the address space that LMDB has: what is behind the file will be of it. */
+void tycho__guard_read_around(tycho__guard *guard, bool is_wanted) {
+    if (!tycho__guard_is_large(guard)) return;
+    int how = is_wanted ? MADV_NORMAL : MADV_RANDOM;
+    (void)madvise((void *)(uintptr_t)guard->base, guard->map_size, how);
+}
+
+bool tycho__guard_is_large(const tycho__guard *guard) {
+    return atomic_load_explicit(&guard->is_large, memory_order_relaxed);
+}
+
+bool tycho__guard_is_cold(const tycho__guard *guard) {
+    enum { COLD = 16 }; /* so many times nothing was waited for until it is warm */
+    static _Thread_local long faults;
+    static _Thread_local uint32_t left;
+    if (!tycho__guard_is_large(guard)) return false;
+    long now = count_faults();
+    if (now != faults) left = COLD;
+    left -= left > 0;
+    faults = now;
+    return left > 0;
+}
+
+void tycho__guard_ask(const tycho__guard *guard, uint64_t number, uint64_t count) {
+    uint64_t pages = atomic_load(&guard->pages);
+    if (number >= pages) return;
+    if (count > pages - number) count = pages - number;
+    void *at = (void *)(uintptr_t)(guard->base + number * guard->page_size);
+    (void)madvise(at, count * guard->page_size, MADV_WILLNEED);
+}
+
 /* ---------------------------------------------------------------- a commit */
 
 /* The file as far as a snapshot with this last page can use it. */
 static tycho__image image_of(tycho__guard *guard, uint64_t last) {
+    if (last >= atomic_load(&guard->pages)) tycho__guard_see_size(guard);
     uint64_t pages = atomic_load(&guard->pages);
-    struct stat info;
-    if (last >= pages && fstat(guard->file, &info) == 0) {
-        pages = (uint64_t)info.st_size / guard->page_size;
-        atomic_store(&guard->pages, pages);
-    }
     uint64_t size = pages * guard->page_size;
     return (tycho__image){guard->base, size, size, pages, guard->page_size};
 }

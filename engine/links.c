@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 #include "apply.h"
+#include "ids.h"
 #include "pending.h"
+#include "place.h"
 #include "settle.h"
 
 enum { LINKS_AT_ONCE = 64 };
@@ -62,6 +64,31 @@ static int link_event(tycho__txn *txn, tycho_batch *batch, tycho__list *stream, 
     return status == TYCHO_NOT_FOUND ? link_all(txn, stream, &position, 1, result) : status;
 }
 
+/* Where reading waits for the disk (guard.h): asks for what the next ids are looked for in, and
+** then for the records and the ways back that they lead to. What is wrong is told when they are
+** linked. */
+static void ask_ahead(tycho__txn *txn, tycho__reader ids, uint32_t left) {
+    uint64_t positions[LINKS_AT_ONCE];
+    uint32_t found = 0, count = left < LINKS_AT_ONCE ? left : LINKS_AT_ONCE;
+    tycho__id id;
+    if (txn->guarded == NULL || !tycho__guard_is_cold(txn->guarded->guard)) return;
+    tycho__reader again = ids;
+    for (uint32_t i = 0; i < count && tycho__id_read(&ids, &id) == TYCHO_OK; i++) {
+        tycho__ids_ask(txn, tycho__bytes(id.bytes, id.size), id.is_uuid);
+    }
+    for (uint32_t i = 0; i < count && tycho__id_read(&again, &id) == TYCHO_OK; i++) {
+        tycho_bytes packed = {id.bytes, id.size};
+        int status = tycho__id_look_up(txn, packed, id.is_uuid, &positions[found]);
+        found += status == TYCHO_OK;
+    }
+    for (uint32_t i = 0; i < found; i++) {
+        uint8_t key[8];
+        tycho__key64(key, positions[i]);
+        tycho__place_ask(txn->guarded, TYCHO__EVENTS, tycho__bytes(&positions[i], 8));
+        tycho__place_ask(txn->guarded, TYCHO__LINKS, tycho__bytes(key, sizeof key));
+    }
+}
+
 int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *step,
                       tycho_result *result) {
     tycho__reader ids = tycho__reader_of(step->list);
@@ -70,6 +97,7 @@ int tycho__link_apply(tycho__txn *txn, tycho_batch *batch, const tycho__step *st
     for (uint32_t i = 0; i < step->count && status == TYCHO_OK; i++) {
         tycho__id id;
         uint64_t position = 0;
+        if (i % LINKS_AT_ONCE == 0) ask_ahead(txn, ids, step->count - i);
         status = tycho__id_read(&ids, &id);
         if (status == TYCHO_OK) status = tycho__event_find(txn, &id, &position);
         if (status == TYCHO_EVENT_NOT_FOUND) {

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "place.h"
 #include "recent.h"
 
 enum { HEAD = 56 };
@@ -129,6 +130,39 @@ int tycho__list_open(tycho__txn *txn, uint8_t kind, tycho_bytes name, tycho__lis
     if (status == TYCHO_OK) status = tycho__list_read(txn, kind, number, list);
     if (status != TYCHO_NOT_FOUND) return status;
     return tycho__fail(TYCHO_CORRUPT, "list %u of kind %u has a name but no row", number, kind);
+}
+
+/* ---------------------------------------------------------------- asking ahead */
+
+void tycho__list_ask(tycho__txn *txn, uint8_t kind, uint32_t number) {
+    uint8_t key[TYCHO__LIST_KEY];
+    tycho__list_key(key, kind, number);
+    tycho__place_ask(txn->guarded, TYCHO__LISTS, tycho__bytes(key, sizeof key));
+}
+
+void tycho__list_ask_block(tycho__txn *txn, uint8_t kind, uint32_t number, uint32_t more) {
+    uint8_t key[TYCHO__BLOCK_KEY];
+    tycho__list list;
+    if (tycho__list_row(txn, kind, number, &list) != TYCHO_OK) return;
+    if (list.tail_count + more <= TYCHO__BLOCK) return;
+    tycho__block_key(key, &list, list.tail_base);
+    tycho__place_ask(txn->guarded, TYCHO__BLOCKS, tycho__bytes(key, sizeof key));
+}
+
+void tycho__lists_ask(tycho__txn *txn, const tycho__list_name *names, size_t count) {
+    uint8_t key[1 + TYCHO_NAME_MAX];
+    uint32_t number;
+    for (size_t i = 0; i < count; i++) {
+        if (tycho__list_named(txn, names[i].kind, names[i].name) != NULL) continue;
+        if (names[i].name.size > TYCHO_NAME_MAX) continue;
+        tycho__place_ask(txn->guarded, TYCHO__NAMES,
+                         name_key(key, names[i].kind, names[i].name));
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (tycho__list_named(txn, names[i].kind, names[i].name) != NULL) continue;
+        int status = tycho__list_find(txn, names[i].kind, names[i].name, &number);
+        if (status == TYCHO_OK) tycho__list_ask(txn, names[i].kind, number);
+    }
 }
 
 /* ---------------------------------------------------------------- changing */

@@ -153,6 +153,13 @@ void tycho__lists_prefetch(const tycho__txn *txn, const tycho__list_name *names,
 /* The same for one list by its number, in two steps, 0 and 1. */
 void tycho__list_prefetch(const tycho__txn *txn, uint8_t kind, uint32_t number, int step);
 
+/* Where looking up waits for the disk (guard.h): asks for what is to be read of lists that are not
+** in memory, so that it is read at once. By their names; or the row of a number, and then, when the
+** row is full with so many further entries, the place of its next block. */
+void tycho__lists_ask(tycho__txn *txn, const tycho__list_name *names, size_t count);
+void tycho__list_ask(tycho__txn *txn, uint8_t kind, uint32_t number);
+void tycho__list_ask_block(tycho__txn *txn, uint8_t kind, uint32_t number, uint32_t more);
+
 /* Notes that a list was changed. */
 void tycho__list_touch(tycho__txn *txn, tycho__list *list);
 

@@ -133,6 +133,7 @@ static int descend_from_root(tycho__guarded *g, tycho__table table, const tycho_
                              enum to to) {
     tycho__place *place = &g->places[table];
     place->depth = 0;
+    place->crossed = place->asked = 0;
     if (g->trees[table].depth == 0) return TYCHO_NOT_FOUND;
     int status = tycho__guard_step(g, table, place, 0, g->trees[table].root);
     return status == TYCHO_OK ? descend(g, table, place, 0, key, to) : status;
@@ -142,6 +143,36 @@ static int fail_way(tycho__table table) {
     return tycho__fail(TYCHO_CORRUPT,
                        "the store is damaged: a page of table %s leads to another place of it",
                        tycho__table_name(table));
+}
+
+enum { ASKED_MOST = 256 };
+
+/* Asks for the leaf pages behind `asked` ones from an index of their branch page on, as few at once
+** as there are runs of them in the file. */
+static void ask_for(const tycho__guarded *g, tycho__place *place, int by, uint32_t most) {
+    const uint8_t *page = place->path[place->depth - 2].page;
+    int64_t index = (int64_t)place->path[place->depth - 2].index, end = count_of(page);
+    for (index += by * (int64_t)(place->asked + 1); place->asked < most;) {
+        if (index < 0 || index >= end) return;
+        uint64_t first = child_in(page, (uint32_t)index), count = 0;
+        while (index >= 0 && index < end && place->asked < most) {
+            uint64_t wanted = by > 0 ? first + count : first - count;
+            if (child_in(page, (uint32_t)index) != wanted) break;
+            index += by;
+            count++;
+            place->asked++;
+        }
+        tycho__guard_ask(g->guard, by > 0 ? first : first - (count - 1), count);
+    }
+}
+
+/* In a large store: who has gone some leaf pages on will go on, so twice as many are asked for. */
+static void ask_ahead(const tycho__guarded *g, tycho__place *place, int by) {
+    if (!tycho__guard_is_large(g->guard) || place->depth < 2) return;
+    if (place->crossed <= ASKED_MOST) place->crossed++;
+    if (place->asked > 0) place->asked--;
+    uint32_t most = place->crossed < ASKED_MOST ? place->crossed : ASKED_MOST;
+    if (most > 1 && place->asked <= most / 2) ask_for(g, place, by, most);
 }
 
 /* Goes to the nearest row of the next leaf page, or (`by` -1) of the one before. */
@@ -158,8 +189,11 @@ static int cross(tycho__guarded *g, tycho__table table, tycho__place *place, int
     place->path[level].index = (uint32_t)index;
     int status = tycho__guard_step(g, table, place, level + 1, child_in(page, (uint32_t)index));
     if (status != TYCHO_OK) return status;
+    bool is_beside = level + 2 == g->trees[table].depth; /* on the same branch page */
     status = descend(g, table, place, level + 1, NULL, by > 0 ? TO_FIRST : TO_LAST);
     if (status != TYCHO_OK) return status;
+    if (!is_beside) place->asked = 0;
+    ask_ahead(g, place, by);
     tycho_bytes edge = key_in(from, by > 0 ? count_of(from) - 1 : 0);
     int order = compare(&g->trees[table], node_in(leaf_of(place), *index_of(place)), edge);
     if ((by > 0 && order > 0) || (by < 0 && order < 0)) return TYCHO_OK;
@@ -297,6 +331,22 @@ int tycho__place_seek(tycho__guarded *g, tycho__table table, tycho_bytes *key, t
     return status == TYCHO_OK ? read_row(g, table, key, value) : status;
 }
 
+int tycho__place_seek_back(tycho__guarded *g, tycho__table table, tycho_bytes *key,
+                           tycho_bytes *value) {
+    tycho__place *place = &g->places[table];
+    bool is_there = false;
+    int status = know(g, table);
+    if (status == TYCHO_OK) status = go(g, table, *key, &is_there);
+    if (status == TYCHO_OK && !is_there) {
+        if (*index_of(place) == 0) {
+            status = cross(g, table, place, -1);
+        } else {
+            --*index_of(place);
+        }
+    }
+    return status == TYCHO_OK ? read_row(g, table, key, value) : status;
+}
+
 int tycho__place_next(tycho__guarded *g, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
     tycho__place *place = &g->places[table];
     int status = TYCHO_OK;
@@ -335,6 +385,27 @@ int tycho__place_count(tycho__guarded *g, tycho__table table, uint64_t *count) {
     return status;
 }
 
+void tycho__place_ask(tycho__guarded *g, tycho__table table, tycho_bytes key) {
+    tycho__place place;
+    if (know(g, table) != TYCHO_OK || g->trees[table].depth < 2) return;
+    const tycho__tree *tree = &g->trees[table];
+    uint64_t number = tree->root;
+    uint32_t index = 0;
+    for (uint32_t level = 0; level + 1 < tree->depth; level++) {
+        bool is_equal;
+        if (tycho__guard_step(g, table, &place, level, number) != TYCHO_OK) return;
+        index = search(tree, place.path[level].page, 1, key, &is_equal);
+        index -= !is_equal;
+        place.path[level].index = index;
+        number = child_in(place.path[level].page, index);
+    }
+    const uint8_t *page = place.path[tree->depth - 2].page;
+    uint32_t last = index + 1 < count_of(page) ? index + 1 : index;
+    for (index -= index > 0; index <= last; index++) {
+        tycho__guard_ask(g->guard, child_in(page, index), 1);
+    }
+}
+
 const tycho__tree *tycho__place_tree(tycho__guarded *g, tycho__table table) {
     bool is_there = know(g, table) == TYCHO_OK && g->trees[table].depth > 0;
     return is_there ? &g->trees[table] : NULL;
@@ -344,6 +415,7 @@ const tycho__tree *tycho__place_tree(tycho__guarded *g, tycho__table table) {
 
 static int look_beside(tycho__guarded *g, tycho__table table, int by) {
     tycho__place beside = g->places[table];
+    beside.crossed = 0;
     int status = cross(g, table, &beside, by);
     return status == TYCHO_NOT_FOUND ? TYCHO_OK : status;
 }

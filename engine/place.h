@@ -39,6 +39,9 @@ static inline bool tycho__place_follow(tycho__guarded *g, tycho__table table, ui
 int tycho__place_get(tycho__guarded *g, tycho__table table, tycho_bytes key, tycho_bytes *value);
 /* To the first key that is not less; without bytes to the first of all. */
 int tycho__place_seek(tycho__guarded *g, tycho__table table, tycho_bytes *key, tycho_bytes *value);
+/* To the last key that is not greater. */
+int tycho__place_seek_back(tycho__guarded *g, tycho__table table, tycho_bytes *key,
+                           tycho_bytes *value);
 int tycho__place_next(tycho__guarded *g, tycho__table table, tycho_bytes *key, tycho_bytes *value);
 int tycho__place_previous(tycho__guarded *g, tycho__table table, tycho_bytes *key,
                           tycho_bytes *value);
@@ -46,6 +49,10 @@ int tycho__place_last(tycho__guarded *g, tycho__table table, tycho_bytes *key, t
 
 /* How many rows a table has. */
 int tycho__place_count(tycho__guarded *g, tycho__table table, uint64_t *count);
+
+/* Asks for the leaf page of a key, so that it is being read when somebody goes there, and for those
+** beside it, as who writes looks at them, too. What is damaged is told then. */
+void tycho__place_ask(tycho__guarded *g, tycho__table table, tycho_bytes key);
 
 /* The tree of a table; NULL when it is empty or damaged. */
 const tycho__tree *tycho__place_tree(tycho__guarded *g, tycho__table table);

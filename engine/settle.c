@@ -1,6 +1,6 @@
 /* settle.c - moving what is recent into the indexes, in the order of their keys; see recent.h.
 **
-** The entries of each list go behind its row's tail, the ids are inserted, links get their rows.
+** The entries of each list go behind its row's tail, ids go into theirs, links get rows.
 ** Lists that the transaction has in memory are changed there; all others are read, changed and
 ** written one after the other, so that memory does not grow with their number.
 **
@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 
+#include "guard.h"
+#include "ids.h"
 #include "pending.h"
 #include "stream.h"
 #include "ways.h"
@@ -111,6 +113,23 @@ static void prefetch(const tycho__txn *txn, const tycho__generation *g, size_t i
     tycho__list_prefetch(txn, list->kind, list->number, 1);
 }
 
+enum { ASKED = 64 };
+
+/* Where reading waits for the disk: asks for the rows of lists, and for the blocks of those before
+** them, whose rows are there by then. The n-th list of those that are settled at once is at i. */
+static void ask_ahead(tycho__txn *txn, const tycho__generation *g, size_t i, size_t n) {
+    if (n % ASKED != 0 || txn->guarded == NULL) return;
+    if (!tycho__guard_is_cold(txn->guarded->guard)) return;
+    for (size_t at = i + (n > 0 ? ASKED : 0); at < i + 2 * ASKED && at < g->list_count; at++) {
+        const tycho__recent_list *list = tycho__generation_sorted(g, at);
+        tycho__list_ask(txn, list->kind, list->number);
+    }
+    for (size_t at = i; at < i + ASKED && at < g->list_count; at++) {
+        const tycho__recent_list *list = tycho__generation_sorted(g, at);
+        tycho__list_ask_block(txn, list->kind, list->number, list->count);
+    }
+}
+
 static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
     tycho__state *state = &txn->state;
     size_t i = tycho__generation_behind(g, state->moved_kind, state->moved_number);
@@ -119,8 +138,9 @@ static int settle_lists(tycho__txn *txn, const tycho__generation *g, uint64_t *b
     if (tail == NULL) return no_memory();
     scratch.tail = tail;
     int status = TYCHO_OK;
-    for (; i < g->list_count && status == TYCHO_OK; i++) {
+    for (size_t n = 0; i < g->list_count && status == TYCHO_OK; i++, n++) {
         if (*budget == 0) break;
+        ask_ahead(txn, g, i, n);
         prefetch(txn, g, i);
         const tycho__recent_list *list = tycho__generation_sorted(g, i);
         status = settle_list(txn, list, &scratch);
@@ -172,21 +192,17 @@ static int settle_ways(tycho__txn *txn, const tycho__generation *g, uint64_t *bu
 
 static int settle_ids(tycho__txn *txn, const tycho__generation *g, uint64_t *budget) {
     tycho__state *state = &txn->state;
-    for (; state->moved_number < g->id_count; state->moved_number++) {
-        if (*budget == 0) return TYCHO_OK;
-        uint8_t value[8];
+    tycho__ids ids;
+    int status = TYCHO_OK;
+    ids.count = 0;
+    while (status == TYCHO_OK && *budget > 0 && state->moved_number < g->id_count) {
         tycho__sorted_id id = tycho__generation_sorted_id(g, state->moved_number);
-        tycho__store64(value, id.position);
-        int status = tycho__insert(txn, TYCHO__IDS, tycho__bytes(id.bytes + 1, id.bytes[0]),
-                                   tycho__bytes(value, sizeof value));
-        if (status == TYCHO_DUPLICATE_EVENT) {
-            return tycho__fail(TYCHO_CORRUPT, "the event at position %llu has an id that is taken",
-                               (unsigned long long)id.position);
-        }
-        if (status != TYCHO_OK) return status;
+        tycho_bytes packed = {id.bytes + 2, id.bytes[0] - 1u};
+        status = tycho__ids_add(txn, &ids, packed, id.bytes[1] != 0, id.position);
+        state->moved_number++;
         spend(budget, ROW);
     }
-    return TYCHO_OK;
+    return status == TYCHO_OK ? tycho__ids_end(txn, &ids) : status;
 }
 
 /* ---------------------------------------------------------------- all of it */
@@ -202,6 +218,7 @@ static void freeze(tycho__txn *txn) {
     state->recent_size = 0;
     state->settlements++;
     txn->is_changed = true;
+    tycho__guard_see_size(txn->env->guard);
     tycho__recent_freeze(txn);
 }
 

@@ -6,6 +6,7 @@
 */
 #include "stream.h"
 
+#include "ids.h"
 #include "ways.h"
 
 int tycho__follow_routes(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *stream) {
@@ -39,17 +40,8 @@ int tycho__resolve(tycho__txn *txn, tycho_bytes name, bool raw, tycho__name *str
 }
 
 int tycho__id_look_up(tycho__txn *txn, tycho_bytes packed, bool is_uuid, uint64_t *position) {
-    uint8_t key[1 + TYCHO_ID_MAX];
-    tycho_bytes value;
     tycho__recent_prefetch_id(txn, packed, is_uuid); /* for when the table does not have it */
-    key[0] = is_uuid;
-    tycho__copy(key + 1, packed);
-    int status = tycho__get(txn, TYCHO__IDS, tycho__bytes(key, 1u + packed.size), &value);
-    if (status == TYCHO_OK) {
-        if (value.size != 8) return tycho__fail(TYCHO_CORRUPT, "an event id has no position");
-        *position = tycho__load64(value.data);
-        return TYCHO_OK;
-    }
+    int status = tycho__ids_find(txn, packed, is_uuid, position);
     if (status != TYCHO_NOT_FOUND) return status;
     status = tycho__recent_need(txn);
     if (status != TYCHO_OK) return status;

@@ -6,7 +6,8 @@
 **   (main)           "state" -> struct tycho__state (env.h); in LMDB's own table, beside the
 **                    roots of the others, whose page every commit writes anyway
 **   events           position (native u64) -> record (record.h); always appended
-**   ids              u8 is_uuid, packed id -> u64 position. UUIDv7 go to the right edge.
+**   ids              u8 is_uuid, packed id -> the positions of that and of some ids behind it
+**                    (ids.h). UUIDv7 go to the right edge.
 **   names            u8 kind, name -> u32 number
 **   lists            u8 kind, u32 number -> the list's row (list.h)
 **   blocks           u8 kind, u32 number, u64 first ordinal -> packed entries (list.h)
@@ -49,12 +50,14 @@ typedef enum tycho__table {
 /* Version of everything above and in the files it names. Format 1 had one way in each row of
 ** `links`; it is read as it is, and the first commit makes the store one of format 2. Format 3 has
 ** compressed records; the first dictionary makes the store one of it. Format 4 has ways of several
-** events in a row of `links`; the first such row makes the store one of it, compressed or not. */
+** events in a row of `links`, format 5 several ids in a row of `ids`; the first such row makes the
+** store one of it, compressed or not. */
 enum {
     TYCHO__FORMAT_PLAIN = 2,
     TYCHO__FORMAT_COMPRESSED = 3,
     TYCHO__FORMAT_WAYS = 4,
-    TYCHO__FORMAT = TYCHO__FORMAT_WAYS
+    TYCHO__FORMAT_IDS = 5,
+    TYCHO__FORMAT = TYCHO__FORMAT_IDS
 };
 
 #endif

@@ -455,6 +455,15 @@ int tycho__seek(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_byt
     return walk(txn, table, key->size == 0 ? MDB_FIRST : MDB_SET_RANGE, key, value);
 }
 
+int tycho__seek_back(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
+    const tycho_bytes wanted = *key;
+    if (!txn->is_write) return tycho__place_seek_back(txn->guarded, table, key, value);
+    int status = walk(txn, table, MDB_SET_RANGE, key, value);
+    if (status == TYCHO_NOT_FOUND) return tycho__last(txn, table, key, value);
+    if (status != TYCHO_OK || tycho__equal(*key, wanted)) return status;
+    return tycho__previous(txn, table, key, value);
+}
+
 int tycho__next(tycho__txn *txn, tycho__table table, tycho_bytes *key, tycho_bytes *value) {
     if (!txn->is_write) return tycho__place_next(txn->guarded, table, key, value);
     return walk(txn, table, MDB_NEXT, key, value);

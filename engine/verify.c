@@ -4,6 +4,7 @@
 **            at, because it would be LMDB that looks
 **   EVENTS   every position has a record with a right checksum, its data decompress, its id leads
 **            back to it; it names a type, stream and tags that exist; its home entry is right
+**   IDS      there are as many as events are settled
 **   LISTS    every list has a name that leads back to it (but deleted streams); its entries are
 **            counted, in order, and each names a record that belongs to it; links have their rows
 **   LINKS    every row of a link names an entry that is there
@@ -20,6 +21,7 @@
 
 #include "apply.h"
 #include "cursor.h"
+#include "ids.h"
 #include "inspect.h"
 #include "pending.h"
 #include "settle.h"
@@ -27,7 +29,7 @@
 
 enum { STEP_EVENTS = 1000, STEP_PAGES = 1000, FINDINGS_MAX = 1000, TRIES = 8 };
 
-enum phase { PAGES, EVENTS, LISTS, LINKS, ROWS, ROUTES, FENCES, COUNTS, FINISHED };
+enum phase { PAGES, EVENTS, IDS, LISTS, LINKS, ROWS, ROUTES, FENCES, COUNTS, FINISHED };
 
 struct tycho_verification {
     tycho_store *store;
@@ -42,7 +44,7 @@ struct tycho_verification {
     bool is_walking;
     uint64_t ordinal; /* where its walk goes on */
     uint64_t walked;  /* entries of it so far */
-    uint64_t tags;    /* on all records */
+    uint64_t ids, tags; /* ids in their table, tags on all records */
     uint64_t type_entries, tag_entries, stream_entries, link_entries, streams, garbage_links;
     uint64_t rows, links, routes, scripts;
     uint32_t scripts_table; /* 0: there is none */
@@ -181,20 +183,17 @@ static int step_events(tycho_verification *v) {
         if (status != TYCHO_OK) return status;
         v->done++;
     }
-    if (v->position < head) return TYCHO_OK;
-    uint64_t records, ids;
+    if (v->position == head) v->phase = IDS;
+    return TYCHO_OK;
+}
+
+static int check_head(tycho_verification *v) {
+    uint64_t records, head = v->txn->state.head, settled = tycho__settled_ids(&v->txn->state);
     int status = tycho__row_count(v->txn, TYCHO__EVENTS, &records);
-    if (status == TYCHO_OK) status = tycho__row_count(v->txn, TYCHO__IDS, &ids);
-    if (status != TYCHO_OK) return status;
-    uint64_t settled = tycho__settled_ids(&v->txn->state);
-    if (records != head || ids != settled) {
-        find(v,
-             "the head is %llu and %llu events are settled, but there are %llu records and %llu "
-             "ids",
-             (unsigned long long)head, (unsigned long long)settled, (unsigned long long)records,
-             (unsigned long long)ids);
-    }
-    v->phase = LISTS;
+    if (status != TYCHO_OK || (records == head && v->ids == settled)) return status;
+    find(v, "the head is %llu and %llu events are settled, but there are %llu records and %llu ids",
+         (unsigned long long)head, (unsigned long long)settled, (unsigned long long)records,
+         (unsigned long long)v->ids);
     return TYCHO_OK;
 }
 
@@ -427,46 +426,50 @@ static int check_row(tycho_verification *v, tycho_bytes key, tycho_bytes value) 
     return is_damage(v, status) ? TYCHO_OK : status;
 }
 
-static int check_route(tycho_verification *v, tycho_bytes key) {
+static int check_route(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
     tycho__name end;
+    (void)value;
     v->routes++;
     int status = tycho__resolve(v->txn, key, false, &end);
     return is_damage(v, status) ? TYCHO_OK : status;
 }
 
-static void check_fence(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+static int check_fence(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
     uint64_t token = value.size == 8 ? tycho__load64(value.data) : 0;
-    if (token > 0 && token <= v->txn->state.tokens) return;
+    if (token > 0 && token <= v->txn->state.tokens) return TYCHO_OK;
     find(v, "the lock \"%.*s\" was demanded with token %llu, but %llu are the most that were given",
          (int)key.size, (const char *)key.data, (unsigned long long)token,
          (unsigned long long)v->txn->state.tokens);
+    return TYCHO_OK;
 }
 
-static int check_in_table(tycho_verification *v, tycho__table table, tycho_bytes key,
-                          tycho_bytes value) {
-    switch (table) {
-    case TYCHO__LINKS:
-        return check_links(v, key, value);
-    case TYCHO__ROWS:
-        return check_row(v, key, value);
-    case TYCHO__ROUTES:
-        return check_route(v, key);
-    default:
-        assert(table == TYCHO__FENCES);
-        check_fence(v, key, value);
-        return TYCHO_OK;
-    }
+static int check_ids(tycho_verification *v, tycho_bytes key, tycho_bytes value) {
+    uint32_t count;
+    int status = tycho__ids_count(key, value, &count);
+    if (status == TYCHO_OK) v->ids += count;
+    return is_damage(v, status) ? TYCHO_OK : status;
 }
 
-static int step_table(tycho_verification *v, tycho__table table) {
+/* The phases that walk a table, row by row. */
+static const struct walk {
+    tycho__table table;
+    int (*check)(tycho_verification *v, tycho_bytes key, tycho_bytes value);
+} walks[] = {[IDS] = {TYCHO__IDS, check_ids},
+             [LINKS] = {TYCHO__LINKS, check_links},
+             [ROWS] = {TYCHO__ROWS, check_row},
+             [ROUTES] = {TYCHO__ROUTES, check_route},
+             [FENCES] = {TYCHO__FENCES, check_fence}};
+
+static int step_table(tycho_verification *v) {
+    const struct walk *walk = &walks[v->phase];
     for (int i = 0; i < STEP_EVENTS && !v->has_text; i++) {
         tycho_bytes key, value;
-        int status = next_row(v, table, &key, &value);
+        int status = next_row(v, walk->table, &key, &value);
         if (status == TYCHO_NOT_FOUND) {
             next_phase(v);
-            return TYCHO_OK;
+            return walk->table == TYCHO__IDS ? check_head(v) : TYCHO_OK;
         }
-        if (status == TYCHO_OK) status = check_in_table(v, table, key, value);
+        if (status == TYCHO_OK) status = walk->check(v, key, value);
         if (status != TYCHO_OK) return status;
     }
     return TYCHO_OK;
@@ -530,18 +533,12 @@ static int step(tycho_verification *v) {
         return step_events(v);
     case LISTS:
         return step_lists(v);
-    case LINKS:
-        return step_table(v, TYCHO__LINKS);
-    case ROWS:
-        return step_table(v, TYCHO__ROWS);
-    case ROUTES:
-        return step_table(v, TYCHO__ROUTES);
-    case FENCES:
-        return step_table(v, TYCHO__FENCES);
     case COUNTS:
         return step_counts(v);
-    default:
+    case FINISHED:
         return TYCHO_END;
+    default:
+        return step_table(v);
     }
 }
 

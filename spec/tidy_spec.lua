@@ -13,7 +13,7 @@ local LAYERS = {
     "meta_page.h", "disk.h" },
   { "table.h", "pages.h", "inspect.h", "guard.h", "place.h", "env.h", "list.h", "generation.h",
     "recent.h", "pending.h", "watch.h", "lock_table.h" },
-  { "query.h", "ways.h", "stream.h", "settle.h" },
+  { "query.h", "ways.h", "ids.h", "stream.h", "settle.h" },
   { "apply.h", "cursor.h", "store.h", "salvage.h" },
 }
 local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true, ["dictionary.h"] = true }

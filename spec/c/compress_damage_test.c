@@ -284,7 +284,7 @@ static void salvage_takes_an_event_without_dictionary_for_lost(void **state) {
     assert_int_equal(salvaged.events, FILLED);
     assert_true(salvaged.findings > 0);
     assert_int_equal(stats_of(f->store).dictionary, 0);
-    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT_PLAIN);
+    assert_int_equal(stats_of(f->store).format, TYCHO__FORMAT_IDS);
     assert_int_equal(count_stored(f->store).compressed, 0);
 }
 

@@ -1,4 +1,4 @@
-/* format_test.c - the bytes of format 4, written down: a record, a batch, a block, a row of a list,
+/* format_test.c - the bytes of format 5, written down: a record, a batch, a block, a row of a list,
 ** the state row. What is read by another version, or sent to another machine, must be these.
 **
 ** When a test fails here, the format has changed: stores and encoded batches that exist could no
@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "batch.h"
+#include "ids.h"
 #include "pending.h"
 #include "store.h"
 #include "store_values.h"
@@ -312,6 +313,25 @@ static void a_row_of_ways_back(void **state) {
     tycho__txn_abort(&txn);
 }
 
+static void a_row_of_ids(void **state) {
+    static const uint8_t first[] = "0123456789abcdef", second[] = "0123456789abcxyz";
+    tycho_store *store = *state;
+    tycho__txn txn;
+    tycho__ids ids = {.count = 0};
+    tycho_bytes row;
+    ASSERT_STATUS(tycho__txn_write(store->env, TYCHO_SYNC_NONE, &txn), TYCHO_OK);
+    ASSERT_STATUS(tycho__ids_add(&txn, &ids, bytes_of(first, 16), true, 0x0102), TYCHO_OK);
+    ASSERT_STATUS(tycho__ids_add(&txn, &ids, bytes_of(second, 16), true, 0x0101), TYCHO_OK);
+    ASSERT_STATUS(tycho__ids_end(&txn, &ids), TYCHO_OK);
+    ASSERT_STATUS(tycho__ids_add(&txn, &ids, bytes_of("a", 1), false, 0x0102), TYCHO_OK);
+    const tycho_bytes key = bytes_of("\1" "0123456789abcdef", 17);
+    ASSERT_STATUS(tycho__get(&txn, TYCHO__IDS, key, &row), TYCHO_OK);
+    assert_hex(row, "8b707ae0 01 0d 78797a 8202 01");
+    ASSERT_STATUS(tycho__get(&txn, TYCHO__IDS, bytes_of("\0" "a", 2), &row), TYCHO_OK);
+    assert_hex(row, "0201000000000000");
+    tycho__txn_abort(&txn);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -325,6 +345,7 @@ int main(void) {
         TEST(rows_of_lists_and_blocks),
         TEST(a_row_of_links_that_are_pending),
         TEST(a_row_of_ways_back),
+        TEST(a_row_of_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static reading open_reading(bool is_whole) {
     assert_true(r.file >= 0);
     for (uint64_t i = 0; i < 2; i++) assert_true(tycho__meta_read(&image, i, &metas[i]));
     r.commit = metas[metas[1].commit > metas[0].commit].commit;
-    r.guard = tycho__guard_create(r.f.bytes, (uint32_t)r.f.page_size, r.file, is_whole);
+    r.guard = tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, is_whole);
     assert_non_null(r.guard);
     ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit, &r.g), TYCHO_OK);
     return r;
@@ -142,6 +142,11 @@ static void check_seeks(reading *r, lmdb *l, tycho__table table, MDB_val found) 
         int status = tycho__place_seek(r->g, table, &got_key, &got_value);
         check_row(error, key, value, status, got_key, got_value);
         ASSERT_STATUS(tycho__place_look(r->g, table, &got_key), TYCHO_OK);
+        got_key = tycho__bytes(wanted, found.mv_size + (is_number ? 0 : i));
+        tycho__place_ask(r->g, table, got_key);
+        ASSERT_STATUS(tycho__place_seek_back(r->g, table, &got_key, &got_value), TYCHO_OK);
+        if (is_number && i == 1) continue; /* it is on another row, or behind all */
+        assert_bytes(got_key, tycho__bytes(found.mv_data, found.mv_size));
     }
 }
 
@@ -196,13 +201,34 @@ static void what_is_read_is_what_lmdb_reads(void **state) {
     mdb_env_close(l.env);
 }
 
+/* Stores of this size are large in builds for tests alone; asking is for no more than there is. */
+static void a_large_file_is_read_as_it_is_asked_for(void **state) {
+    (void)state;
+    reading r = open_reading(false);
+    bool is_large = false;
+#if defined(TYCHO__LARGE_PAGES)
+    is_large = r.f.pages >= TYCHO__LARGE_PAGES;
+#endif
+    assert_int_equal(tycho__guard_is_large(r.guard), is_large);
+    assert_int_equal(tycho__guard_is_cold(r.guard), is_large);
+    tycho__guard_read_around(r.guard, true);
+    tycho__guard_read_around(r.guard, false);
+    tycho__guard_ask(r.guard, r.f.pages - 1, 100);
+    tycho__guard_ask(r.guard, r.f.pages + 5, 1);
+    ASSERT_STATUS(walk_all(&r, TYCHO__EVENTS, true), TYCHO_NOT_FOUND);
+    ASSERT_STATUS(walk_all(&r, TYCHO__EVENTS, false), TYCHO_NOT_FOUND);
+    close_reading(&r);
+}
+
 /* ---------------------------------------------------------------- damage */
 
 /* Every way to a key gives CORRUPT, again and again. */
 static void check_corrupt(reading *r, tycho__table table, tycho_bytes key) {
     tycho_bytes value, found = key;
     for (int i = 0; i < 2; i++) {
+        tycho__place_ask(r->g, table, key); /* says nothing */
         ASSERT_STATUS(tycho__place_get(r->g, table, key, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_seek_back(r->g, table, &found, &value), TYCHO_CORRUPT);
         ASSERT_STATUS(tycho__place_seek(r->g, table, &found, &value), TYCHO_CORRUPT);
         ASSERT_STATUS(walk_all(r, table, true), TYCHO_CORRUPT);
         ASSERT_STATUS(walk_all(r, table, false), TYCHO_CORRUPT);
@@ -212,7 +238,7 @@ static void check_corrupt(reading *r, tycho__table table, tycho_bytes key) {
 
 static void a_damaged_leaf_page_is_told_and_the_others_are_read(void **state) {
     (void)state;
-    static const tycho__table tables[] = {TYCHO__EVENTS, TYCHO__IDS};
+    static const tycho__table tables[] = {TYCHO__EVENTS, TYCHO__ROWS};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         reading r = open_reading(false);
         uint64_t root = root_of(&r, tables[i]);
@@ -232,7 +258,7 @@ static void check_wrong_child(tycho__table table, uint64_t (*wrong)(reading *r, 
     reading r = open_reading(false);
     uint64_t root = root_of(&r, table);
     tycho_bytes key = first_key_below(&r, root, 2), other = first_key_below(&r, root, 4), value;
-    ASSERT_STATUS(walk_all(&r, TYCHO__IDS, true), TYCHO_NOT_FOUND);
+    ASSERT_STATUS(walk_all(&r, TYCHO__ROWS, true), TYCHO_NOT_FOUND);
     ASSERT_STATUS(walk_all(&r, TYCHO__EVENTS, true), TYCHO_NOT_FOUND);
     set_child(&r, root, 2, wrong(&r, root));
     check_corrupt(&r, table, key);
@@ -260,8 +286,8 @@ static uint64_t far_away(reading *r, uint64_t root) {
     return (void)r, root | 1ull << 47;
 }
 static uint64_t other_table(reading *r, uint64_t root) {
-    uint64_t ids = r->g->trees[TYCHO__IDS].root, events = r->g->trees[TYCHO__EVENTS].root;
-    return child_of(page_of(r, root == ids ? events : ids), 1);
+    uint64_t rows = r->g->trees[TYCHO__ROWS].root, events = r->g->trees[TYCHO__EVENTS].root;
+    return child_of(page_of(r, root == rows ? events : rows), 1);
 }
 
 static void a_branch_page_that_leads_elsewhere_is_told(void **state) {
@@ -270,7 +296,7 @@ static void a_branch_page_that_leads_elsewhere_is_told(void **state) {
         later_sister, earlier_sister, itself, head_page, behind_file, far_away, other_table};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         check_wrong_child(TYCHO__EVENTS, wrong[i]);
-        check_wrong_child(TYCHO__IDS, wrong[i]);
+        check_wrong_child(TYCHO__ROWS, wrong[i]);
     }
 }
 
@@ -293,7 +319,7 @@ static void check_value(void (*damage_it)(uint8_t *first, uint8_t *node), bool i
     uint8_t *node = find_big(&r, &key);
     if (!is_judged) {
         tycho__guard_destroy(r.guard);
-        r.guard = tycho__guard_create(r.f.bytes, (uint32_t)r.f.page_size, r.file, false);
+        r.guard = tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, false);
         ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit, &r.g), TYCHO_OK);
     }
     uint64_t first = tycho__load64(node + TYCHO__NODE_HEAD + 8);
@@ -341,15 +367,15 @@ static void who_writes_is_told_of_the_pages_beside_his(void **state) {
     (void)state;
     for (uint32_t beside = 1; beside <= 3; beside += 2) {
         reading r = open_reading(false);
-        uint64_t root = root_of(&r, TYCHO__IDS);
+        uint64_t root = root_of(&r, TYCHO__ROWS);
         tycho_bytes key = first_key_below(&r, root, 2), far = first_key_below(&r, root, 5), value;
         page_of(&r, child_of(page_of(&r, root), beside))[10] = 7;
         for (int i = 0; i < 2; i++) {
-            ASSERT_STATUS(tycho__place_get(r.g, TYCHO__IDS, key, &value), TYCHO_OK);
-            r.g->places[TYCHO__IDS].depth = 0; /* who writes does not read so */
-            ASSERT_STATUS(tycho__place_look(r.g, TYCHO__IDS, &key), TYCHO_CORRUPT);
-            ASSERT_STATUS(tycho__place_look(r.g, TYCHO__IDS, &key), TYCHO_CORRUPT);
-            ASSERT_STATUS(tycho__place_look(r.g, TYCHO__IDS, &far), TYCHO_OK);
+            ASSERT_STATUS(tycho__place_get(r.g, TYCHO__ROWS, key, &value), TYCHO_OK);
+            r.g->places[TYCHO__ROWS].depth = 0; /* who writes does not read so */
+            ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, &key), TYCHO_CORRUPT);
+            ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, &key), TYCHO_CORRUPT);
+            ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, &far), TYCHO_OK);
         }
         close_reading(&r);
     }
@@ -380,8 +406,8 @@ static void who_writes_is_told_at_each_key_of_three_pages_and_no_other(void **st
     (void)state;
     check_looks(TYCHO__EVENTS, false);
     check_looks(TYCHO__EVENTS, true);
-    check_looks(TYCHO__IDS, false);
-    check_looks(TYCHO__IDS, true);
+    check_looks(TYCHO__ROWS, false);
+    check_looks(TYCHO__ROWS, true);
 }
 
 static void who_writes_is_told_of_both_ends(void **state) {
@@ -389,12 +415,13 @@ static void who_writes_is_told_of_both_ends(void **state) {
     const tycho_bytes first = {NULL, 0};
     for (int is_last = 0; is_last < 2; is_last++) {
         reading r = open_reading(false);
-        uint64_t root = root_of(&r, TYCHO__IDS);
+        uint64_t root = root_of(&r, TYCHO__ROWS);
         uint32_t index = is_last ? tycho__node_count(page_of(&r, root)) - 1 : 0;
         page_of(&r, child_of(page_of(&r, root), index))[10] = 7;
-        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__IDS, &first),
+        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, &first),
                       is_last ? TYCHO_OK : TYCHO_CORRUPT);
-        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__IDS, NULL), is_last ? TYCHO_CORRUPT : TYCHO_OK);
+        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, NULL),
+                      is_last ? TYCHO_CORRUPT : TYCHO_OK);
         close_reading(&r);
     }
 }
@@ -403,11 +430,11 @@ static void damaged_roots_and_meta_pages_are_told(void **state) {
     (void)state;
     reading r = open_reading(false);
     tycho_bytes value, key = {NULL, 0};
-    ASSERT_STATUS(tycho__place_get(r.g, TYCHO__MAIN, text("ids"), &value), TYCHO_OK);
+    ASSERT_STATUS(tycho__place_get(r.g, TYCHO__MAIN, text("rows"), &value), TYCHO_OK);
     ((uint8_t *)(uintptr_t)value.data)[6] = 99; /* the depth */
-    ASSERT_STATUS(tycho__place_seek(r.g, TYCHO__IDS, &key, &value), TYCHO_CORRUPT);
-    ASSERT_STATUS(tycho__place_last(r.g, TYCHO__IDS, &key, &value), TYCHO_CORRUPT);
-    ASSERT_STATUS(tycho__place_look(r.g, TYCHO__IDS, NULL), TYCHO_CORRUPT);
+    ASSERT_STATUS(tycho__place_seek(r.g, TYCHO__ROWS, &key, &value), TYCHO_CORRUPT);
+    ASSERT_STATUS(tycho__place_last(r.g, TYCHO__ROWS, &key, &value), TYCHO_CORRUPT);
+    ASSERT_STATUS(tycho__place_look(r.g, TYCHO__ROWS, NULL), TYCHO_CORRUPT);
     ASSERT_STATUS(tycho__place_last(r.g, TYCHO__EVENTS, &key, &value), TYCHO_OK);
     assert_true(tycho__guard_is_at(r.g, r.commit));
     ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit + 2, &r.g), TYCHO_CORRUPT);
@@ -460,6 +487,7 @@ static int remove_good(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_read_is_what_lmdb_reads),
+        cmocka_unit_test(a_large_file_is_read_as_it_is_asked_for),
         cmocka_unit_test(a_damaged_leaf_page_is_told_and_the_others_are_read),
         cmocka_unit_test(a_branch_page_that_leads_elsewhere_is_told),
         cmocka_unit_test(overflow_pages_that_are_others_are_told),
