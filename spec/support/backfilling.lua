@@ -87,4 +87,15 @@ end
 
 backfilling.ids = function(store, stream) return plain.each(store:read():stream(stream):all()) end
 
+--- Begins a back-fill, and breaks it off after so many steps.
+function backfilling.break_off(store, options, steps)
+  local count = 0
+  options.progress = function()
+    count = count + 1
+    if count > steps then error("stopped here", 0) end
+  end
+  local ok, err = pcall(store.backfill, store, options)
+  assert(not ok and err == "stopped here", tostring(err))
+end
+
 return backfilling
