@@ -26,7 +26,7 @@ static void assert_fresh(const uint8_t *memory, size_t size) {
 
 static void what_an_arena_gives_stays(void **state) {
     enum { PIECES = 60000 };
-    tycho__arena arena = {NULL};
+    tycho__arena arena = {.last = NULL};
     uint8_t **pieces = calloc(PIECES, sizeof *pieces);
     size_t *sizes = calloc(PIECES, sizeof *sizes);
     (void)state;
@@ -50,7 +50,7 @@ static void what_an_arena_gives_stays(void **state) {
 
 static void a_piece_may_be_larger_than_a_chunk(void **state) {
     static const size_t sizes[] = {1, 100000, HUGE_PAGE - 8, HUGE_PAGE, 3 * HUGE_PAGE + 1};
-    tycho__arena arena = {NULL};
+    tycho__arena arena = {.last = NULL};
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         uint8_t *piece = tycho__arena_take(&arena, sizes[i]);
@@ -75,7 +75,7 @@ static void tables_are_zeroed_and_large_ones_are_huge_pages(void **state) {
 
 static void more_than_there_is_gives_nothing(void **state) {
     const size_t all = SIZE_MAX / 2;
-    tycho__arena arena = {NULL};
+    tycho__arena arena = {.last = NULL};
     (void)state;
     assert_null(tycho__table_make(all, 1));
     assert_null(tycho__arena_take(&arena, all));
