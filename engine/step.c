@@ -133,6 +133,24 @@ static int check_field(char field, const tycho__step *step) {
     }
 }
 
+/* Hooks are told the name that a batch has: over a route to the history of scripts, or by moving a
+** stream there, what only deployments may append would come from anybody. */
+static int check_names(const tycho__step *step) {
+    static const char name[] = "$scripts";
+    const tycho_bytes history = tycho__bytes(name, sizeof name - 1);
+    bool is_move = step->kind == TYCHO__MOVE_STREAM;
+    if (tycho__equal(step->second, history) || (is_move && tycho__equal(step->name, history))) {
+        return tycho__fail(TYCHO_MISUSE, "the stream \"%s\" is the history of scripts: no route "
+                                         "leads to it, and it is not moved",
+                           name);
+    }
+    if (is_move) return TYCHO_OK;
+    if ((step->flags & TYCHO_CLOSED) != 0 && step->second.size == 0) {
+        return tycho__fail(TYCHO_MISUSE, "a closed route needs a stream that it leads to");
+    }
+    return TYCHO_OK;
+}
+
 /* What the fields of one step must have in common. */
 static int check_whole(const tycho__step *step, bool is_condition) {
     const char *layout = layout_of(step->kind, is_condition);
@@ -173,9 +191,8 @@ static int check_whole(const tycho__step *step, bool is_condition) {
         return tycho__fail(TYCHO_MISUSE, "%zu bytes that are no dictionary %llu", step->value.size,
                            (unsigned long long)step->number);
     }
-    if (step->kind == TYCHO__SET_ROUTE && (step->flags & TYCHO_CLOSED) != 0 &&
-        step->second.size == 0) {
-        return tycho__fail(TYCHO_MISUSE, "a closed route needs a stream that it leads to");
+    if (step->kind == TYCHO__SET_ROUTE || step->kind == TYCHO__MOVE_STREAM) {
+        return check_names(step);
     }
     if (step->kind == TYCHO__LINK_MERGED && step->count > TYCHO_SOURCES_MAX) {
         return tycho__fail(TYCHO_TOO_LARGE, "%u streams to be merged, at most %d are allowed",

@@ -322,7 +322,7 @@ TYCHO_API int tycho_batch_delete_stream(tycho_batch *batch, tycho_bytes stream, 
 
 /* The entries of `source` become those of `target`, which loses its own and keeps its metadata, in
 ** the same time at any size. Then there is no `source`; its home events have their home in target.
-** RAW applies to both names. At commit: MISUSE (both are one stream). */
+** RAW applies to both names. MISUSE ("$scripts"). At commit: MISUSE (both are one stream). */
 TYCHO_API int tycho_batch_move_stream(tycho_batch *batch, tycho_bytes source, tycho_bytes target,
                                       uint32_t flags);
 
@@ -333,7 +333,7 @@ TYCHO_API int tycho_batch_truncate(tycho_batch *batch, tycho_bytes stream, int64
 TYCHO_API int tycho_batch_set_stream_metadata(tycho_batch *batch, tycho_bytes stream,
                                               tycho_bytes metadata, uint32_t flags);
 
-/* Makes `route` forward to `stream`, which may itself be a route (a circle is MISUSE at commit); an
+/* Makes `route` forward to `stream`, which may be a route (MISUSE: a circle; "$scripts"); an
 ** empty stream removes the route. The result has the previous stream. With TYCHO_CLOSED, readers
 ** follow it, and who writes is refused (DENIED; `stream` is where it leads), unless with RAW. */
 TYCHO_API int tycho_batch_set_route(tycho_batch *batch, tycho_bytes route, tycho_bytes stream,

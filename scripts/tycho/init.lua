@@ -1,4 +1,7 @@
 --- Tycho, an embeddable event store. What is here, and what it promises: meta.lua.
+if _VERSION ~= "Lua 5.4" then -- who runs busted, say, gets what "lua" is on the machine
+  error("tycho needs Lua 5.4, and this is " .. _VERSION .. ": run it with lua5.4", 0)
+end
 local core = require "tycho.core"
 local script = require "tycho.script"
 local store = require "tycho.store"

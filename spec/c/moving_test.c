@@ -203,6 +203,8 @@ static void nothing_is_moved_from_nowhere_or_to_itself(void **state) {
     assert_metadata(f, "b", "kept");
     assert_int_equal(tycho_batch_move_stream(batch, text("a"), text("b"), 64), TYCHO_MISUSE);
     assert_int_equal(tycho_batch_move_stream(batch, text(""), text("b"), 0), TYCHO_MISUSE);
+    assert_int_equal(tycho_batch_move_stream(batch, text("a"), text("$scripts"), 0), TYCHO_MISUSE);
+    assert_int_equal(tycho_batch_move_stream(batch, text("$scripts"), text("b"), 0), TYCHO_MISUSE);
     tycho_batch_destroy(batch);
 }
 

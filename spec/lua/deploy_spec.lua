@@ -416,6 +416,7 @@ return linker {
         hash = "0", kind = "event_type", name = "OrderPlaced", source = "", version = 9,
       } })
     end)
+    unchanged(store, "invalid_argument", function() store:set_route("other", "$scripts") end)
     store:append("elsewhere", { type = "ScriptDeployed", data = store:last_event("$scripts").data })
     assert.equal(1, #store:script_history())
     store:delete_stream("$scripts")
