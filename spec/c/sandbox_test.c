@@ -401,7 +401,12 @@ static void stops_a_script_that_only_collects(void **state) {
                                "for i = 1, 10000 do local s = ('y'):rep(2000) .. i end"),
                      TYCHO__SANDBOX_OK);
     assert_int_equal(run(&script), TYCHO__SANDBOX_OVER_MEMORY);
-    expect_message(&script, "2097152 bytes in all");
+    expect_message(&script, "too much memory: over 2097152 bytes in all");
+    drop(&script);
+    assert_int_equal(load_body(&script, NULL, "local s = 'x' while true do s = s .. s end"),
+                     TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OVER_MEMORY);
+    expect_message(&script, "bytes in one string, and at most 1048576 are allowed");
     drop(&script);
 }
 

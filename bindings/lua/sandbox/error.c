@@ -127,8 +127,14 @@ static void tell_fatal(struct tycho__sandbox *sandbox) {
                  (long long)sandbox->budget);
         break;
     case TYCHO__SANDBOX_OVER_MEMORY:
-        snprintf(error->message, room, "the script needs too much memory: %zu bytes %s",
-                 sandbox->lack_size, sandbox->lack);
+        if (sandbox->lack_size == 0) {
+            snprintf(error->message, room, "the script needs too much memory: over %zu bytes %s",
+                     sandbox->lack_most, sandbox->lack);
+        } else {
+            snprintf(error->message, room,
+                     "the script needs too much memory: %zu bytes %s, and at most %zu are allowed",
+                     sandbox->lack_size, sandbox->lack, sandbox->lack_most);
+        }
         break;
     case TYCHO__SANDBOX_OVER_TIME:
         snprintf(error->message, room, "the script takes too long for its instructions");

@@ -110,11 +110,13 @@ void tycho__sandbox_charge(lua_State *L, size_t count) {
 
 /* ---------------------------------------------------------------- memory */
 
-/* Refuses for good: the error is not one that a script gets over. */
-static int refuse(struct tycho__sandbox *sandbox, const char *lack, size_t size) {
+/* Refuses for good: the error is not one that a script gets over. `size` is 0 where it depends on
+** what was collected, which the message must not. */
+static int refuse(struct tycho__sandbox *sandbox, const char *lack, size_t size, size_t most) {
     sandbox->fatal = TYCHO__SANDBOX_OVER_MEMORY;
     sandbox->lack = lack;
     sandbox->lack_size = size;
+    sandbox->lack_most = most;
     sandbox->is_retry = 1;
     tycho__host_trace(sandbox, sandbox->running);
     return 0;
@@ -129,9 +131,11 @@ static int may_grow(struct tycho__sandbox *sandbox, size_t extra, size_t size) {
         sandbox->is_retry = 0;
         return is_allowed;
     }
-    if (size > limits->allocation_max) return refuse(sandbox, "in one block", size);
+    if (size > limits->allocation_max) {
+        return refuse(sandbox, "in one block", size, limits->allocation_max);
+    }
     if (size > limits->churn_max - sandbox->churn) {
-        return refuse(sandbox, "allocated in one call", limits->churn_max);
+        return refuse(sandbox, "allocated in one call", 0, limits->churn_max);
     }
     if (extra <= limits->memory_max - sandbox->held) {
         sandbox->is_retry = 0;
@@ -139,7 +143,7 @@ static int may_grow(struct tycho__sandbox *sandbox, size_t extra, size_t size) {
     }
     sandbox->emergencies++;
     if (sandbox->is_retry || sandbox->emergencies > TYCHO__SANDBOX_EMERGENCIES) {
-        return refuse(sandbox, "in all", limits->memory_max);
+        return refuse(sandbox, "in all", 0, limits->memory_max);
     }
     sandbox->is_retry = 1; /* Lua collects everything and asks again */
     return 0;
@@ -159,7 +163,7 @@ static int may_have_string(struct tycho__sandbox *sandbox, size_t size) {
     const size_t overhead = 32; /* at most, of a string's header and end */
     if (size <= COUNTED_STRING) return 1;
     if (size > sandbox->options.string_max + overhead) {
-        return refuse(sandbox, "in one string", size);
+        return refuse(sandbox, "in one string", size, sandbox->options.string_max);
     }
     if (!sandbox->is_host) sandbox->left -= (int64_t)(size / TYCHO__SANDBOX_BYTES);
     weigh(sandbox, size);

@@ -86,7 +86,7 @@ struct tycho__sandbox {
     int emergencies;
     int is_retry;     /* Lua has collected everything and asks again */
     const char *lack; /* which memory limit was met */
-    size_t lack_size;
+    size_t lack_size, lack_most;
 
     int has_seed;
     uint64_t random;
