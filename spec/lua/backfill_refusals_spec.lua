@@ -157,6 +157,16 @@ describe("store:backfill", function()
     assert.matches("position 1 ", err.message)
   end)
 
+  it("refuses an event that has too many links, with its position", function()
+    fill(store, 1, 2)
+    local wide = [[return linker { name = "wide", version = 1, to = function()
+      local names = {} for i = 1, %d do names[i] = "w" .. i end return names end }]]
+    local err = refusal.with("too_large", store.backfill, store, { source = wide:format(9901) })
+    assert.equal("the linker links the event at position 1 into 9901 streams, "
+      .. "and at most 4950 are back-filled", err.message)
+    assert.equal(9900, store:backfill({ source = wide:format(4950) }).linked)
+  end)
+
   it("waits for another that goes on with it, and then says who that is", function()
     local scratch, process = require "support.scratch", require "support.process"
     local path, directory = scratch.path()

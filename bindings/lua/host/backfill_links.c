@@ -401,13 +401,15 @@ static int walk(struct pass *pass, const tycho_read *read, size_t most, uint64_t
         bool is_full = seen == most || link_count(&pass->b->gathered) >= enough;
         status = tycho_cursor_next(pass->cursor, &event);
         if (status != TYCHO_OK || is_full) break;
+        size_t before = link_count(&pass->b->gathered);
         status = visit(pass, &event);
         if (status == TYCHO_REJECTED) tycho__failure_set_position(event.position);
         if (status == TYCHO_OK && link_count(&pass->b->gathered) > links_max) {
             status = tycho__script_fail(TYCHO_TOO_LARGE,
-                                        "the linker links the event at position "
-                                        "%llu into too many streams",
-                                        (unsigned long long)event.position);
+                                        "the linker links the event at position %llu into %zu "
+                                        "streams, and at most %zu are back-filled",
+                                        (unsigned long long)event.position,
+                                        link_count(&pass->b->gathered) - before, enough);
         }
         *last = event.position;
         seen++;
