@@ -17,7 +17,7 @@
 #include "failing_lmdb.h"
 #include "script_life.h"
 
-enum { SAMPLES = 28 };
+enum { SAMPLES = 40 };
 
 static tycho_bytes old_data, new_data;
 
