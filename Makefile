@@ -71,7 +71,6 @@ LMDB_LIBS = $$($(call packages,--libs lmdb))
 LUA_CFLAGS = $$($(call packages,--cflags lua5.4))
 LUA_LIBS = $$($(call packages,--libs libedit))
 LUA_ARCHIVE = $$($(call packages,--variable=libdir lua5.4))/liblua5.4.a
-HOST_LIBS = $$($(call packages,--libs lua5.4)) -lm
 RPC_LIBS = $$($(call packages,--libs jansson))
 PEER_LIBS = $$(for name in sqlite3 libpq hiredis libnats; do \
   $(PKG_CONFIG) --silence-errors --libs $$name; done)
@@ -201,12 +200,14 @@ $(BUILD)/libtycho_rpc.a: $(RPC_OBJ) $(MSGPACK_OBJ)
 	$(archive)
 
 # The script host has Lua inside, so that it can live in a process with another one: no symbol of
-# Lua goes in or out of the library, nor of the one object of the archive. See inside.c.
+# Lua goes in or out of the library, nor of the one object of the archive. See inside.c. One of its
+# functions is replaced: see length.c.
 LUA_INSIDE := $(BUILD)/obj/liblua_inside.a
 
-$(LUA_INSIDE): | $(DEPS_BUILD)
-	@mkdir -p $(@D) && $(OBJCOPY) $(foreach stream,stdin stdout stderr,\
-	  --redefine-sym $(stream)=tycho__no_$(stream)) $(LUA_ARCHIVE) $@
+$(LUA_INSIDE): Makefile | $(DEPS_BUILD)
+	@mkdir -p $(@D) && $(OBJCOPY) --localize-symbol=luaH_getn \
+	  $(foreach stream,stdin stdout stderr,--redefine-sym $(stream)=tycho__no_$(stream)) \
+	  $(LUA_ARCHIVE) $@
 
 $(SCRIPTS_SO): $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE) bindings/lua/host/libtycho_scripts.map \
   $(BUILD)/libtycho.so
@@ -262,17 +263,19 @@ STATIC := $(BUILD)/libtycho_rpc.a $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.
 # The script host for its own tests, which look inside.
 HOST := $(BUILD)/libtycho_host.a
 
-$(HOST): $(HOST_OBJ) $(MSGPACK_OBJ)
+$(HOST): $(HOST_OBJ) $(MSGPACK_OBJ) | $(LUA_INSIDE)
 	$(archive)
+
+HOST_LIBS := -Wl,--start-group $(HOST) $(LUA_INSIDE) -Wl,--end-group -lm
 
 # Tests lie in two folders. The shortest stem counts: sandbox and script tests come before others.
 define test_rules
 $(BUILD)/spec/sandbox%: $(BUILD)/obj/$(1)/sandbox%.o $(HOST)
-	$$(link) $$< $(HOST) $$(HOST_LIBS) $$(SPEC_LIBS) $$(LDLIBS)
+	$$(link) $$< $(HOST_LIBS) $$(SPEC_LIBS) $$(LDLIBS)
 
 $(BUILD)/spec/script_%: $(BUILD)/obj/$(1)/script_%.o $(SPEC_HELP_OBJ) $(HOST) $(STATIC)
-	$$(link) $$< $(SPEC_HELP_OBJ) -Wl,--start-group $(HOST) $(BUILD)/libtycho_rpc.a -Wl,--end-group \
-	  $(BUILD)/libtycho.a $$(HOST_LIBS) $$(ENGINE_LIBS) $$(RPC_LIBS) $$(SPEC_LIBS) $$(LDLIBS)
+	$$(link) $$< $(SPEC_HELP_OBJ) $(BUILD)/libtycho_rpc.a $(HOST_LIBS) $(BUILD)/libtycho.a \
+	  $$(ENGINE_LIBS) $$(RPC_LIBS) $$(SPEC_LIBS) $$(LDLIBS)
 
 $(BUILD)/spec/%: $(BUILD)/obj/$(1)/%.o $(SPEC_HELP_OBJ) $(STATIC)
 	$$(link) $$< $(SPEC_HELP_OBJ) $(STATIC) $$(ENGINE_LIBS) $$(RPC_LIBS) $$(SPEC_LIBS) -lm $$(LDLIBS)
@@ -280,7 +283,7 @@ endef
 $(foreach folder,spec/c spec/fault,$(eval $(call test_rules,$(folder))))
 
 $(BUILD)/fuzz/sandbox%: $(BUILD)/obj/spec/fuzz/sandbox%.o $(HOST)
-	$(link) -fsanitize=fuzzer $< $(HOST) $(HOST_LIBS) $(LDLIBS)
+	$(link) -fsanitize=fuzzer $< $(HOST_LIBS) $(LDLIBS)
 
 # What it has of the names of Lua's is exported, as that of a host with another Lua is.
 $(BUILD)/spec/inside_lua_test: $(BUILD)/obj/spec/c/inside_lua_test.o $(STATIC) \
@@ -300,8 +303,8 @@ $(FAILING_LMDB): $(LMDB_INSIDE)
 
 $(BUILD)/spec/script_lmdb_calls_test: $(BUILD)/obj/spec/fault/script_lmdb_calls_test.o $(HOST) \
   $(BUILD)/libtycho_rpc.a $(ENGINE_OBJ) $(FAILING_LMDB)
-	$(link) $< $(ENGINE_OBJ) $(FAILING_LMDB) $(FAILING_READS) -Wl,--start-group $(HOST) $(BUILD)/libtycho_rpc.a \
-	  -Wl,--end-group $(HOST_LIBS) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
+	$(link) $< $(ENGINE_OBJ) $(FAILING_LMDB) $(FAILING_READS) $(BUILD)/libtycho_rpc.a \
+	  $(HOST_LIBS) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
 
 $(BUILD)/spec/lmdb_calls_test: $(BUILD)/obj/spec/fault/lmdb_calls_test.o $(SPEC_HELP_OBJ) \
   $(ENGINE_OBJ) $(FAILING_LMDB)

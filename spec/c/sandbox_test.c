@@ -51,7 +51,8 @@ static void refuses_bytecode_and_too_long_sources(void **state) {
     struct script script;
     (void)state;
     assert_int_equal(load_module(&script, NULL, "\x1bLua\x54"), TYCHO__SANDBOX_REFUSED);
-    expect_message(&script, "attempt to load a binary chunk");
+    expect_message(&script, "test:1: this is bytecode");
+    assert_int_equal(script.error->line, 1);
     drop(&script);
     size_t size = TYCHO__SANDBOX_SOURCE_MAX + 1;
     char *source = malloc(size + 1);

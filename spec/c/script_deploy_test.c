@@ -18,10 +18,14 @@ static const struct {
     const char *source, *message;
     int line;
 } wrong_sources[] = {
-    {"return 5", "the script returns a number, not a table", 0},
-    {"return linker{name='a', version=1, by='type'}, linker{name='b', version=1, by='type'}",
-     "the script returns 2 values: it is one definition", 0},
-    {"return {}", "must return an event_type, a linker or a read_model", 0},
+    {"return 5", "the script returns a number, not a table", 1},
+    {"local function f()\n return 5\n end\n\n return f()", "the script returns a number", 2},
+    {"local x = 5\n -- no more\n", "the script returns a nil, not a table", 1},
+    {"local a = linker{name='a', version=1, by='type'}\n local b = ('x'):rep(3)\n"
+     "return a, linker{name='b', version=1, by='type'}",
+     "the script returns 2 values: it is one definition", 3},
+    {"\x1bLua", "this is bytecode: a script is its source", 1},
+    {"\n return {}", "must return an event_type, a linker or a read_model", 2},
     {"x = 1", "the global 'x' cannot be set", 1},
     {"return event_type {", "expected", 1},
     {"return event_type {\n name = 'T' }", "the field 'version' is missing", 1},
@@ -60,9 +64,9 @@ static const struct {
     {"return read_model { name = 'm', version = 1, types = { 'A' }, keys = function() end,"
      " init = function() end, on = { _ = function() end }, mode = 'now' }",
      "'mode' must be \"on_demand\"", 1},
-    {"return { 'nothing', {} }", "must return an event_type, a linker or a read_model", 0},
-    {"return { 7, {} }", "must return an event_type, a linker or a read_model", 0},
-    {"return { 'linker', 5 }", "must return an event_type, a linker or a read_model", 0},
+    {"return { 'nothing', {} }", "must return an event_type, a linker or a read_model", 1},
+    {"return { 7, {} }", "must return an event_type, a linker or a read_model", 1},
+    {"return { 'linker', 5 }", "must return an event_type, a linker or a read_model", 1},
     {"return linker { 5, name = 'l', version = 1, by = 'type' }",
      "there is a field whose name is no string", 1},
     {"return linker { name = 5, version = 1, by = 'type' }",
@@ -233,6 +237,30 @@ static void what_hosts_give_wrongly_is_misuse(void **state) {
     tycho_script_close(NULL);
 }
 
+static void a_source_that_is_not_utf8_is_refused_with_its_line(void **state) {
+    fixture *f = *state;
+    tycho_deployment *deployment;
+    tycho_change change;
+    ASSERT_STATUS(tycho_deployment_open(f->store, &deployment), TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("a"),
+                                       text("return linker {\n -- \xc3\xa9\n -- \xe9\n"
+                                            "name = 'l', version = 2, by = 'type' }"),
+                                       0),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho_deployment_put(deployment, text("b"),
+                                       text("return linker { name = 'm', version = 1, "
+                                            "by = 'type' } -- \xc3"),
+                                       0),
+                  TYCHO_OK);
+    for (size_t i = 0; i < 2; i++) {
+        tycho_deployment_get(deployment, i, &change);
+        assert_int_equal(change.change, TYCHO_CHANGE_REFUSED);
+        assert_bytes(change.message, text("the source is not UTF-8"));
+        assert_int_equal(change.line, i == 0 ? 3 : 1);
+    }
+    tycho_deployment_close(deployment);
+}
+
 static void one_script_has_one_line_in_a_plan(void **state) {
     fixture *f = *state;
     tycho_deployment *deployment;
@@ -255,6 +283,7 @@ static void one_script_has_one_line_in_a_plan(void **state) {
     assert_bytes(change.message, text("there is no such script"));
     tycho_deployment_get(deployment, 3, &change);
     assert_bytes(change.message, text("two scripts of the plan have this name"));
+    assert_int_equal(change.line, 1);
     tycho_deployment_close(deployment);
 }
 
@@ -392,6 +421,7 @@ int main(void) {
         TEST(the_first_of_many_faults_is_told),
         TEST(a_plan_says_what_is_new_changed_and_refused),
         TEST(what_hosts_give_wrongly_is_misuse),
+        TEST(a_source_that_is_not_utf8_is_refused_with_its_line),
         TEST(one_script_has_one_line_in_a_plan),
         TEST(a_script_that_went_over_its_budget_goes_on),
         TEST(two_deployments_at_once_are_planned_anew),

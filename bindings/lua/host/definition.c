@@ -524,6 +524,7 @@ void tycho__definition_read(lua_State *L, int first, void *context) {
     int kind = kind_of_module(L, first);
     luaL_checkstack(L, LUA_MINSTACK, "no room for a definition");
     if (kind == 0 || lua_rawgeti(L, first, 2) != LUA_TTABLE) {
+        reading->line = tycho__sandbox_returned_line(L);
         tycho__sandbox_bad_result(L, "the script must return an event_type, a linker or a "
                                      "read_model");
     }

@@ -111,7 +111,9 @@ static struct entry *add_entry(tycho_deployment *deployment) {
     return entry;
 }
 
+/* Without a line it is that where the definition begins. */
 static void refuse(struct entry *entry, int64_t line, const char *message) {
+    if (line == 0 && entry->definition != NULL) line = entry->definition->line;
     snprintf(entry->message, sizeof entry->message, "%s", message);
     entry->change.change = TYCHO_CHANGE_REFUSED;
     entry->change.line = line;
@@ -191,6 +193,17 @@ static void check_version(const tycho_deployment *deployment, struct entry *entr
     refuse(entry, line, message);
 }
 
+/* The first line that is not UTF-8; 0: all are. */
+static int64_t find_odd_line(tycho_bytes source) {
+    const char *at = source.data, *end = at + source.size;
+    if (tycho__utf8_check(source.data, source.size)) return 0;
+    for (int64_t line = 1;; line++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        if (stop == NULL || !tycho__utf8_check(at, (size_t)(stop - at))) return line;
+        at = stop + 1;
+    }
+}
+
 static void compare(const tycho_deployment *deployment, struct entry *entry, bool is_rollback) {
     const tycho_script_about *about = &entry->definition->about;
     const tycho_script_about *old = tycho__rules_about(deployment->rules, about->key);
@@ -210,10 +223,12 @@ static void compare(const tycho_deployment *deployment, struct entry *entry, boo
     } else {
         check_version(deployment, entry, is_rollback);
     }
-    if (has_two(deployment, entry)) refuse(entry, 0, "two scripts of the plan have this name");
-    if (!tycho__utf8_check(about->source.data, about->source.size)) {
-        refuse(entry, 0, "the source is not UTF-8");
+    if (has_two(deployment, entry)) {
+        refuse(entry, tycho__definition_line(entry->definition, "name"),
+               "two scripts of the plan have this name");
     }
+    int64_t odd_line = find_odd_line(about->source);
+    if (odd_line > 0) refuse(entry, odd_line, "the source is not UTF-8");
 }
 
 int tycho_deployment_put(tycho_deployment *deployment, tycho_bytes label, tycho_bytes source,

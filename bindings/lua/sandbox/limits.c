@@ -80,10 +80,23 @@ static int64_t argument_weight(lua_State *L) {
     return most / EXTRA_ARGUMENTS;
 }
 
+/* The last function of the script that returns is the chunk, or what it ends with. */
+static void note_return(lua_State *L, lua_Debug *record) {
+    lua_getinfo(L, "l", record);
+    if (record->currentline > 0) tycho__host(L)->returned_line = record->currentline;
+}
+
+void tycho__host_watch_returns(lua_State *L) {
+    lua_sethook(L, tycho__host_count, LUA_MASKCOUNT | LUA_MASKRET, tycho__host(L)->slice);
+}
+
 void tycho__host_count(lua_State *L, lua_Debug *record) {
     struct tycho__sandbox *sandbox = tycho__host(L);
     int slice = L == sandbox->L ? sandbox->slice : TYCHO__SANDBOX_RESUME;
-    (void)record;
+    if (record->event == LUA_HOOKRET) {
+        note_return(L, record);
+        return;
+    }
     if (sandbox->fatal != TYCHO__SANDBOX_OK) tycho__host_raise_fatal(L);
     sandbox->left -= slice * (sandbox->weight + argument_weight(L));
     if (sandbox->left < 0) tycho__host_exhaust(L);

@@ -151,18 +151,27 @@ static int compile_only(lua_State *L) {
     return 0;
 }
 
+/* Refuses what the script returned, at the line where it did. */
+static int refuse_returned(lua_State *L, const char *message) {
+    struct tycho__sandbox *sandbox = tycho__host(L);
+    sandbox->error.line = sandbox->returned_line;
+    return tycho__sandbox_bad_result(L, "%s", message);
+}
+
 static int run_chunk(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &tycho__host_module);
+    tycho__host_watch_returns(L);
     lua_call(L, 0, LUA_MULTRET);
     if (lua_gettop(L) > 2) {
-        return tycho__sandbox_bad_result(L, "the script returns %d values: it is one definition, "
-                                            "and others are scripts of their own",
-                                         lua_gettop(L) - 1);
+        return refuse_returned(L, lua_pushfstring(L, "the script returns %d values: it is one "
+                                                     "definition, and others are scripts of their "
+                                                     "own",
+                                                  lua_gettop(L) - 1));
     }
     lua_settop(L, 2);
     if (!lua_istable(L, -1)) {
-        return tycho__sandbox_bad_result(L, "the script returns a %s, not a table",
-                                         luaL_typename(L, -1));
+        return refuse_returned(L, lua_pushfstring(L, "the script returns a %s, not a table",
+                                                  luaL_typename(L, -1)));
     }
     lua_rawsetp(L, LUA_REGISTRYINDEX, &tycho__host_module);
     tycho__host(L)->state = tycho__host_fingerprint(L);
@@ -237,6 +246,10 @@ enum tycho__sandbox_kind tycho__sandbox_check_state(struct tycho__sandbox *sandb
 }
 
 /* ---------------------------------------------------------------- helpers */
+
+int tycho__sandbox_returned_line(lua_State *L) {
+    return tycho__host(L)->returned_line;
+}
 
 int tycho__sandbox_keep(lua_State *L) {
     assert(lua_isfunction(L, -1));

@@ -19,9 +19,7 @@
 **     only those of metatable.c, each a function (__index and __newindex may be tables, at most 16
 **     in a chain, and a table that serves as one keeps its own metatable).
 **   - table.* works on the table itself, without metamethods; table.sort is stable.
-** As in stock Lua, the length `#` of a table with holes may be that of any part without holes, and
-** where keys that are no integers come and go in the same table, another one in each process: a
-** script that counts does not use it there (table.pack has n).
+**   - The length `#` of a table with holes follows from what is in it (length.c).
 **   - string.format has no %a, %p, %q; there is no string.pack, no string.dump. math has what is
 **     exact everywhere, and math.random only where the host gives a seed. Float `//` and `%` are
 **     exact; a float is written with "%.14g" in the C locale, whatever the process has set.
@@ -172,6 +170,9 @@ enum tycho__sandbox_kind tycho__sandbox_check_state(struct tycho__sandbox *sandb
 
 /* Pops the function on top of the stack and keeps it; returns its number, which is never 0. */
 int tycho__sandbox_keep(lua_State *L);
+
+/* The line where the script returned the module. */
+int tycho__sandbox_returned_line(lua_State *L);
 
 /* Raises BAD_RESULT with a message as lua_pushfstring() makes it. Does not return. */
 int tycho__sandbox_bad_result(lua_State *L, const char *format, ...);

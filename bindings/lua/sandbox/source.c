@@ -1,5 +1,7 @@
 /* source.c - what the compiler would take, but scripts may not have.
 **
+** Bytecode.
+**
 ** The operator `^`: pow() is not exact, and its last bit differs between versions of the C library
 ** and between processors; there is no other way to take the operator out of the language.
 **
@@ -121,6 +123,7 @@ static void skip_item(struct scan *scan) {
 int tycho__host_check_source(lua_State *L, const char *name, const char *source, size_t size) {
     struct scan scan = {.at = source, .end = source + size};
     const char *what = NULL;
+    if (size > 0 && *source == *LUA_SIGNATURE) what = "this is bytecode: a script is its source";
     while (scan.at < scan.end && what == NULL) {
         if (*scan.at == '^') {
             what = "there is no operator '^' for scripts: its last bit differs between machines; "

@@ -7,8 +7,8 @@
 **       +--- fatal -------+----------> DISCARDED (only destroy is left)
 **
 ** WHAT IS WHERE in this folder: sandbox, environment, limits, error, source, bytecode; what scripts
-** see: *_library, string_*, pattern, pairs, metatable, text, fields, view; what comes out: result,
-** fingerprint.
+** see: *_library, string_*, pattern, pairs, length, metatable, text, fields, view; what comes out:
+** result, fingerprint.
 **
 ** `fatal` is set once, by the hook, the allocator, or whoever charges; from then on the count hook
 ** fires at every instruction, and pcall and coroutines raise again what they catch.
@@ -74,6 +74,7 @@ struct tycho__sandbox {
     int slice;  /* of the main thread */
     int is_bad; /* the error that is being raised is BAD_RESULT */
     int is_loaded;
+    int returned_line; /* of the script, when it was loaded */
     int is_host; /* a callback of the host runs: the script is not charged for its strings */
     enum tycho__sandbox_kind fatal;
     int64_t weight;        /* what one instruction costs: see BUDGET in sandbox.h */
@@ -108,8 +109,10 @@ static inline struct tycho__sandbox *tycho__host(lua_State *L) {
 
 /* ---------------------------------------------------------------- budget, memory (limits.c) */
 
-/* The count hook of every thread. */
+/* The hook of every thread: it counts. */
 void tycho__host_count(lua_State *L, lua_Debug *record);
+/* In this call it also notes the line where a function returns. */
+void tycho__host_watch_returns(lua_State *L);
 /* Starts a call with this many instructions. */
 void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget);
 /* Raises what is fatal. Does not return. */
