@@ -87,6 +87,7 @@ static void set_own(lua_State *L, const tycho_script_about *about) {
         tycho__lua_set_boolean(L, "has_tags", about->has_tags != 0);
     } else if (about->kind == TYCHO_LINKER) {
         set_names(L, "tags", about->tags, about->tag_count);
+        set_names(L, "streams", about->streams, about->stream_count);
         tycho__lua_set_boolean(L, "is_ready_made", about->is_ready_made != 0);
         tycho__lua_set_bytes(L, "category", about->category);
         tycho__lua_set_bytes(L, "prefix", about->prefix);

@@ -15,7 +15,7 @@ local PUBLISHERS, ALONE, DURING = 4, 3, 6
 local VERSION = [[
 return linker {
   name = "%s", version = %d, from = { types = { "OrderPlaced" } },
-  to = function(event) return "%s-" .. (event.data.customer or "none") end,
+  streams = "*", to = function(event) return "%s-" .. (event.data.customer or "none") end,
 }]]
 local BY_TYPE = [[return linker { name = "by_type", version = 1, by = "type" }]]
 

@@ -15,8 +15,8 @@ enum { SEGMENT = 60, CASES = 8, SCRIPTS = 4 };
     "'order_cancelled', 'item_added', 'item_removed', 'address_changed', "                         \
     "'note_written' } }, "
 #define CUSTOM(name, result)                                                                       \
-    "return linker { name = '" name "', version = 1, " TYPED "to = function(event) return " result \
-    " end }"
+    "return linker { name = '" name "', version = 1, " TYPED                             \
+    "streams = '" name "-*', to = function(event) return " result " end }"
 
 static struct scripts_case {
     const char *name;
@@ -31,7 +31,7 @@ static struct scripts_case {
      .is_attached = true,
      .sources = {"return event_type { name = 'Idle', version = 1, data = { a = 'string' } }",
                  "return linker { name = 'a', version = 1, from = { types = { 'A' } }, "
-                 "to = function() return 'a' end }",
+                 "streams = 'a', to = function() return 'a' end }",
                  "return linker { name = 'b', version = 1, from = { types = { 'B' } }, "
                  "by = 'type' }",
                  "return linker { name = 'c', version = 1, from = { types = { 'C' } }, "

@@ -34,7 +34,7 @@ TRAP(luaL_ref)
 TRAP(luaL_loadbufferx)
 TRAP(luaL_error)
 
-static const char source[] = "return linker { name = 'l', version = 1,\n"
+static const char source[] = "return linker { name = 'l', version = 1, streams = 'to-*',\n"
                              "to = function(event) return 'to-' .. event.type:lower() end }";
 
 static void the_archive_has_a_lua_of_its_own(void **state) {

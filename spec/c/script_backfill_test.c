@@ -13,9 +13,8 @@
 
 #include "script_values.h"
 
-static const char *const linker = "return linker { name = 'by_n', version = 1, to = "
-                                  "function(event) return 'n-' .. event.data.n end "
-                                  "}";
+static const char *const linker = "return linker { name = 'by_n', version = 1, streams = 'n-*', "
+                                  "to = function(event) return 'n-' .. event.data.n end }";
 
 static tycho_store *open_attached_temporary(void) {
     tycho_store *store;

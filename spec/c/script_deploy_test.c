@@ -47,6 +47,18 @@ static const struct {
      "the name has over 255 bytes with 'linker/'", 1},
     {"return linker { name = 'l', version = 1 }", "a linker has either 'to' or 'by'", 1},
     {"return linker { name = 'l', version = 1, by = 'type', to = print }", "'print'", 1},
+    {"return linker { name = 'l', version = 1,\n to = function() return 'a' end }",
+     "'to' needs 'streams', the names that it gives", 2},
+    {"return linker { name = 'l', version = 1, by = 'type',\n streams = 'a' }",
+     "'streams' belongs to 'to'", 2},
+    {"return linker { name = 'l', version = 1, to = function() end,\n streams = 'a*b' }",
+     "'a*b' in 'streams': '*' stands at the end", 2},
+    {"return linker { name = 'l', version = 1, to = function() end,\n streams = { 'a', '**' } }",
+     "'**' in 'streams': '*' stands at the end", 2},
+    {"return linker { name = 'l', version = 1, to = function() end,\n streams = {} }",
+     "'streams' must be a list of 1 to 256 strings", 2},
+    {"return linker { name = 'l', version = 1, to = function() end,\n streams = { 5 } }",
+     "the field 'streams' is a number, must be a string", 2},
     {"return linker { name = 'l', version = 1, by = 'colour' }", "the field 'by' must be", 1},
     {"return linker { name = 'l', version = 1, by = 'metadata' }", "needs a 'key'", 1},
     {"return linker { name = 'l', version = 1,\n from = {\n typs = 'x' }, by = 'type' }",
@@ -295,7 +307,7 @@ static void a_script_that_went_over_its_budget_goes_on(void **state) {
                       bad = {.type = text("T"), .data = packed("{ n = 2 }")};
     (void)state;
     ASSERT_STATUS(tycho_script_compile(text("w"), text("return linker { name = 'l', version = 1,\n"
-                                                       "to = function(event)\n"
+                                                       "streams = '*', to = function(event)\n"
                                                        "  while event.data.n == 2 do end\n"
                                                        "  return 's' end }"),
                                        &script),
@@ -386,8 +398,8 @@ static void a_script_is_run_by_hand_for_stored_events(void **state) {
     append(f->store, "order-1", "Order", "{ customer = 'ann', cents = 5 }");
     append(f->store, "order-1", "Other", "{}");
     const char *source = "return linker { name = 'c', version = 4, from = { types = 'Order', "
-                         "category = 'order' }, to = function(e) return e.stream .. e.position "
-                         "end }";
+                         "category = 'order' }, streams = 'order-*', "
+                         "to = function(e) return e.stream .. e.position end }";
     ASSERT_STATUS(tycho_script_compile(text("c"), text(source), &script), TYCHO_OK);
     tycho_script_about_get(script, &about);
     assert_bytes(about.key, text("linker/c"));

@@ -202,10 +202,12 @@ static void linkers_link_what_they_read(void **state) {
     fixture *f = *state;
     deploy(f->store, ORDER_TYPE);
     deploy(f->store, "return linker { name = 'by_customer', version = 1, from = { types = "
-                     "{ 'Order' } }, to = function(event) return 'customer-' .. "
-                     "event.data.customer, { 'all', 'all' } end }");
+                     "{ 'Order' } }, streams = { 'customer-*', 'all' }, "
+                     "to = function(event)\n"
+                     "return 'customer-' .. event.data.customer, { 'all', 'all' } end }");
     deploy(f->store, "return linker { name = 'tagged', version = 1,\n"
                      "  from = { category = 'order', tags = { 'big' } },\n"
+                     "  streams = '*',\n"
                      "  to = function(event) return #event.tags .. event.type end }");
     append(f->store, "order-1", "Order", "{ customer = 'ann', cents = 5 }");
     append(f->store, "order", "Order", "{ customer = 'ann', cents = 5 }");
@@ -226,15 +228,16 @@ static void linkers_link_each_event_of_a_batch_by_itself(void **state) {
     fixture *f = *state;
     static const char *const sources[] = {
         "return linker { name = 'a', version = 1, from = { types = { 'A', 'B' } }, "
-        "to = function(event) if event.type == 'A' then return 'a-' .. event.data.k end "
-        "return 'b' end }",
+        "streams = { 'a-*', 'b' }, to = function(event) if event.type == 'A' then "
+        "return 'a-' .. event.data.k end return 'b' end }",
         "return linker { name = 'b', version = 1, "
-        "to = function(event) return 'type-' .. event.type end }",
+        "streams = '*', to = function(event) return 'type-' .. event.type end }",
         "return linker { name = 'c', version = 1, from = { types = { 'A', 'B' } }, "
-        "to = function() return 'all', { 'all-too' }, nil end }",
+        "streams = 'all*', to = function() return 'all', { 'all-too' }, nil end }",
         "return linker { name = 'd', version = 1, from = { types = { 'A' }, tags = { 'big' } }, "
-        "to = function(event) return 'big-' .. event.type end }",
+        "streams = '*', to = function(event) return 'big-' .. event.type end }",
         "return linker { name = 'e', version = 1, from = { types = { 'A', 'B' } }, "
+        "streams = 'of-*', "
         "to = function(event) return event.type == 'B' and 'of-' .. event.stream or {} end }"};
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) deploy(f->store, sources[i]);
     const tycho_bytes big = text("big");
@@ -397,8 +400,8 @@ static void a_script_that_fails_refuses_its_batch_only(void **state) {
         char source[500];
         snprintf(source, sizeof source,
                  "local kept = {}\nreturn linker { name = 'wrong', version = %zu, "
-                 "from = { types = { 'T' } },\nto = function(event) if event.data.bad then %s end "
-                 "end, }",
+                 "from = { types = { 'T' } }, streams = '*',\n"
+                 "to = function(event) if event.data.bad then %s end end, }",
                  i + 1, wrong_linkers[i].body);
         deploy(f->store, source);
         assert_refused(try_append(f->store, "s", "T", "{ bad = true, list = { 1 } }"),

@@ -25,7 +25,8 @@ static struct linker open_linker(const char *body) {
     char source[1000];
     struct linker linker;
     snprintf(source, sizeof source,
-             "return linker { name = 'l', version = 1, to = function(event) %s end }", body);
+             "return linker { name = 'l', version = 1, streams = '*', "
+             "to = function(event) %s end }", body);
     ASSERT_STATUS(tycho__definition_compile(text("l.lua"), text(source), &linker.definition),
                   TYCHO_OK);
     ASSERT_STATUS(tycho__runner_borrow(linker.definition, &linker.known), TYCHO_OK);
@@ -267,6 +268,7 @@ static void a_function_that_keeps_something_is_still_refused(void **state) {
     struct tycho__definition *definition;
     struct tycho__runner *runner;
     const char *source = "local n = 0\nreturn linker { name = 'l', version = 1, "
+                         "streams = 'n*',\n"
                          "to = function(event) n = n + 1 return 'n' .. event.data.a end }";
     const tycho_event event = event_of("T", packed("{ a = 1 }"));
     const struct tycho__shown shown = {

@@ -68,7 +68,7 @@ static void *work(void *context) {
 
 static const char linker[] =
     "return linker { name = 'l', version = %d, from = { types = { 'Added' } },\n"
-    "to = function(event) return 'sku-' .. event.data.sku, 'both-' .. %d %% 2 end }";
+    "streams = '*', to = function(event) return 'sku-' .. event.data.sku, 'both-' .. %d %% 2 end }";
 static const char event_type[] =
     "return event_type { name = 'Added', version = %d, data = { sku = 'string' },\n"
     "upcast = { %s }, tags = function(data) return 'sku:' .. data.sku end }";
@@ -181,7 +181,7 @@ static void a_thread_whose_stack_is_too_small_for_scripts_is_refused(void **stat
     tycho_store *store = open_attached(path);
     tycho_bytes data = packed("{ sku = 'x' }");
     assert_int_equal(append_with_stack(store, data, TYCHO_SCRIPTS_STACK / 2), TYCHO_OK);
-    deploy(store, "return linker { name = 'l', version = 1, to = function(event)\n"
+    deploy(store, "return linker { name = 'l', version = 1, streams = '*', to = function(event)\n"
                   "local function f(s) return (s:gsub('.', f)) end return f('x') end }");
     uint64_t head = count_of(store, "", "");
     assert_int_equal(append_with_stack(store, data, TYCHO_SCRIPTS_STACK / 2), TYCHO_MISUSE);

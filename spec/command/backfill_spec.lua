@@ -5,7 +5,7 @@ local process = require "support.process"
 local LINKER = [[
 return linker {
   name = "by_city", version = 1, from = { types = { "Sold" } },
-  to = function(event) return "%s" .. event.data.city end,
+  streams = "*", to = function(event) return "%s" .. event.data.city end,
 }
 ]]
 

@@ -25,6 +25,7 @@ return event_type {
 local LINKER = [[
 return linker {
   name = "by_customer", version = 1, from = { types = { "OrderPlaced" } },
+  streams = "customer-*",
   to = function(event) return "customer-" .. event.data.customer end,
 }
 ]]
@@ -183,7 +184,8 @@ describe("the command, with scripts", function()
       tycho:file("shop/linkers/new.lua", (LINKER:gsub("by_customer", "other")))
       local result = run("scripts diff $d/shop")
       assert.equal(1, result.status)
-      assert.truthy(result.out:find("\n+  to = function(event) return \"c-\"", 1, true), result.out)
+      assert.truthy(result.out:find("\n+  streams = \"c-*\",\n+  to = function(event)", 1, true),
+        result.out)
       assert.truthy(result.out:find("--- linker/other (not deployed)\n", 1, true), result.out)
       must("deploy $d/shop/linkers/by.lua")
       result = run("scripts diff linker/by_customer")

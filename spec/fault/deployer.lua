@@ -23,7 +23,7 @@ local function deploy(number)
   if number % 3 == 0 then
     local version = version_of("linker", "by") + 1
     return store:deploy { sources = ("return linker { name = 'by', version = %d, "
-      .. "to = function() return 'by-%d' end }"):format(version, version) }
+      .. "streams = '*', to = function() return 'by-%d' end }"):format(version, version) }
   end
   local version = version_of("event_type", "A") + 1
   local upcasts = ("function(data) return data end, "):rep(version - 1)

@@ -55,7 +55,8 @@ static int deploy_type(life *l) {
 
 static int deploy_linker(life *l) {
     return deploy_one(l->store, "return linker { name = 'l', version = 1, from = { types = { 'T' "
-                                "} }, to = function(event) return 'n-' .. event.data.n end }");
+                                "} }, streams = 'n-*',\n"
+                                "to = function(event) return 'n-' .. event.data.n end }");
 }
 
 static int append_one(life *l, const char *stream, const char *id, const char *type,
@@ -140,14 +141,15 @@ static int back_fill(life *l, const char *source) {
 }
 
 static int back_fill_new(life *l) {
-    return back_fill(l, "return linker { name = 'b', version = 1, to = function(event)\n"
+    return back_fill(l, "return linker { name = 'b', version = 1, streams = 'b-*',\n"
+                        "to = function(event)\n"
                         "return event.data.n == 5 and 'b-x' or { 'b-y', 'b-z' } end }");
 }
 
 /* What is older comes to "b-x", which is made anew; "b-y" ends. */
 static int back_fill_changed(life *l) {
-    return back_fill(l, "return linker { name = 'b', version = 2, to = function(event)\n"
-                        "return { 'b-x', 'b-z' } end }");
+    return back_fill(l, "return linker { name = 'b', version = 2, streams = 'b-*',\n"
+                        "to = function() return { 'b-x', 'b-z' } end }");
 }
 
 /* A stream that somebody writes to, and a linker that links into it, without its older events. */
@@ -156,19 +158,20 @@ static int append_to_linked(life *l) {
     if (status == TYCHO_DUPLICATE_EVENT) status = TYCHO_OK; /* this step failed behind it */
     if (status != TYCHO_OK) return status;
     return deploy_one(l->store, "return linker { name = 'h', version = 1, from = { types = { 'T' "
-                                "} }, to = function() return 'h' end }");
+                                "} }, streams = 'h', to = function() return 'h' end }");
 }
 
 /* Both older events come into it, behind the one that was appended. */
 static int back_fill_linked(life *l) {
     return back_fill(l, "return linker { name = 'h', version = 1, from = { types = { 'T' "
-                        "} }, to = function() return 'h' end }");
+                        "} }, streams = 'h', to = function() return 'h' end }");
 }
 
 /* And one of them goes. */
 static int back_fill_less(life *l) {
     return back_fill(l, "return linker { name = 'h', version = 2, from = { types = { 'T' "
-                        "} }, to = function(event) return event.data.n == 4 and 'h' or {} end }");
+                        "} }, streams = 'h',\n"
+                        "to = function(event) return event.data.n == 4 and 'h' or {} end }");
 }
 
 /* Begins, unless that was done, and gives it up. */
@@ -188,11 +191,11 @@ static int give_up(life *l, const char *source) {
 }
 
 static int give_up_both(life *l) {
-    int status = give_up(l, "return linker { name = 'g', version = 1, to = function()\n"
-                            "return { 'g-x', 'g-y' } end }");
+    int status = give_up(l, "return linker { name = 'g', version = 1, streams = 'g-*',\n"
+                            "to = function() return { 'g-x', 'g-y' } end }");
     if (status != TYCHO_OK) return status;
-    return give_up(l, "return linker { name = 'b', version = 3, to = function()\n"
-                      "return { 'b-x', 'b-q' } end }");
+    return give_up(l, "return linker { name = 'b', version = 3, streams = 'b-*',\n"
+                      "to = function() return { 'b-x', 'b-q' } end }");
 }
 
 static int deploy_model_anew(life *l) {

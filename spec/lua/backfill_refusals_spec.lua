@@ -20,7 +20,7 @@ describe("store:backfill", function()
 
   it("stops at an event at which the linker fails, and says where", function()
     fill(store, 1, 300)
-    local bad = [[return linker { name = "bad", version = 1, to = function(event)
+    local bad = [[return linker { name = "bad", version = 1, streams = "*", to = function(event)
       if event.data.number == 250 then error("no such customer") end
       return "all"
     end }]]
@@ -34,6 +34,18 @@ describe("store:backfill", function()
     store:backfill { linker = "bad", cancel = true }
     store:backfill { source = mended }
     check(mended)
+  end)
+
+  it("stops at an event for which the linker names a stream that it does not declare", function()
+    fill(store, 1, 300)
+    local source = [[return linker { name = "l", version = 1, streams = "all", to = function(event)
+      return event.data.number == 250 and "al" or "all"
+    end }]]
+    local err = refusal.with("rejected", store.backfill, store, { source = source, chunk = 100 })
+    assert.same({ 250, 1, "linker/l" }, { err.position, err.line, err.script })
+    assert.matches('the stream "al" is not among', err.reason, 1, true)
+    store:backfill { linker = "l", cancel = true }
+    check()
   end)
 
   it("refuses to go on when another version was deployed meanwhile", function()
@@ -148,7 +160,7 @@ describe("store:backfill", function()
 
   it("refuses an event that is linked into more streams than a batch can name", function()
     store:append("orders", { type = "Sold", data = { number = 1 } })
-    local wide = [[return linker { name = "wide", version = 1, to = function()
+    local wide = [[return linker { name = "wide", version = 1, streams = "*", to = function()
       local names = {}
       for index = 1, 10000 do names[index] = "s" .. index end
       return names
@@ -159,7 +171,7 @@ describe("store:backfill", function()
 
   it("refuses an event that has too many links, with its position", function()
     fill(store, 1, 2)
-    local wide = [[return linker { name = "wide", version = 1, to = function()
+    local wide = [[return linker { name = "wide", version = 1, streams = "*", to = function()
       local names = {} for i = 1, %d do names[i] = "w" .. i end return names end }]]
     local err = refusal.with("too_large", store.backfill, store, { source = wide:format(9901) })
     assert.equal("the linker links the event at position 1 into 9901 streams, "

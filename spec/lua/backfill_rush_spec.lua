@@ -8,7 +8,7 @@ local CIRCLES = 60 -- batches that are more than enough
 --- A linker into five streams at once; version 2 leaves out events of which others are to be taken
 --- out, so that all five are made anew.
 local TO_FIVE = [[
-return linker { name = "five", version = %d, to = function(event)
+return linker { name = "five", version = %d, streams = "*", to = function(event)
   if event.data.number %% 50 < %d then return {} end
   return { "f-1", "f-2", "f-3", "f-4", "f-5" }
 end }]]
@@ -16,7 +16,7 @@ local FIVE_1, FIVE_2 = TO_FIVE:format(1, 0), TO_FIVE:format(2, 2)
 
 --- A linker into so many streams for each event that few events fill a batch.
 local TO_MANY = [[
-return linker { name = "many", version = %d, to = function(event)
+return linker { name = "many", version = %d, streams = "*", to = function(event)
   local names = {}
   for index = 1, %d do names[index] = "m-" .. (event.data.number + index) %% 40 end
   return names
@@ -98,7 +98,7 @@ describe("store:backfill under a rush", function()
     check(FIVE_2)
   end)
 
-  local BIG = [[return linker { name = "big", version = %d, to = function(event)
+  local BIG = [[return linker { name = "big", version = %d, streams = "*", to = function(event)
     if event.data.number %% %d ~= 0 then return "big" end end }]]
   local BIG_1, BIG_2 = BIG:format(1, 3), BIG:format(2, 5)
 

@@ -11,7 +11,7 @@ local V1, V2 = backfilling.VERSION_1, backfilling.VERSION_2
 
 local BY_TYPE = [[return linker { name = "by_type", version = 1, by = "type" }]]
 local TO_BIG = [[
-return linker { name = "big", version = %d, to = function(event)
+return linker { name = "big", version = %d, streams = "*", to = function(event)
   if event.data.number %% %d ~= 0 then return "big" end
 end }]]
 
@@ -165,7 +165,7 @@ describe("store:backfill", function()
 
   --- Linkers to more streams than one batch exchanges.
   local function to_many(version, prefix)
-    return ([[return linker { name = "many", version = %d, to = function(event)
+    return ([[return linker { name = "many", version = %d, streams = "*", to = function(event)
       if event.data.number %% %d ~= 0 then return "m-" .. event.data.number %% 3000 end
     end }]]):format(version, prefix)
   end
@@ -315,7 +315,7 @@ describe("store:backfill", function()
   end)
 
   it("takes no event out of the stream that it was appended to", function()
-    local source = [[return linker { name = "l", version = %d, to = function(event)
+    local source = [[return linker { name = "l", version = %d, streams = "*", to = function(event)
       local tags = event.tags
       return #tags > 0 and %s or {}
     end }]]
@@ -328,7 +328,8 @@ describe("store:backfill", function()
 
   it("reads events by tags and category as when they were appended", function()
     local source = [[return linker { name = "l", version = 1,
-      from = { category = "orders", tags = { "vip", "eu" } }, to = function() return "given" end }]]
+      from = { category = "orders", tags = { "vip", "eu" } },
+      streams = "given", to = function() return "given" end }]]
     store:append("orders-1", { id = "a", type = "T", tags = { "eu", "vip" } })
     store:append("orders-1", { id = "b", type = "T", tags = { "eu", "viper" } })
     store:append("others-1", { id = "c", type = "T", tags = { "eu", "vip" } })
@@ -352,6 +353,7 @@ describe("store:backfill", function()
 
   it("takes out nothing that the new version gives by another name of the stream", function()
     local by_route = V1:gsub("version = 1", "version = 2"):gsub('"customer%-" %.%.', '"c-" ..')
+      :gsub('"customer%-%*"', '"c-*"')
     fill(store, 1, 1200)
     for number = 0, 10 do store:set_route("c-" .. number, "customer-" .. number) end
     store:backfill { source = V1 }

@@ -35,8 +35,8 @@ local function linker(version, prefix)
 return linker {
   name = "by_customer", version = %d,
   from = { types = { "OrderPlaced" } },
-  to = function(event) return "%s" .. event.data.customer end,
-}]]):format(version, prefix)
+  streams = "%s*", to = function(event) return "%s" .. event.data.customer end,
+}]]):format(version, prefix, prefix)
 end
 
 local function order(customer, total)
@@ -79,7 +79,7 @@ describe("deploying", function()
     local plan = store:deploy {
       sources = { ["a.lua"] = ORDER_1, ["b.lua"] = "return 1" }, dry_run = true,
     }
-    assert.same({ "new event_type/OrderPlaced 1", "refused b.lua:?" }, short(plan))
+    assert.same({ "new event_type/OrderPlaced 1", "refused b.lua:1" }, short(plan))
     assert.equal(before, store:head())
     assert.same({}, store:scripts())
   end)
@@ -92,10 +92,11 @@ describe("deploying", function()
       { "return linker {\n name = 'x',\n version = 1, form = {},\n to = function() end }", 3,
         "'form'" },
       { "\n\nerror('no')", 3, "no" },
-      { "return 7", nil, "the script returns a number" },
-      { "return {}", nil, "must return an event_type, a linker or a read_model" },
+      { "\nreturn 7", 2, "the script returns a number" },
+      { "return {}", 1, "must return an event_type, a linker or a read_model" },
       { "hello there", 1, "syntax error" },
-      { "\27Lua", nil, "" },
+      { "\27Lua", 1, "this is bytecode" },
+      { (" "):rep(300000), nil, "the source has 300000 bytes" },
       { linker(1, "other-"), 2, "the source has changed and the version is still 1" },
       { "return read_model { name = 'm', version = 1, types = { 'A' },\n keys = function() end,\n"
         .. " init = function() return {} end,\n on = { B = function() end } }", 4, "'B'" },
@@ -153,7 +154,7 @@ describe("deploying", function()
     deploy(1, 4500)
     deploy(4501, 9000)
     local err = refusal.with("rejected", deploy, 9001, 10002)
-    assert.equal("sources[1001]: a store has at most 10,000 scripts (and 1 more)", err.what)
+    assert.equal("sources[1001]:1: a store has at most 10,000 scripts (and 1 more)", err.what)
     deploy(9001, 10000)
     assert.equal(2, #deploy(10001, 10001))
     store:append("s", { type = "T10001" })
@@ -308,7 +309,7 @@ describe("a store with scripts", function()
     store:deploy { sources = { [[
 return linker {
   name = "broken", version = 1, from = { types = { "A", "B" } },
-  to = function(event)
+  streams = "*", to = function(event)
     local function inner() return event.data.missing.field end
     if event.type == "A" then return inner() .. "" end
     while true do end
@@ -322,10 +323,45 @@ return linker {
     store:append("s", { type = "C" })
   end)
 
+  it("lets a linker name the streams that it declares, and no others", function()
+    local store = fresh()
+    local source = [[return linker { name = "l", version = 1, streams = { "city-*", "vip" },
+      -- names what it is told
+
+      to = function(event) return event.data.names end }]]
+    local undeclared = { "town-1", "vip-1", "city", "a", "City-1" }
+    for _, name in ipairs(undeclared) do
+      local plain = source:gsub('streams = %b{},', "")
+      local err = unchanged(store, "rejected", function() store:deploy { sources = plain } end)
+      assert.equal(4, err.line)
+      assert.matches("'to' needs 'streams'", err.reason)
+      local script <close> = tycho.script(source)
+      err = refusal.with("rejected", script.expand, script, { type = "T", data = { names = name } })
+      assert.equal(('the stream "%s" is not among its \'streams\''):format(name), err.reason)
+      assert.equal(4, err.line)
+    end
+    store:deploy { sources = source }
+    assert.same({ "city-*", "vip" }, store:script("linker", "l").streams)
+    store:append("s", { type = "T", data = { names = { "city-1", "vip", "city-" } } })
+    for _, name in ipairs(undeclared) do
+      unchanged(store, "rejected", function()
+        store:append("s", { type = "T", data = { names = { "city-2", name } } })
+      end)
+    end
+    for _, name in ipairs { "city-1", "city-", "vip" } do
+      assert.equal(1, store:read():stream(name):count())
+    end
+    store:deploy { sources = { [[return linker { name = "any", version = 1, streams = "*",
+      to = function(event) return "x" .. event.type end }]] } }
+    store:append("s", { type = "T", data = { names = "vip" } })
+    assert.equal(1, store:read():stream("xT"):count())
+  end)
+
   it("lets no script link into the history of scripts", function()
     local store = fresh()
     local makers = {
-      [[return linker { name = "l", version = 1, to = function() return { "a", "$scripts" } end }]],
+      [[return linker { name = "l", version = 1, streams = "*",
+        to = function() return { "a", "$scripts" } end }]],
       [[return linker { name = "l", version = 2, by = "metadata", key = "to", prefix = "$" }]],
     }
     for _, source in ipairs(makers) do

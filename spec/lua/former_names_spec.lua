@@ -90,7 +90,8 @@ describe("Scripts that read an event type", function()
   --- A linker of the type, whose stream has the name that it sees in its own.
   local function linker(name, type)
     return ([[return linker { name = %q, version = 1, from = { types = { %q } },
-      to = function(event) return %q .. event.type end }]]):format(name, type, name .. "-")
+      streams = "%s-*", to = function(event) return "%s-" .. event.type end }]]):format(name, type,
+      name, name)
   end
   local BY_TYPE = [[return linker { name = "by_type", version = 1, by = "type" }]]
   local BY_ONE = [[return linker { name = "one", version = 1, by = "type", prefix = "one-",

@@ -15,15 +15,15 @@ local LINKERS = {
     function(type, category) if category == "cart" then return "only." .. type end end },
   { [[by = "type", prefix = "tagged.", from = { tags = { "red" } }]],
     function(type, _, customer) if customer % 2 == 0 then return "tagged." .. type end end },
-  { [[to = function(event) return "all." .. event.type end]],
+  { [[streams = "*", to = function(event) return "all." .. event.type end]],
     function(type) return "all." .. type end },
-  { [[to = function(event) return "customer." .. event.data.customer end]],
+  { [[streams = "*", to = function(event) return "customer." .. event.data.customer end]],
     function(_, _, customer) return "customer." .. customer end },
-  { [[to = function(event)
+  { [[streams = "*", to = function(event)
         if event.type:sub(-1) == "1" then return "ones." .. event.data.customer end
       end]],
     function(type, _, customer) if type:sub(-1) == "1" then return "ones." .. customer end end },
-  { [[to = function() end]], function() end },
+  { [[streams = "*", to = function() end]], function() end },
 }
 
 --- Deploys linkers and publishes `batches` of events of so many types in so many categories; each
@@ -80,7 +80,7 @@ describe("Linkers", function()
     check(many, 3, 2, 2)
   end)
 
-  local SEES_ALL = [[return linker { name = "all", version = 1, to = function(event)
+  local SEES_ALL = [[return linker { name = "all", version = 1, streams = "*", to = function(event)
     assert(event.id == "one" and event.type == "T" and event.stream == "home-1")
     assert(event.data.n == 7 and event.metadata.m == 8)
     assert(event.time == 5 and event.valid_time == 6)

@@ -163,7 +163,7 @@ describe("meta.lua", function()
     local event_type = [[return event_type { name = "E", version = 1, data = { a = "integer" },
       check = function(data) local x = data.a + {} end }]]
     local hog = [[return linker { name = "c", version = 1, from = { category = "c" },
-      to = function(event) while event.type == "loop" do end end }]]
+      streams = "*", to = function(event) while event.type == "loop" do end end }]]
     store:append("s", { type = "E", data = {} })
     local plan = store:deploy { sources = { linker, model, event_type, hog } }
     local bad, newer = linker:gsub("}", ", x = 1 }"), linker:gsub("1", "2")

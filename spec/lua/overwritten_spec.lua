@@ -75,7 +75,7 @@ describe("An event that is overwritten", function()
   it("keeps its tags and links", function()
     store:deploy { sources = V2 }
     store:deploy { sources = [[return linker { name = "l", version = 1,
-      to = function(event) return "by-" .. event.data.by end }]] }
+      streams = "*", to = function(event) return "by-" .. event.data.by end }]] }
     store:append("s", { id = "c", type = "Paid", data = { cents = 1, by = "me" } })
     change("c", { by = "you" })
     assert.same({ "by:me" }, store:event("c").tags)
@@ -86,7 +86,8 @@ describe("An event that is overwritten", function()
   it("keeps a link that no version gives now, when the linker is back-filled", function()
     local function linker(version, prefix)
       return ([[return linker { name = "l", version = %d,
-        to = function(event) return "%s-" .. event.data.by end }]]):format(version, prefix)
+        streams = "%s-*",
+        to = function(event) return "%s-" .. event.data.by end }]]):format(version, prefix, prefix)
     end
     local function ids(stream) return plain.each(store:read():stream(stream):all()) end
     store:deploy { sources = V2 }

@@ -71,6 +71,7 @@ describe("An error does not tell the data", function()
       [[return event_type { name = "Open", version = 1, check = function(data)
         return data.password + data.nested end }]],
       [[return linker { name = "l", version = 1, from = { types = { "Linked" } },
+        streams = "*",
         to = function(event) return #event.data.password * event.data.password end }]],
     } }
     for _, name in ipairs { "Typed", "Open", "Linked" } do

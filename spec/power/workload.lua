@@ -150,7 +150,8 @@ end
 
 local function linker(version)
   return ([[return linker { name = "by_type", version = %d,
-    to = function(event) return "type-%d-" .. event.type end }]]):format(version, version)
+    streams = "type-*", to = function(event) return "type-%d-" .. event.type end }]]):format(
+    version, version)
 end
 
 local deployed = 0

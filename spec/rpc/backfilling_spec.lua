@@ -115,7 +115,7 @@ describe("The host protocol, back-filling", function()
   end)
 
   it("refuses with the facts", function()
-    local bad = [[return linker { name = "bad", version = 1, to = function(event)
+    local bad = [[return linker { name = "bad", version = 1, streams = "*", to = function(event)
       if event.data.number == 7 then error("no such customer") end
     end }]]
     local _, answer = finish(c:send("backfill", { source = bad }))

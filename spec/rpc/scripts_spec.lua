@@ -26,7 +26,7 @@ describe("The host protocol, with scripts", function()
   it("answers what was refused with the facts, and goes on", function()
     deploy([[return event_type { name = "Paid", version = 1, data = { total = "integer" } }]],
       [[return linker { name = "totals", version = 1,
-  to = function(event) return "total-" .. event.data.total end }]])
+  streams = "*", to = function(event) return "total-" .. event.data.total end }]])
     local answer = host:refused("append", paid({ total = "3" }, "bad"))
     assert.same({ "rejected", "event_type/Paid", 1, "data.total", "bad", "Paid" }, { answer.error,
       answer.script, answer.version, answer.path, answer.event_id, answer.event_type })

@@ -10,7 +10,7 @@ local backfilling = {}
 backfilling.VERSION_1 = [[
 return linker {
   name = "by_customer", version = 1, from = { types = { "OrderPlaced", "OrderPaid" } },
-  to = function(event)
+  streams = { "customer-*", "paid" }, to = function(event)
     assert(event.position == nil)
     if event.type == "OrderPlaced" then return "customer-" .. event.data.customer end
     return { "customer-" .. event.data.customer, "paid" }
@@ -19,7 +19,7 @@ return linker {
 backfilling.VERSION_2 = [[
 return linker {
   name = "by_customer", version = 2, from = { types = { "OrderPlaced", "OrderSent" } },
-  to = function(event)
+  streams = { "customer-*", "seventh" }, to = function(event)
     if event.data.number % 7 == 0 then return { "customer-" .. event.data.customer, "seventh" } end
     return "customer-" .. event.data.customer
   end,

@@ -46,9 +46,9 @@ end
 
 function source_of.linker(recipe)
   local from = recipe.types and "from = { types = " .. literal(recipe.types) .. " }," or ""
-  return NUMBER .. ("return linker { name = %q, version = %d, %s to = function(event)\n"
-    .. "return 'x-%s-' .. number(event.data) %% %d end }"):format(recipe.name, recipe.version,
-    from, recipe.name, recipe.modulo)
+  return NUMBER .. ("return linker { name = %q, version = %d, %s streams = 'x-%s-*',\n"
+    .. "to = function(event) return 'x-%s-' .. number(event.data) %% %d end }"):format(
+    recipe.name, recipe.version, from, recipe.name, recipe.name, recipe.modulo)
 end
 
 function source_of.read_model(recipe)

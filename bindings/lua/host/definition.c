@@ -293,10 +293,31 @@ static void read_prefix(lua_State *L, struct tycho__reading *reading, const stru
     reading->definition->about.prefix = read_name(L, reading, field->name);
 }
 
+static void read_streams(lua_State *L, struct tycho__reading *reading, const struct field *field) {
+    tycho_script_about *about = &reading->definition->about;
+    about->streams = read_names(L, reading, field->name, &about->stream_count);
+    for (size_t i = 0; i < about->stream_count; i++) {
+        const char *name = about->streams[i].data;
+        if (memchr(name, '*', about->streams[i].size - 1) == NULL) continue;
+        tycho__definition_refuse(L, reading, field->name,
+                                 "'%s' in 'streams': '*' stands at the end, for all that begin so",
+                                 name);
+    }
+}
+
 static void finish_linker(lua_State *L, struct tycho__reading *reading) {
     struct tycho__definition *definition = reading->definition;
-    if (definition->has_function[TYCHO__TO] == (definition->by != TYCHO__BY_FUNCTION)) {
+    bool has_to = definition->has_function[TYCHO__TO];
+    if (has_to == (definition->by != TYCHO__BY_FUNCTION)) {
         tycho__definition_refuse(L, reading, NULL, "a linker has either 'to' or 'by'");
+    }
+    if (has_to && definition->about.stream_count == 0) {
+        tycho__definition_refuse(L, reading, "to",
+                                 "'to' needs 'streams', the names that it gives: \"city-*\" stands "
+                                 "for all that begin so");
+    }
+    if (!has_to && definition->about.stream_count > 0) {
+        tycho__definition_refuse(L, reading, "streams", "'streams' belongs to 'to'");
     }
     if (definition->by == TYCHO__BY_METADATA && definition->metadata_key.size == 0) {
         tycho__definition_refuse(L, reading, "by", "by = \"metadata\" needs a 'key'");
@@ -424,7 +445,8 @@ static const struct field linker_fields[] = {
     {"name", read_own_name, 0, true},  {"version", read_version, 0, true},
     {"from", read_from, 0, false},     {"to", keep_function, TYCHO__TO, false},
     {"by", read_by, 0, false},         {"key", read_key, 0, false},
-    {"prefix", read_prefix, 0, false}, {NULL, NULL, 0, false}};
+    {"prefix", read_prefix, 0, false}, {"streams", read_streams, 0, false},
+    {NULL, NULL, 0, false}};
 
 static const struct field read_model_fields[] = {{"name", read_own_name, 0, true},
                                                  {"version", read_version, 0, true},

@@ -338,6 +338,36 @@ int tycho__run_event_type(struct tycho__runner *runner, const struct tycho__show
     return status;
 }
 
+static bool is_declared(const tycho_script_about *about, tycho_bytes name) {
+    for (size_t i = 0; i < about->stream_count; i++) {
+        tycho_bytes declared = about->streams[i];
+        const char *text = declared.data;
+        if (text[declared.size - 1] == '*') {
+            size_t size = declared.size - 1;
+            if (name.size >= size && memcmp(name.data, text, size) == 0) return true;
+        } else if (tycho__same(name, declared)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Refuses names that the linker does not declare, at the line of the function that gave them. */
+static int check_declared(const struct tycho__runner *runner, const tycho_event *event) {
+    const struct tycho__definition *definition = runner->definition;
+    const tycho_bytes *list = tycho__names_list(&runner->names);
+    char message[NAME_SHOWN + 80];
+    for (size_t i = 0; i < runner->names.count; i++) {
+        if (is_declared(&definition->about, list[i])) continue;
+        snprintf(message, sizeof message, "the stream \"%.*s\" is not among its 'streams'",
+                 (int)(list[i].size < NAME_SHOWN ? list[i].size : NAME_SHOWN),
+                 (const char *)list[i].data);
+        return tycho__script_reject(definition, event, "",
+                                    tycho__definition_line(definition, "to"), message);
+    }
+    return TYCHO_OK;
+}
+
 int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *shown) {
     const tycho_script_about *about = &runner->definition->about;
     bool is_model = about->kind == TYCHO_READ_MODEL;
@@ -350,6 +380,7 @@ int tycho__run_names(struct tycho__runner *runner, const struct tycho__shown *sh
     int function = runner->functions[is_model ? TYCHO__KEYS : TYCHO__TO];
     int status = run(&call, function, push_event, take_names);
     if (status == TYCHO_OK) status = tycho__names_finish(&runner->names);
+    if (status == TYCHO_OK && !is_model) status = check_declared(runner, shown->event);
     if (status == TYCHO_OK) {
         tycho__known_keep(runner, shown);
     } else {

@@ -19,10 +19,15 @@
 ** and handlers for what is not read are refused when it is compiled.
 **
 **     return event_type { name, version, data = schema, open, check, tags, upcast, former_names }
-**     return linker { name, version, from = { types, category, tags }, to = function(event) }
+**     return linker { name, version, from = { types, category, tags }, to = function(event),
+**                     streams = { "customer-*", "vip" } }
 **     return linker { name, version, from, by = "type" | "correlation" | "causation" | "category" |
 **                     "metadata", key, prefix }
 **     return read_model { name, version, types, keys, history, order, mode, init, on }
+**
+** A linker names streams in `to`, and declares in `streams` which they are: by name, or, with a '*'
+** at the end, all that begin so ("*" alone: any). Naming another is refused like any failure of a
+** script. Ready-made linkers and read models link into streams that begin with their prefix.
 **
 ** A function gets the data of the event (a table; the bytes as a string where the content type is
 ** not MessagePack) and a read-only view of the event: id, type, data, metadata, time, valid_time,
@@ -107,6 +112,8 @@ typedef struct tycho_script_about {
     const tycho_bytes *former_names; /* event type */
     size_t former_name_count;
     tycho_bytes prefix;       /* ready-made linker; read model: NAME$ */
+    const tycho_bytes *streams; /* linker with a function: that it may name; '*' at the end: any */
+    size_t stream_count;
     uint32_t order;           /* read model: enum tycho_order */
     uint32_t has_schema;      /* event type */
     uint32_t has_check;

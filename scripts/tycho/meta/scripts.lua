@@ -23,7 +23,8 @@ local Store = {}
 --- opens the store runs for each batch and each read (bindings/lua/host/tycho_scripts.h). A script
 --- is Lua text that returns one definition:
 ---   return event_type { name = "Paid", version = 1, data = { amount = "integer" } }
----   return linker { name = "by_city", version = 1, to = function(event) return ... end }
+---   return linker { name = "by_city", version = 1, streams = "city-*",
+---     to = function(event) return "city-" .. event.data.city end }
 --- What it gives is the plan, which was carried out as one batch, on the condition that nobody
 --- deployed meanwhile (it is planned anew then). A plan with a refused line raises rejected, with
 --- `plan`, and changes nothing. The same source again is unchanged; another one needs a higher
@@ -138,6 +139,7 @@ function Store:check_history(event_type, options) end
 ---@field has_check? boolean
 ---@field has_tags? boolean
 ---@field tags? string[]            linker: those that an event must have
+---@field streams? string[]         linker: those that its function names; "city-*": that begin so
 ---@field category? string
 ---@field is_ready_made? boolean
 ---@field prefix? string            ready-made linker, read model: of the names of its streams
