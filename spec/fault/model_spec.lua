@@ -46,6 +46,15 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
     return tonumber(lines[#lines])
   end
 
+  --- Where all is slow: waits until something is linked.
+  local function sees_links()
+    local before = store:stats().links
+    for _ = 1, 1000 do
+      if store:stats().links > before then return end
+      process.sleep(0.01)
+    end
+  end
+
   local function fill()
     for _ = 1, EACH * KEYS // 1000 do
       store:batch(function(batch)
@@ -65,7 +74,7 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
     for kill = 1, KILLS * 5 do
       if kill > KILLS and cut_short > 0 then break end
       local worker = start("prepare", KEYS)
-      process.sleep(chance:between(0, 60 + 10 * kill) / 1000) -- longer where all is slow
+      if kill <= KILLS then process.sleep(chance:between(0, 180) / 1000) else sees_links() end
       worker:kill()
       worker:wait()
       local whole = 0
@@ -90,6 +99,33 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
       assert.equal(EACH, store:read():stream("Count$" .. key):count())
     end
     assert.same({}, store:verify().findings)
+  end)
+
+  -- One that is stopped while it has the store to itself keeps others from writing: not this time.
+  it("has what came and went while it was caught up", function()
+    local chance, events = random.new(SEED), {}
+    for index = 1, 10000 do events[index] = { type = "N", data = { key = 1 }, tags = { "of:1" } } end
+    store:append("n", events)
+    store:deploy { sources = { source(1) } }
+    local model <close> = store:model("Count")
+    local hasty <close> = tycho.open(path, { sync = "none", write_timeout = 0.05 })
+    local disturbed = 0
+    for round = 1, 100 do
+      if disturbed == 6 then break end
+      model:forget(1)
+      local worker = start("prepare", 1)
+      process.sleep(chance:between(0, 10 + round // 5) / 1000)
+      worker:signal("STOP")
+      local is_linked = model:status(1).entries > 0
+      if pcall(hasty.append, hasty, "n", events[1]) then
+        hasty:delete_stream("Count$1")
+        if not is_linked then disturbed = disturbed + 1 end
+      end
+      worker:signal("CONT")
+      ends_well(worker)
+      assert.equal(store:read():tagged("of:1"):count(), model:get(1).count)
+    end
+    assert.equal(6, disturbed)
   end)
 
   it("is caught up once, by whichever of those that ask", function()

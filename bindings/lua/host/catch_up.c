@@ -1,8 +1,10 @@
 /* catch_up.c - the old events of instances are linked into their streams; model.h says why nothing
 ** is missed.
 **
-** Of a group of instances all locks are taken first, then one snapshot is opened, and the histories
-** are read in it, one after the other. The links go into batches of some thousand, which may begin
+** Of a group of instances all locks are taken first. The streams of those that have something get
+** a mark, where they have none, in a batch of its own. Then one snapshot is opened, and the
+** histories are read in it, one after the other: a stream that is deleted from then on has lost its
+** mark, and what was linked into it meanwhile is found by the next catch-up. The links go into batches of some thousand, which may begin
 ** with the last links of one instance and end with the first ones of another. The row of an
 ** instance is in the batch that has its last link, so who is killed in between leaves links and no
 ** row, and the next one finds the same again and skips what is there.
@@ -22,14 +24,21 @@ struct member {
     bool is_busy; /* somebody else has its lock */
 };
 
+/* What the snapshot has of one. */
+struct seen {
+    struct tycho__model_row row;
+    struct tycho__model_stream stream;
+    bool is_current;
+};
+
 struct group {
     tycho_model *model;
     struct member *members;
     size_t count;
     struct tycho__found found;
-    size_t links; /* in the batch */
+    size_t marks; /* in the batch */
+    size_t links;
     size_t rows;
-    size_t marks;
     struct tycho__catch_up *result;
 };
 
@@ -45,15 +54,18 @@ static int fold_found(struct group *group, struct tycho__runner *runner, tycho_b
     return status;
 }
 
-static int find_events(struct group *group, const tycho_history_read *where) {
+static int find_events(struct group *group, const tycho_history_read *where, uint64_t limit) {
     tycho_model *model = group->model;
     const tycho_query_item item = {.types = where->types,
                                    .type_count = where->type_count,
                                    .tags = where->tags,
                                    .tag_count = where->tag_count};
     const tycho_query query = {&item, 1};
-    const tycho_read read = {
-        .size = sizeof read, .snapshot = model->snapshot, .stream = where->stream, .query = &query};
+    const tycho_read read = {.size = sizeof read,
+                             .snapshot = model->snapshot,
+                             .stream = where->stream,
+                             .query = &query,
+                             .limit = limit};
     tycho_cursor *cursor = NULL;
     tycho_event event;
     int status = tycho_cursor_open(model->store, &read, &cursor);
@@ -68,26 +80,28 @@ static int find_events(struct group *group, const tycho_history_read *where) {
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
-static int read_history(struct group *group, struct tycho__runner *runner, tycho_bytes key) {
+static int read_history(struct group *group, struct tycho__runner *runner, tycho_bytes key,
+                        uint64_t limit) {
     tycho_history_read read;
     int status = TYCHO_OK;
     tycho__found_clear(&group->found);
     for (size_t i = 0; status == TYCHO_OK; i++) {
+        if (limit > 0 && group->found.entries.size > 0) break;
         bool is_function = false;
         status = tycho__run_history_look(runner, key, i, &is_function);
         if (status == TYCHO_OK && is_function) status = fold_found(group, runner, key);
         if (status == TYCHO_OK) status = tycho__run_history(runner, key, i, &read);
-        if (status == TYCHO_OK) status = find_events(group, &read);
+        if (status == TYCHO_OK) status = find_events(group, &read, limit);
     }
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
-/* Fills group->found with the events of an instance. */
-static int find(struct group *group, tycho_bytes key) {
+/* Fills group->found with the events of an instance: all, or as many as say that there are any. */
+static int find(struct group *group, tycho_bytes key, uint64_t limit) {
     struct tycho__runner *runner;
     int status = tycho__runner_borrow(group->model->definition, &runner);
     if (status != TYCHO_OK) return status;
-    status = read_history(group, runner, key);
+    status = read_history(group, runner, key, limit);
     tycho__run_forget(runner);
     return tycho__script_reject_key(tycho__runner_end(runner, status), key);
 }
@@ -96,7 +110,7 @@ static int find(struct group *group, tycho_bytes key) {
 
 static int begin_batch(struct group *group) {
     tycho_model *model = group->model;
-    group->links = group->rows = group->marks = 0;
+    group->marks = group->links = group->rows = 0;
     tycho_batch_clear(model->batch);
     return tycho_batch_expect_row(model->batch, tycho__text(TYCHO_SCRIPTS),
                                   model->definition->about.key, model->deployed);
@@ -121,25 +135,26 @@ static void rest(struct tycho__pace *pace, uint64_t sequence) {
     pace->since = tycho_now();
 }
 
+static int commit(struct group *group, const tycho_receipt **receipt) {
+    tycho_model *model = group->model;
+    int status = tycho__model_check_cancelled(model);
+    if (status == TYCHO_OK) status = tycho_commit(model->store, model->batch, receipt);
+    return status;
+}
+
 /* Commits what is in the batch, and begins another. */
 static int flush(struct group *group) {
     const tycho_receipt *receipt;
     uint64_t changed = 0;
     if (group->links + group->rows == 0) return TYCHO_OK;
-    int status = tycho__model_check_cancelled(group->model);
-    if (status != TYCHO_OK) return status;
-    status = tycho_commit(group->model->store, group->model->batch, &receipt);
+    int status = commit(group, &receipt);
     if (status != TYCHO_OK) return status;
     for (size_t i = 0; i < receipt->result_count; i++) changed += receipt->results[i].count;
-    group->result->linked += changed - group->rows - group->marks;
+    group->result->linked += changed - group->rows;
     group->result->done += group->rows;
     if (group->rows > 0) group->result->was_done = true;
     rest(&group->model->pace, receipt->sequence);
     return begin_batch(group);
-}
-
-static int64_t mark_of(const struct member *member) {
-    return (int64_t)tycho_lock_token(member->lock);
 }
 
 /* Adds links, and commits whenever the batch is full; what is left is not committed. */
@@ -147,10 +162,6 @@ static int add_links(struct group *group, const struct member *member, const tyc
                      size_t count) {
     tycho_model *model = group->model;
     int status = tycho__model_expect_lock(model, &member->name, member->lock);
-    if (status == TYCHO_OK && count > 0) {
-        status = tycho__model_stream_mark(model, &member->name, mark_of(member));
-        group->marks++;
-    }
     for (size_t at = 0; at < count && status == TYCHO_OK;) {
         const size_t most = links_max(group);
         size_t room = most > group->links ? most - group->links : 0;
@@ -171,16 +182,16 @@ static int add_links(struct group *group, const struct member *member, const tyc
     return status;
 }
 
-static int add_row(struct group *group, const struct member *member,
-                   const struct tycho__model_row *old, size_t count) {
+static int add_row(struct group *group, const struct member *member, const struct seen *seen,
+                   size_t count) {
     tycho_model *model = group->model;
-    const struct tycho__model_row row = {.row_version = old->row_version,
+    const struct tycho__model_row row = {.row_version = seen->row.row_version,
                                          .fingerprint = model->fingerprint,
                                          .version = model->definition->about.version,
                                          .at = tycho_now(),
                                          .position = model->head,
                                          .linked = count,
-                                         .mark = mark_of(member)};
+                                         .mark = seen->stream.mark};
     int status = tycho__model_row_put(model, &member->name, &row);
     if (status == TYCHO_OK) group->rows++;
     if (status == TYCHO_OK && group->links >= links_max(group)) status = flush(group);
@@ -189,37 +200,61 @@ static int add_row(struct group *group, const struct member *member,
 
 /* ---------------------------------------------------------------- one of the group */
 
-static int link_found(struct group *group, const struct member *member,
-                      const struct tycho__model_row *row) {
+static int look(struct group *group, const struct member *member, struct seen *seen) {
+    tycho_model *model = group->model;
+    int status = tycho__model_row_get(model, TYCHO_MODELS, &member->name, &seen->row);
+    if (status == TYCHO_OK) status = tycho__model_stream_get(model, &member->name, &seen->stream);
+    seen->is_current = tycho__model_is_current(model, &seen->row, &seen->stream);
+    return status;
+}
+
+/* Adds the mark of a stream that needs one. A history that fails is told of later. */
+static int mark_stream(struct group *group, const struct member *member) {
+    tycho_model *model = group->model;
+    struct seen seen;
+    int status = look(group, member, &seen);
+    if (status != TYCHO_OK || seen.is_current || seen.stream.mark != 0) return status;
+    if (seen.stream.entries == 0) {
+        status = find(group, member->key, 1);
+        bool is_known = status == TYCHO_OK && group->found.entries.size > 0;
+        if (!is_known) return status == TYCHO_REJECTED ? TYCHO_OK : status;
+    }
+    status = tycho__model_expect_lock(model, &member->name, member->lock);
+    if (status != TYCHO_OK) return status;
+    group->marks++;
+    return tycho__model_stream_mark(model, &member->name,
+                                    (int64_t)tycho_lock_token(member->lock));
+}
+
+static int link_found(struct group *group, const struct member *member, const struct seen *seen) {
     const tycho_bytes *ids;
-    struct tycho__model_stream stream;
     size_t count;
     int status = tycho__found_sort(&group->found, true, &ids, &count);
-    if (status == TYCHO_OK) status = tycho__model_stream_get(group->model, &member->name, &stream);
     if (status != TYCHO_OK) return status;
-    bool is_known = count > 0 || stream.entries > 0 || row->row_version > 0;
-    if (!is_known) {
+    if (count == 0 && seen->stream.entries == 0) {
         group->result->is_known = false;
         group->result->done++;
         return TYCHO_OK;
     }
+    if (seen->stream.mark == 0) {
+        return tycho__script_fail(TYCHO_CONDITION_FAILED, "the stream \"%.*s\" was deleted",
+                                  (int)member->name.size, member->name.text);
+    }
     status = add_links(group, member, ids, count);
-    return status == TYCHO_OK ? add_row(group, member, row, count) : status;
+    return status == TYCHO_OK ? add_row(group, member, seen, count) : status;
 }
 
 static int catch_up(struct group *group, const struct member *member) {
     struct tycho__catch_up *result = group->result;
-    struct tycho__model_row row;
-    struct tycho__model_stream stream;
-    int status = tycho__model_row_get(group->model, TYCHO_MODELS, &member->name, &row);
-    if (status == TYCHO_OK) status = tycho__model_stream_get(group->model, &member->name, &stream);
+    struct seen seen;
+    int status = look(group, member, &seen);
     if (status != TYCHO_OK) return status;
-    if (tycho__model_is_current(group->model, &row, &stream)) {
+    if (seen.is_current) {
         result->done++;
         return TYCHO_OK;
     }
-    status = find(group, member->key);
-    if (status == TYCHO_OK) return link_found(group, member, &row);
+    status = find(group, member->key, 0);
+    if (status == TYCHO_OK) return link_found(group, member, &seen);
     if (status != TYCHO_REJECTED) return status;
     if (result->failure == NULL) result->failure = tycho__failure_copy();
     result->failed++;
@@ -250,9 +285,25 @@ static int lock(struct group *group, int64_t timeout_ms) {
     return TYCHO_OK;
 }
 
+/* Marks the streams, and opens another snapshot behind that. */
+static int mark_streams(struct group *group) {
+    tycho_model *model = group->model;
+    int status = begin_batch(group);
+    for (size_t i = 0; i < group->count && status == TYCHO_OK; i++) {
+        if (!group->members[i].is_busy) status = mark_stream(group, &group->members[i]);
+    }
+    if (status != TYCHO_OK || group->marks == 0) return status;
+    const tycho_receipt *receipt;
+    status = commit(group, &receipt);
+    if (status != TYCHO_OK) return status;
+    rest(&model->pace, receipt->sequence);
+    return tycho__model_begin(model);
+}
+
 static int try_group(struct group *group, int64_t timeout_ms) {
     int status = lock(group, timeout_ms);
     if (status == TYCHO_OK) status = tycho__model_begin(group->model);
+    if (status == TYCHO_OK) status = mark_streams(group);
     if (status == TYCHO_OK) status = begin_batch(group);
     for (size_t i = 0; i < group->count && status == TYCHO_OK; i++) {
         if (!group->members[i].is_busy) status = catch_up(group, &group->members[i]);

@@ -20,9 +20,10 @@
 ** WHY A SNAPSHOT IS EXACT. It has the last revision that was folded, and the place of the last
 ** event in the model's order. All entries behind that revision are folded in; when one belongs
 ** before the last event, all is folded anew, sorted. Revisions are never used twice while a stream
-** lives. A stream that somebody deleted, also in the middle of its catch-up, has lost the mark of
-** that, which is then done again, with a new version of its row; a snapshot names the version under
-** which it was made. A new one replaces only the one that was read, of an instance whose row is
+** lives. A stream that somebody deleted has lost its mark, a number that no other catch-up gives;
+** the row says which mark the stream had in the snapshot of the catch-up, so that one whose stream
+** was deleted since that snapshot is done again, with a new version of its row. A snapshot names the
+** version under which it was made. A new one replaces only the one that was read, of an instance whose row is
 ** still the same.
 */
 #ifndef TYCHO_MODEL_H
@@ -89,7 +90,7 @@ static inline tycho_bytes tycho__instance_bytes(const struct tycho__instance_nam
 struct tycho__model_stream {
     int64_t revision; /* the last one */
     uint64_t entries;
-    int64_t mark; /* of its metadata, which go with it when it is deleted; 0: none */
+    int64_t mark; /* in its metadata, which go with it when it is deleted; 0: none */
 };
 
 /* A row of TYCHO_MODELS, and the fields before `state` of one of TYCHO_MODEL_STATES. */
@@ -100,7 +101,7 @@ struct tycho__model_row {
     int64_t at;
     uint64_t position; /* of the catch-up; of the last event that was folded */
     uint64_t linked;
-    int64_t mark; /* of the catch-up: the token of its lock; its first links set it */
+    int64_t mark; /* that the stream had in the snapshot of the catch-up */
     uint64_t events;
     uint64_t caught_up; /* the version of the instance's row, of a state */
     int64_t revision;
@@ -125,12 +126,11 @@ int tycho__model_stream_get(tycho_model *model, const struct tycho__instance_nam
 int tycho__model_stream_mark(tycho_model *model, const struct tycho__instance_name *name,
                              int64_t mark);
 
-/* Whether the row is of the present scripts, and what was linked then is there. */
+/* Whether the row is of the present scripts, and the stream has not been deleted since. */
 static inline bool tycho__model_is_current(const tycho_model *model,
                                            const struct tycho__model_row *row,
                                            const struct tycho__model_stream *stream) {
-    return row->fingerprint == model->fingerprint &&
-           (row->linked == 0 || stream->mark == row->mark);
+    return row->fingerprint == model->fingerprint && row->mark != 0 && stream->mark == row->mark;
 }
 
 /* ---------------------------------------------------------------- events by id (found.c) */
