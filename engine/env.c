@@ -353,14 +353,15 @@ static int inspect(tycho__env *env, const char *file, bool *is_whole) {
     return status == TYCHO_NOT_FOUND || status == TYCHO_NO_MEMORY ? TYCHO_OK : status;
 }
 
-static int make_guard(tycho__env *env, bool is_whole) {
+static int make_guard(tycho__env *env, bool is_whole, uint64_t marks_max) {
     const uint8_t *base;
     uint32_t page_size;
     int file;
     int status = tycho__map_base(env, &page_size, &base);
     if (status != TYCHO_OK) return status;
     mdb_env_get_fd(env->mdb, &file);
-    env->guard = tycho__guard_create(base, env->map_size, page_size, file, is_whole);
+    env->guard = tycho__guard_create(base, env->map_size, page_size, file, is_whole,
+                                     marks_max);
     return env->guard != NULL ? TYCHO_OK : tycho__fail(TYCHO_NO_MEMORY, "no memory for a store");
 }
 
@@ -376,7 +377,7 @@ static int open_in_lock(tycho__env *env, int directory, const tycho_options *opt
     if (status == TYCHO_OK) tycho__env_clear_readers(env);
     if (status == TYCHO_OK) status = inspect(env, file, &is_whole);
     if (status == TYCHO_OK) status = open_all_tables(env);
-    if (status == TYCHO_OK) status = make_guard(env, is_whole);
+    if (status == TYCHO_OK) status = make_guard(env, is_whole, options->marks_max);
     tycho__txn *txn = NULL;
     if (status == TYCHO_OK) status = tycho__txn_read(env, &txn); /* checks the format */
     bool is_new = status == TYCHO_OK && (is_copy || txn->state.sequence == 0);

@@ -30,11 +30,12 @@ enum { TABLE = 0x1f, LEAF = 0x20, SURROUNDED = 0x40 };
 _Static_assert((int)TYCHO__TABLES < (int)TABLE, "a mark has room for the number of a table");
 
 tycho__guard *tycho__guard_create(const uint8_t *base, uint64_t map_size, uint32_t page_size,
-                                  int file, bool is_whole) {
+                                  int file, bool is_whole, uint64_t marks_max) {
     struct stat info;
     if (fstat(file, &info) != 0) return NULL;
     uint64_t pages = (uint64_t)info.st_size / page_size, old = is_whole ? 0 : pages;
-    uint64_t marked = old < TYCHO__MARKS_MOST ? old : TYCHO__MARKS_MOST;
+    uint64_t most = marks_max != 0 ? marks_max : TYCHO__MARKS_MOST;
+    uint64_t marked = old < most ? old : most;
     tycho__guard *guard = calloc(1, sizeof *guard + marked);
     if (guard == NULL) return NULL;
     guard->base = base;

@@ -3,8 +3,9 @@
 ** Small stores are inspected whole when they are opened (inspect.h). In a larger one a byte per
 ** page says whether it was judged, and as which kind of page of which table. What processes write
 ** later is not judged: damage is what happened on the disk before. So the first visit of a page
-** costs about a microsecond, and each later one a look at its head, which is read anyway. The bytes
-** are 16 MiB at most: a page behind 64 GiB is judged at each visit, when it was there at opening.
+** costs about a microsecond, and each later one a look at its head, which is read anyway. There are
+** at most `marks_max` of these bytes (16 Mi, for 64 GiB): a page behind them that was there at
+** opening is judged at each visit.
 **
 ** The system reads much around a page that is not in memory, 128 KiB mostly, up to megabytes. Where
 ** the file does not fit into memory, that costs more than it brings, and drives out pages that are
@@ -45,9 +46,9 @@ typedef struct tycho__guarded {
 } tycho__guarded;
 
 /* `base` is where LMDB has mapped the file, `map_size` the address space that it took for it,
-** `is_whole` that it was inspected. NULL without memory. */
+** `is_whole` that it was inspected. 0 marks at most: the default. NULL without memory. */
 tycho__guard *tycho__guard_create(const uint8_t *base, uint64_t map_size, uint32_t page_size,
-                                  int file, bool is_whole);
+                                  int file, bool is_whole, uint64_t marks_max);
 
 /* Looks whether the file has become large; who reads does so by itself when it grows. And whether
 ** it was, and reading pages that will be needed soon, without waiting for them. */

@@ -186,19 +186,20 @@ typedef struct tycho_options {
     size_t size;               /* sizeof(tycho_options) */
     uint32_t mode;             /* enum tycho_mode */
     uint32_t sync;             /* enum tycho_sync */
-    uint64_t map_size;         /* bytes of address space, from 64 MiB; 0: 1 TiB, halved while the
-                               ** system refuses. The first open of a process decides. */
+    uint64_t map_size;         /* address space, from 64 MiB; 0: 1 TiB, halved while refused */
     uint32_t readers_max;      /* concurrent readers of all processes; 0: 1022 */
     uint32_t write_timeout_ms; /* how long a commit waits for another process; 0: 30 s */
     uint64_t reserve_size;     /* free bytes of the disk below which it refuses writes; 0: 64 MiB */
+    uint64_t marks_max;        /* memory for what is known of pages, a byte each; 0: 16 MiB */
 } tycho_options;
 
 /* Opens the store in the directory `path` (NUL-terminated). `options` may be NULL. A second open
-** of the same directory in one process shares everything but the handle's own options.
-** Temporary stores take `path` NULL. Costs milliseconds; take it once per process.
-** Files are for owner and group, less the umask. Errors: MISUSE (options, path), NOT_FOUND, DENIED
-** (permissions, not a store, a link, a network file system), NEWER_FORMAT, CORRUPT, BUSY (another
-** process is opening it for over 10 s), FULL, NO_MEMORY, IO. */
+** of the same directory in one process shares everything but the handle's own options: map_size,
+** readers_max and marks_max are those of the first. Sizes are in bytes. Temporary stores take
+** `path` NULL. Costs milliseconds; take it once per process. Files are for owner and group, less
+** the umask. Errors: MISUSE (options, path), NOT_FOUND, DENIED (permissions, not a store, a link, a
+** network file system), NEWER_FORMAT, CORRUPT, BUSY (another process is opening it for over 10 s),
+** FULL, NO_MEMORY, IO. */
 TYCHO_API int tycho_store_open(const char *path, const tycho_options *options, tycho_store **store);
 
 /* Closes the handle. Cursors, snapshots, listings, followers and verifications of it must be closed

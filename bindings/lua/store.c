@@ -7,7 +7,8 @@ static void store_close(tycho__lua_box *box) {
     tycho_store_close(box->handle);
 }
 
-/* open(path or nil, mode, sync, map_size, readers_max, write_timeout_ms, reserve_size) */
+/* open(path or nil, mode, sync, map_size, readers_max, write_timeout_ms, reserve_size,
+** marks_max) */
 int tycho__lua_store_open(lua_State *L) {
     static const char *const modes[] = {"create", "existing", "read_only", "temporary", NULL};
     static const char *const syncs[] = {"full", "batched", "none", NULL};
@@ -20,6 +21,7 @@ int tycho__lua_store_open(lua_State *L) {
     options.readers_max = (uint32_t)luaL_optinteger(L, 5, 0);
     options.write_timeout_ms = (uint32_t)luaL_optinteger(L, 6, 0);
     options.reserve_size = (uint64_t)luaL_optinteger(L, 7, 0);
+    options.marks_max = (uint64_t)luaL_optinteger(L, 8, 0);
     tycho__lua_box *self = tycho__lua_box_create(L, sizeof(*self), TYCHO__LUA_STORE);
 
     self->noun = "store";

@@ -26,6 +26,7 @@ local tycho = {}
 ---@field readers_max? integer
 ---@field write_timeout? number   seconds
 ---@field reserve_size? integer   bytes
+---@field marks_max? integer      bytes of memory for what is known of pages: one each
 
 ---@param path string
 ---@param options? tycho.OpenOptions

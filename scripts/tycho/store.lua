@@ -28,7 +28,8 @@ core.own()
 local Store = { __name = "tycho.Store" }
 Store.__index = Store
 
-local OPEN_OPTIONS = { "mode", "sync", "map_size", "readers_max", "write_timeout", "reserve_size" }
+local OPEN_OPTIONS = { "mode", "sync", "map_size", "readers_max", "write_timeout", "reserve_size",
+  "marks_max" }
 local WRITE_OPTIONS = { "expected_version", "on_duplicate", "raw", "idempotent" }
 local WAIT_SLICE_MS = 500
 local LOCK_TIMEOUT = 30
@@ -42,7 +43,7 @@ local function open(path, mode, options)
       check.choice(options.sync, "sync", { "full", "batched", "none" }, "full"),
       size("map_size"), size("readers_max"),
       write_timeout and math.max(check.seconds(write_timeout, "write_timeout"), 1) or 0,
-      size("reserve_size")),
+      size("reserve_size"), size("marks_max")),
     context = context.new(),
     subscriptions = subscriptions.new(),
   }

@@ -9,7 +9,9 @@ if not path or not name or not events then
   os.exit(2)
 end
 
-local store <close> = tycho.open(path, { mode = "existing" })
+local MARKS = 1 << 19 -- the option that bounds what grows with the size
+
+local store <close> = tycho.open(path, { mode = "existing", marks_max = MARKS })
 for _ = 1, 20 do
   local batch = {}
   for index = 1, 500 do

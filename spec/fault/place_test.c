@@ -34,7 +34,7 @@ typedef struct reading {
     tycho__guarded *g;
 } reading;
 
-static reading open_reading(bool is_whole) {
+static reading open_marked(bool is_whole, uint64_t marks_max) {
     reading r = {.f = fixture_copy(&good)};
     char name[DIRECTORY_SIZE + 32];
     tycho__meta metas[2];
@@ -44,10 +44,15 @@ static reading open_reading(bool is_whole) {
     assert_true(r.file >= 0);
     for (uint64_t i = 0; i < 2; i++) assert_true(tycho__meta_read(&image, i, &metas[i]));
     r.commit = metas[metas[1].commit > metas[0].commit].commit;
-    r.guard = tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, is_whole);
+    r.guard = tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, is_whole,
+                                  marks_max);
     assert_non_null(r.guard);
     ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit, &r.g), TYCHO_OK);
     return r;
+}
+
+static reading open_reading(bool is_whole) {
+    return open_marked(is_whole, 0);
 }
 
 static void close_reading(reading *r) {
@@ -300,6 +305,23 @@ static void a_branch_page_that_leads_elsewhere_is_told(void **state) {
     }
 }
 
+/* A page that was good at its first visit, and is not at the next one. */
+static void check_again(uint64_t marks_max, int expected) {
+    reading r = open_marked(false, marks_max);
+    ASSERT_STATUS(walk_all(&r, TYCHO__EVENTS, true), TYCHO_NOT_FOUND); /* the end */
+    const tycho__place *place = &r.g->places[TYCHO__EVENTS];
+    uint8_t *leaf = (uint8_t *)(uintptr_t)place->path[place->depth - 1].page;
+    tycho__store16(leaf + 14, (uint16_t)r.f.page_size + 1); /* where its nodes begin */
+    ASSERT_STATUS(walk_all(&r, TYCHO__EVENTS, true), expected);
+    close_reading(&r);
+}
+
+static void pages_behind_the_marks_are_judged_at_each_visit(void **state) {
+    (void)state;
+    check_again(1 << 20, TYCHO_NOT_FOUND);
+    check_again(1, TYCHO_CORRUPT);
+}
+
 /* The first event whose record is in overflow pages: its leaf's node. */
 static uint8_t *find_big(reading *r, tycho_bytes *key) {
     tycho_bytes value;
@@ -319,7 +341,8 @@ static void check_value(void (*damage_it)(uint8_t *first, uint8_t *node), bool i
     uint8_t *node = find_big(&r, &key);
     if (!is_judged) {
         tycho__guard_destroy(r.guard);
-        r.guard = tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, false);
+        r.guard =
+            tycho__guard_create(r.f.bytes, r.f.size, (uint32_t)r.f.page_size, r.file, false, 0);
         ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit, &r.g), TYCHO_OK);
     }
     uint64_t first = tycho__load64(node + TYCHO__NODE_HEAD + 8);
@@ -486,6 +509,7 @@ static int remove_good(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_behind_the_marks_are_judged_at_each_visit),
         cmocka_unit_test(what_is_read_is_what_lmdb_reads),
         cmocka_unit_test(a_large_file_is_read_as_it_is_asked_for),
         cmocka_unit_test(a_damaged_leaf_page_is_told_and_the_others_are_read),

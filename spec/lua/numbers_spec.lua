@@ -76,6 +76,7 @@ describe("A number", function()
     content_id_time = function(value) tycho.content_id(1, "x", 0, value) end,
     map_size = function(value) tycho.temporary({ map_size = value }):close() end,
     readers_max = function(value) tycho.temporary({ readers_max = value }):close() end,
+    marks_max = function(value) tycho.temporary({ marks_max = value }):close() end,
     reserve_size = function(value) tycho.temporary({ reserve_size = value }):close() end,
   }
   -- These take what Lua's own functions take, "1" too.
