@@ -26,9 +26,8 @@
 **     listings that read in one snapshot count as one handle with it.
 **   - After fork() the child may not use any handle of the parent: every call answers
 **     TYCHO_FORKED. It may open the store itself. Closers accept NULL and never fail.
-**   - The library never prints, exits or installs a signal handler, and starts no thread, but for
-**     the time of tycho_backup() (one of LMDB's), and one per process and store while there are
-**     followers with a descriptor.
+**   - The library never prints, exits or installs a signal handler, and starts no thread, but one
+**     of LMDB's in tycho_backup(), and one a store while there are followers with a descriptor.
 */
 #ifndef TYCHO_H
 #define TYCHO_H

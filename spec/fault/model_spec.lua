@@ -104,7 +104,8 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
   -- One that is stopped while it has the store to itself keeps others from writing: not this time.
   it("has what came and went while it was caught up", function()
     local chance, events = random.new(SEED), {}
-    for index = 1, 10000 do events[index] = { type = "N", data = { key = 1 }, tags = { "of:1" } } end
+    local event = { type = "N", data = { key = 1 }, tags = { "of:1" } }
+    for index = 1, 10000 do events[index] = event end
     store:append("n", events)
     store:deploy { sources = { source(1) } }
     local model <close> = store:model("Count")
@@ -117,7 +118,7 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
       process.sleep(chance:between(0, 10 + round // 5) / 1000)
       worker:signal("STOP")
       local is_linked = model:status(1).entries > 0
-      if pcall(hasty.append, hasty, "n", events[1]) then
+      if pcall(hasty.append, hasty, "n", event) then
         hasty:delete_stream("Count$1")
         if not is_linked then disturbed = disturbed + 1 end
       end
@@ -125,7 +126,7 @@ describe(("A read model between processes (SEED=%d)"):format(SEED), function()
       ends_well(worker)
       assert.equal(store:read():tagged("of:1"):count(), model:get(1).count)
     end
-    assert.equal(6, disturbed)
+    assert.is_true(disturbed > 0)
   end)
 
   it("is caught up once, by whichever of those that ask", function()

@@ -4,10 +4,11 @@
 ** Of a group of instances all locks are taken first. The streams of those that have something get
 ** a mark, where they have none, in a batch of its own. Then one snapshot is opened, and the
 ** histories are read in it, one after the other: a stream that is deleted from then on has lost its
-** mark, and what was linked into it meanwhile is found by the next catch-up. The links go into batches of some thousand, which may begin
-** with the last links of one instance and end with the first ones of another. The row of an
-** instance is in the batch that has its last link, so who is killed in between leaves links and no
-** row, and the next one finds the same again and skips what is there.
+** mark, and what was linked into it meanwhile is found by the next catch-up. The links go into
+** batches of some thousand, which may begin with the last links of one instance and end with the
+** first ones of another. The row of an instance is in the batch that has its last link, so who is
+** killed in between leaves links and no row, and the next one finds the same again and skips what
+** is there.
 */
 #include <stdlib.h>
 #include <string.h>

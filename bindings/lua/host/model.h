@@ -20,11 +20,11 @@
 ** WHY A SNAPSHOT IS EXACT. It has the last revision that was folded, and the place of the last
 ** event in the model's order. All entries behind that revision are folded in; when one belongs
 ** before the last event, all is folded anew, sorted. Revisions are never used twice while a stream
-** lives. A stream that somebody deleted has lost its mark, a number that no other catch-up gives;
+** lives. A stream that somebody deleted has lost its mark, a number that no other catch-up gives:
 ** the row says which mark the stream had in the snapshot of the catch-up, so that one whose stream
-** was deleted since that snapshot is done again, with a new version of its row. A snapshot names the
-** version under which it was made. A new one replaces only the one that was read, of an instance whose row is
-** still the same.
+** was deleted since that snapshot is done again, with a new version of its row. A snapshot names
+** the version under which it was made. A new one replaces only the one that was read, of an
+** instance whose row is still the same.
 */
 #ifndef TYCHO_MODEL_H
 #define TYCHO_MODEL_H
