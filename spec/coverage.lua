@@ -44,10 +44,19 @@ local function commands(build, pattern)
     add(path, ("TYCHO_SWEEP=%s %s/spec/%s"):format(name == SAMPLED and "" or "full", build, name))
   end
   for _, path in ipairs(lines_of(SPECS)) do
-    add(path, ("TYCHO_BUILD=$PWD/%s lua5.4 /usr/bin/busted --ignore-lua --cpath='%s/lua/?.so' %s")
-      :format(build, build, path))
+    add(path, ("TYCHO_BUILD=$PWD/%s lua5.4 /usr/bin/busted --ignore-lua --output=TAP "
+      .. "--cpath='%s/lua/?.so' %s"):format(build, build, path))
   end
   return list
+end
+
+--- What a test program or busted says of what failed.
+local function print_failures(log)
+  for line in io.lines(log) do
+    if line:find("^not ok") or line:find("^# ") or line:find("ERROR") or line:find("FAILED") then
+      io.stderr:write("\n", line)
+    end
+  end
 end
 
 --- Runs all; the paths of those that failed. What counts may be written by anybody: children of
@@ -59,7 +68,10 @@ local function run(build, list)
     os.execute(("chmod -R a+rwX %s/obj"):format(build))
     local is_good = os.execute(("timeout -k 10 %d sh -c '%s' >%s 2>&1 </dev/null"):format(SECONDS,
       each.command:gsub("'", "'\\''"), log))
-    if not is_good then failed[#failed + 1] = each.path end
+    if not is_good then
+      failed[#failed + 1] = each.path
+      print_failures(log)
+    end
     io.stderr:write(is_good and "." or "F")
     os.remove(log)
   end
