@@ -14,9 +14,9 @@ enum { SEGMENT = 60, CASES = 8, SCRIPTS = 4 };
     "from = { types = { 'order_placed', 'order_paid', 'order_shipped', "                           \
     "'order_cancelled', 'item_added', 'item_removed', 'address_changed', "                         \
     "'note_written' } }, "
-#define CUSTOM(name, result)                                                                       \
-    "return linker { name = '" name "', version = 1, " TYPED                             \
-    "streams = '" name "-*', to = function(event) return " result " end }"
+#define CUSTOM(name, prefix, rest)                                                                 \
+    "return linker { name = '" name "', version = 1, " TYPED "streams = '" prefix "*', "           \
+    "to = function(event) return '" prefix "' .. " rest " end }"
 
 static struct scripts_case {
     const char *name;
@@ -41,7 +41,7 @@ static struct scripts_case {
      .sources = {"return linker { name = 'a', version = 1, by = 'type' }"}},
     {.name = "1 linker",
      .is_attached = true,
-     .sources = {CUSTOM("a", "'customer-' .. event.data.customer")}},
+     .sources = {CUSTOM("a", "customer-", "event.data.customer")}},
     {.name = "4 ready-made linkers",
      .is_attached = true,
      .sources = {"return linker { name = 'a', version = 1, by = 'type' }",
@@ -52,8 +52,8 @@ static struct scripts_case {
      .is_attached = true,
      .sources = {"return linker { name = 'a', version = 1, by = 'type' }",
                  "return linker { name = 'b', version = 1, by = 'category' }",
-                 CUSTOM("c", "'customer-' .. event.data.customer"),
-                 CUSTOM("d", "'all-' .. event.type")}},
+                 CUSTOM("c", "customer-", "event.data.customer"),
+                 CUSTOM("d", "all-", "event.type")}},
     {.name = "a schema for each type", .is_attached = true},
 };
 
