@@ -206,6 +206,8 @@ LUA_INSIDE := $(BUILD)/obj/liblua_inside.a
 
 $(LUA_INSIDE): Makefile | $(DEPS_BUILD)
 	@mkdir -p $(@D) && $(OBJCOPY) --localize-symbol=luaH_getn \
+	  --redefine-sym snprintf=tycho__lua_snprintf \
+	  --redefine-sym __snprintf_chk=tycho__lua_snprintf_chk \
 	  $(foreach stream,stdin stdout stderr,--redefine-sym $(stream)=tycho__no_$(stream)) \
 	  $(LUA_ARCHIVE) $@
 

@@ -532,6 +532,21 @@ static void gives_the_length_of_what_a_table_holds(void **state) {
     }
 }
 
+/* The sign of NaN is that of the processor. */
+static void shows_no_sign_of_nan(void **state) {
+    struct script script;
+    (void)state;
+    assert_int_equal(load_body(&script, NULL,
+                               "local nan, text = 0 / 0, '' return text .. nan, text .. -nan, "
+                               "nan .. text, tostring(nan), tostring(-nan), text .. -1 / 0, "
+                               "text .. 0.5, '-nan' .. text, table.concat({nan, -nan, 2.0})"),
+                     TYCHO__SANDBOX_OK);
+    assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+    assert_string_equal(script.result,
+                        "nan, nan, nan, nan, nan, -inf, 0.5, -nan, nannan2.0");
+    drop(&script);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(find_and_match_as_lua_does),
@@ -545,6 +560,7 @@ int main(void) {
         cmocka_unit_test(handles_tables_as_lua_does),
         cmocka_unit_test(sorts_by_a_comparison),
         cmocka_unit_test(gives_the_length_of_what_a_table_holds),
+        cmocka_unit_test(shows_no_sign_of_nan),
         cmocka_unit_test(takes_and_refuses_what_lua_does_at_the_edges),
     };
     return cmocka_run_group_tests(tests, start, end);

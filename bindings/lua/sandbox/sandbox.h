@@ -13,8 +13,7 @@
 ** that does not exist is an error that names it. Different from stock Lua:
 **   - pairs() goes in the order of the keys: numbers, strings by their bytes, false, true; other
 **     keys are refused. There is no next().
-**   - tostring() shows no addresses, and NaN has no sign (with `..` it has one, that of the
-**     processor). Strings are not converted by arithmetic.
+**   - tostring() shows no addresses, and NaN has no sign. Strings are not converted by arithmetic.
 **   - setmetatable() copies the metamethods (later changes of the metatable have no effect), takes
 **     only those of metatable.c, each a function (__index and __newindex may be tables, at most 16
 **     in a chain, and a table that serves as one keeps its own metatable).
