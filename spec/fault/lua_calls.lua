@@ -7,6 +7,12 @@ local tycho = require "tycho"
 local core = require "tycho.core"
 
 local SAMPLES = 30 -- calls of one kind of a verb that fail, unless all do
+local LIVES = 3 -- of each kind, likewise
+local LIVED = {
+  ["mdb_cursor_get: MDB_CORRUPTED"] = true, ["mdb_cursor_open: ENOMEM"] = true,
+  ["mdb_txn_renew: MDB_MAP_RESIZED"] = true, ["mdb_cursor_put: ENOMEM"] = true,
+  ["a page that is read without LMDB"] = true, ["malloc"] = true,
+}
 local MODEL = [[return read_model { name = "Sums", version = 1, types = { "T1" },
   keys = function(event) return event.data.n end,
   history = function(key) return { { tags = "n:" .. key } } end,
@@ -213,7 +219,7 @@ local function try(verb, index, number, wanted)
   local calls, has_failed = disarm()
   if number < 0 then
     assert(ok, where .. ": " .. tostring(answer))
-    assert(answer == (wanted or answer), where .. " gives " .. answer .. ", not " .. tostring(wanted))
+    assert(answer == (wanted or answer), ("%s gives %s, not %s"):format(where, answer, wanted))
     return calls, answer
   end
   if ok then
@@ -244,3 +250,38 @@ for _, verb in ipairs(verbs) do
   try(verb, 1, -1, wanted)
 end
 assert(met > 1000, "hardly a call failed")
+
+-- ------------------------------------------------------------------ what is done in a life
+
+--- Lives a life in which the call with the number fails: how many there were, and how it is then.
+local function live(life, index, number, wanted)
+  local fault, name, prepare, act, look_at = faults[index], table.unpack(life)
+  local where = ("%s, call %d: %s"):format(fault.name, number, name)
+  local own <close> = tycho.temporary { sync = "none" }
+  local prepared = prepare(own)
+  arm(index, number)
+  local ok, err = pcall(act, own, prepared)
+  local calls, has_failed = disarm()
+  if not ok then
+    assert(has_failed, where .. " fails without a reason: " .. tostring(err))
+    assert(tells(err, fault), where .. " says: " .. tostring(err))
+    ok, err = pcall(act, own, prepared)
+    assert(ok, where .. " fails when all is whole: " .. tostring(err))
+  end
+  local answer = tostring(look_at(own))
+  assert(answer == (wanted or answer), ("%s ends with %s, not %s"):format(where, answer, wanted))
+  assert(#own:verify().findings == 0, where .. " leaves damage")
+  return calls, answer
+end
+
+for _, life in ipairs(require "fault.script_lives") do
+  local _, wanted = live(life, 1, -1)
+  for index, fault in ipairs(faults) do
+    if LIVED[fault.name] then
+      local calls = live(life, index, -1, wanted)
+      local stride = is_full and 1 or math.max(1, calls // LIVES)
+      sweep = sweep + 1
+      for number = sweep * 7 % stride, calls - 1, stride do live(life, index, number, wanted) end
+    end
+  end
+end

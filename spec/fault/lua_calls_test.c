@@ -17,6 +17,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <unistd.h>
 
 #include "failing_lmdb.h"
 
@@ -90,6 +91,7 @@ static void push_faults(lua_State *L) {
 
 static void every_verb_says_what_failed(void **state) {
     (void)state;
+    if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 1);
     lua_State *L = lua_newstate(allocate, NULL);
     assert_non_null(L);
     luaL_openlibs(L);
