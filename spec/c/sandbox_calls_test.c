@@ -363,6 +363,31 @@ static void takes_null_where_nothing_was_made(void **state) {
     assert_null(tycho__sandbox_create(&options));
 }
 
+/* ---------------------------------------------------------------- limits that a host gives */
+
+static void every_limit_may_be_given(void **state) {
+    static const struct {
+        struct tycho__sandbox_options options;
+        const char *body, *message;
+    } cases[] = {
+        {{.string_max = 100}, "return ('x'):rep(101)", "a string may have 100"},
+        {{.allocation_max = 5000}, "local t = {} for i = 1, 1000 do t[i] = i end", ""},
+        {{.memory_max = 100000}, "local t = {} for i = 1, 100000 do t[i] = i end", ""},
+        {{.budget = 1000}, "while true do end", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct script script;
+        assert_int_equal(load_body(&script, &cases[i].options, "return 1"), TYCHO__SANDBOX_OK);
+        assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+        drop(&script);
+        assert_int_equal(load_body(&script, &cases[i].options, cases[i].body), TYCHO__SANDBOX_OK);
+        assert_int_not_equal(run(&script), TYCHO__SANDBOX_OK);
+        expect_message(&script, cases[i].message);
+        drop(&script);
+    }
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_a_script_keeps),
@@ -379,6 +404,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(does_not_know_the_locale),
         cmocka_unit_test(shares_nothing_between_sandboxes),
         cmocka_unit_test(takes_null_where_nothing_was_made),
+        cmocka_unit_test(every_limit_may_be_given),
     };
     if (argc == 2 && strcmp(argv[1], "--tell-order") == 0) {
         tell_order();
