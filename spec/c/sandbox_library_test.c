@@ -473,7 +473,8 @@ static const char *const edges[] = {
     "coroutine.resume(coroutine.create(function(...) return select('#', ...) end), 1, nil)",
     "table.move({1, 2, 3}, 1, 3, 2, {})[4]",
     "(function() local t = {1, 2, 3} table.move(t, 1, 2, 2, t) return t[1], t[2], t[3] end)()",
-    "pcall(error, 'm', 0)", "pcall(error, 'm', 1)", "pcall(error, 'm', 199)", "pcall(error, 'm', 200)",
+    "pcall(error, 'm', 0)", "pcall(error, 'm', 1)", "pcall(error, 'm', 199)",
+    "pcall(error, 'm', 200)",
     "pcall(error, 'm', -1)", "pcall(error, {}, 2)", "pcall(error)",
     "ipairs({})({}, 5)", "ipairs({1, 2})({1, 2}, 1)"
 };

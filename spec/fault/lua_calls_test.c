@@ -1,7 +1,7 @@
 /* lua_calls_test.c - what Lua asks of a store while a call fails: each verb of the binding
 ** (lua_calls.lua) is run again and again, and each time another of its calls of LMDB, or another
-** allocation but Lua's own, fails. The binding is in this program, on an LMDB of which the n-th call
-** fails (failing_lmdb.h); the linker puts __wrap_malloc() and its like before malloc().
+** allocation but Lua's own, fails. The binding is in this program, on an LMDB of which the n-th
+** call fails (failing_lmdb.h); the linker puts __wrap_malloc() and its like before malloc().
 **
 ** A verb that meets the failure raises an error that says what failed, or gives the right answer
 ** all the same; and again when all is whole.
@@ -73,7 +73,7 @@ static int disarm(lua_State *L) {
     return 2;
 }
 
-/* A list of {name, the code of the error that says so, what it is called when it is behind that}. */
+/* Pushes what may fail, as arm() counts it. */
 static void push_faults(lua_State *L) {
     lua_newtable(L);
     for (int i = 0; i <= FAULT_COUNT; i++) {
@@ -99,12 +99,13 @@ static void every_verb_says_what_failed(void **state) {
     lua_pushcfunction(L, luaopen_tycho_core);
     lua_setfield(L, -2, "tycho.core");
     lua_settop(L, 0);
-    if (luaL_loadfile(L, "spec/fault/lua_calls.lua") != LUA_OK) fail_msg("%s", lua_tostring(L, -1));
+    int status = luaL_loadfile(L, "spec/fault/lua_calls.lua");
+    if (status != LUA_OK) fail_msg("%s", lua_tostring(L, -1));
     lua_pushcfunction(L, arm);
     lua_pushcfunction(L, disarm);
     push_faults(L);
     lua_pushboolean(L, is_full_sweep());
-    int status = lua_pcall(L, 4, 0, 0);
+    status = lua_pcall(L, 4, 0, 0);
     atomic_store(&is_armed, false);
     if (status != LUA_OK) fail_msg("%s", luaL_tolstring(L, -1, NULL));
     lua_close(L);
