@@ -392,7 +392,8 @@ static void every_limit_may_be_given(void **state) {
 
 static void a_source_may_end_anywhere(void **state) {
     static const char *const sources[] = {
-        "--[", "--[=", "--[==", "--[[", "--[[ ]", "--[=[ ]=", "--[=[ ]]", "[[", "[=[ ]==]", "[==[a]=]",
+        "--[", "--[=", "--[==", "--[[", "--[[ ]", "--[=[ ]=", "--[=[ ]]", "[[", "[=[ ]==]",
+        "[==[a]=]",
         "x = 'a", "x = 'a\\", "x = \"", "x = 'a\\'", "end end", "until x", "x = [", "x = [=",
         "x = [=x"};
     (void)state;
@@ -418,7 +419,8 @@ static void a_source_may_end_anywhere(void **state) {
 
 /* Whatever item of a pattern meets the end of the budget or of its frames, the match is refused. */
 static void a_match_may_end_anywhere(void **state) {
-    static const char *const items[] = {"(a)", "()", "a*b", "a-b", "a?b", "%f[%z]", "%bxy", "(a)%1"};
+    static const char *const items[] = {"(a)", "()",     "a*b",  "a-b",
+                                        "a?b", "%f[%z]", "%bxy", "(a)%1"};
     (void)state;
     for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
         for (int before = 190; before < 203; before++) {

@@ -187,7 +187,8 @@ static void *ask_for_all(void *context) {
     int opened = tycho_script_open(w->store, TYCHO_LINKER, text("l"), &links);
     if (opened == TYCHO_OK)
         opened = tycho_script_open(w->store, TYCHO_READ_MODEL, text("M"), &model);
-    if (opened == TYCHO_OK) opened = tycho_script_open(w->store, TYCHO_EVENT_TYPE, text("E"), &type);
+    if (opened == TYCHO_OK)
+        opened = tycho_script_open(w->store, TYCHO_EVENT_TYPE, text("E"), &type);
     if (opened == TYCHO_OK) opened = tycho_model_open(w->store, text("M"), &instances);
     snprintf(told, sizeof told, "opening: %s", tycho_status_code(opened));
     if (opened != TYCHO_OK) return NULL;
