@@ -476,6 +476,8 @@ static const char *const edges[] = {
     "pcall(error, 'm', 0)", "pcall(error, 'm', 1)", "pcall(error, 'm', 199)",
     "pcall(error, 'm', 200)",
     "pcall(error, 'm', -1)", "pcall(error, {}, 2)", "pcall(error)",
+    "math.random(1, 2, 3)", "math.random('x')",
+    "type(setmetatable({}, {[1] = 2, _x = 3, __ = 4, x = 5}))",
     "ipairs({})({}, 5)", "ipairs({1, 2})({1, 2}, 1)"
 };
 
