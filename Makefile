@@ -308,6 +308,13 @@ $(BUILD)/spec/script_lmdb_calls_test: $(BUILD)/obj/spec/fault/script_lmdb_calls_
 	$(link) $< $(ENGINE_OBJ) $(FAILING_LMDB) $(FAILING_READS) $(BUILD)/libtycho_rpc.a \
 	  $(HOST_LIBS) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
 
+FAILING_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
+$(BUILD)/spec/lua_calls_test: $(BUILD)/obj/spec/fault/lua_calls_test.o $(LUA_OBJ) $(HOST) \
+  $(ENGINE_OBJ) $(FAILING_LMDB)
+	$(link) $< $(LUA_OBJ) $(ENGINE_OBJ) $(FAILING_LMDB) $(FAILING_READS) $(FAILING_MEMORY) \
+	  $(HOST_LIBS) $(ENGINE_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
 $(BUILD)/spec/lmdb_calls_test: $(BUILD)/obj/spec/fault/lmdb_calls_test.o $(SPEC_HELP_OBJ) \
   $(ENGINE_OBJ) $(FAILING_LMDB)
 	$(link) $^ $(FAILING_READS) $(ENGINE_LIBS) $(SPEC_LIBS) $(LDLIBS)

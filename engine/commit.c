@@ -538,7 +538,9 @@ static int submit_expanded(tycho_store *store, tycho_batch *batch,
     }
     if (status != TYCHO_OK) {
         uint64_t present = rules;
-        *is_stale = tycho_rules_version(store, &present) == TYCHO_OK && present != rules;
+        int seen = tycho_rules_version(store, &present);
+        if (seen != TYCHO_OK) return seen; /* whether the refusal holds is not known */
+        *is_stale = present != rules;
         bool may_be_replay = batch->is_idempotent && !*is_stale;
         return may_be_replay ? submit(store, batch, NULL, false, status) : status;
     }

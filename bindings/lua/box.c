@@ -72,8 +72,8 @@ void *tycho__lua_self(lua_State *L) {
 }
 
 static void check_open(lua_State *L, const tycho__lua_box *box) {
-    if (box->handle == NULL)
-        tycho__lua_misuse(L, "%s is closed", box->noun == NULL ? "handle" : box->noun);
+    assert(box->noun != NULL);
+    if (box->handle == NULL) tycho__lua_misuse(L, "%s is closed", box->noun);
 }
 
 void *tycho__lua_self_open(lua_State *L) {

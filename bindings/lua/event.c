@@ -16,6 +16,7 @@
 */
 #include "event_state.h"
 
+#include <assert.h>
 #include <string.h>
 
 typedef tycho__lua_event event;
@@ -135,7 +136,8 @@ static int read_again(tycho_store *store, const event *self, tycho__lua_detail *
 static tycho_store *store_of(lua_State *L, const char *what) {
     const tycho__lua_box *store = NULL;
     while (lua_getiuservalue(L, -1, 1) == LUA_TUSERDATA) store = lua_touserdata(L, -1);
-    if (store == NULL || store->handle == NULL)
+    assert(store != NULL);
+    if (store->handle == NULL)
         tycho__lua_misuse(L, "store is closed: it had %s", what);
     return store->handle;
 }

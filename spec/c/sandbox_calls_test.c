@@ -363,6 +363,92 @@ static void takes_null_where_nothing_was_made(void **state) {
     assert_null(tycho__sandbox_create(&options));
 }
 
+/* ---------------------------------------------------------------- limits that a host gives */
+
+static void every_limit_may_be_given(void **state) {
+    static const struct {
+        struct tycho__sandbox_options options;
+        const char *body, *message;
+    } cases[] = {
+        {{.string_max = 100}, "return ('x'):rep(101)", "a string may have 100"},
+        {{.allocation_max = 5000}, "local t = {} for i = 1, 1000 do t[i] = i end", ""},
+        {{.memory_max = 100000}, "local t = {} for i = 1, 100000 do t[i] = i end", ""},
+        {{.budget = 1000}, "while true do end", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct script script;
+        assert_int_equal(load_body(&script, &cases[i].options, "return 1"), TYCHO__SANDBOX_OK);
+        assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+        drop(&script);
+        assert_int_equal(load_body(&script, &cases[i].options, cases[i].body), TYCHO__SANDBOX_OK);
+        assert_int_not_equal(run(&script), TYCHO__SANDBOX_OK);
+        expect_message(&script, cases[i].message);
+        drop(&script);
+    }
+}
+
+/* ---------------------------------------------------------------- ends that come early */
+
+static void a_source_may_end_anywhere(void **state) {
+    static const char *const sources[] = {
+        "--[", "--[=", "--[==", "--[[", "--[[ ]", "--[=[ ]=", "--[=[ ]]", "[[", "[=[ ]==]",
+        "[==[a]=]",
+        "x = 'a", "x = 'a\\", "x = \"", "x = 'a\\'", "end end", "until x", "x = [", "x = [=",
+        "x = [=x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        struct script script;
+        enum tycho__sandbox_kind kind = load_module(&script, NULL, sources[i]);
+        if (kind == TYCHO__SANDBOX_OK) fail_msg("%s is compiled", sources[i]);
+        assert_true(strlen(script.error->message) > 0);
+        drop(&script);
+    }
+    for (int blocks = 100; blocks < 400; blocks += 50) {
+        char source[400 * 3 + 1] = "";
+        for (int i = 0; i < blocks; i++) memcpy(source + 3 * (size_t)i, "do ", 4);
+        struct script script;
+        assert_int_not_equal(load_module(&script, NULL, source), TYCHO__SANDBOX_OK);
+        drop(&script);
+    }
+    struct script script;
+    assert_int_equal(load_module(&script, NULL, "-- a\r-- b\rreturn { run = function() end } --"),
+                     TYCHO__SANDBOX_OK);
+    drop(&script);
+}
+
+/* Whatever item of a pattern meets the end of the budget or of its frames, the match is refused. */
+static void a_match_may_end_anywhere(void **state) {
+    static const char *const items[] = {"(a)", "()",     "a*b",  "a-b",
+                                        "a?b", "%f[%z]", "%bxy", "(a)%1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+        for (int before = 190; before < 203; before++) {
+            char body[200];
+            snprintf(body, sizeof body,
+                     "local ok, m = pcall(string.find, ('a'):rep(400), ('a?'):rep(%d) .. '%s')"
+                     " return ok or m:find('too complex', 1, true) ~= nil",
+                     before, items[i]);
+            struct script script;
+            assert_int_equal(load_body(&script, NULL, body), TYCHO__SANDBOX_OK);
+            enum tycho__sandbox_kind kind = run(&script);
+            if (kind == TYCHO__SANDBOX_OK) assert_string_equal(script.result, "true");
+            if (kind != TYCHO__SANDBOX_OK) assert_int_equal(kind, TYCHO__SANDBOX_OVER_BUDGET);
+            drop(&script);
+        }
+        for (int64_t budget = 10; budget < 600; budget += 7) {
+            const struct tycho__sandbox_options options = {.budget = budget};
+            char body[200];
+            struct script script;
+            snprintf(body, sizeof body, "return ('aaaaxaay'):rep(9):find('%s%s')", items[i], "z");
+            enum tycho__sandbox_kind kind = load_body(&script, &options, body);
+            if (kind == TYCHO__SANDBOX_OK) kind = run(&script);
+            assert_true(kind == TYCHO__SANDBOX_OK || kind == TYCHO__SANDBOX_OVER_BUDGET);
+            drop(&script);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_a_script_keeps),
@@ -379,6 +465,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(does_not_know_the_locale),
         cmocka_unit_test(shares_nothing_between_sandboxes),
         cmocka_unit_test(takes_null_where_nothing_was_made),
+        cmocka_unit_test(every_limit_may_be_given),
+        cmocka_unit_test(a_source_may_end_anywhere),
+        cmocka_unit_test(a_match_may_end_anywhere),
     };
     if (argc == 2 && strcmp(argv[1], "--tell-order") == 0) {
         tell_order();

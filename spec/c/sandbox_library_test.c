@@ -459,7 +459,26 @@ static const char *const edges[] = {
     "('abc'):match('%bx')", "('a(b)c'):match('%b()')", "('a(b'):match('%b()')",
     "('abc'):match('()b()')", "('THE (quick) fox'):find('%f[%a]%a+%f[%A]')",
     "('abc'):find('b', 10)", "('abc'):find('b', -10)", "('a.c'):find('.', 1, true)",
-    "('abc'):match('%f[^a]b')", "('abc'):gmatch('b')()"
+    "('abc'):match('%f[^a]b')", "('abc'):gmatch('b')()", "('abc'):match('%0')",
+    "('abc'):match('(%1')", "('a()b'):match('()%1')", "('abc'):match('%')",
+    "utf8.char(-1)", "utf8.char(0xe000)", "utf8.char(0xd7ff)", "utf8.codes('ab')('ab', 1)",
+    "utf8.codes('\\u{20ac}')('\\u{20ac}', 1)", "utf8.codes('a')('\\xff', 0)",
+    "utf8.codes('ab')('ab', 2)", "select('x')", "select('')",
+    "math.random", "math.fmod({}, 1)", "math.abs('-3')", "math.ceil('2.5')",
+    "('% d'):format(5)", "('%-+ #0d'):format(5)", "('%05d'):format(-3)",
+    "coroutine.wrap(function(c) return coroutine.status(c) end)(coroutine.running())",
+    "(function() local c c = coroutine.create(function()"
+    " return coroutine.wrap(function() return coroutine.status(c) end)() end)"
+    " return coroutine.resume(c) end)()",
+    "coroutine.resume(coroutine.create(function(...) return select('#', ...) end), 1, nil)",
+    "table.move({1, 2, 3}, 1, 3, 2, {})[4]",
+    "(function() local t = {1, 2, 3} table.move(t, 1, 2, 2, t) return t[1], t[2], t[3] end)()",
+    "pcall(error, 'm', 0)", "pcall(error, 'm', 1)", "pcall(error, 'm', 199)",
+    "pcall(error, 'm', 200)",
+    "pcall(error, 'm', -1)", "pcall(error, {}, 2)", "pcall(error)",
+    "math.random(1, 2, 3)", "math.random('x')",
+    "type(setmetatable({}, {[1] = 2, _x = 3, __ = 4, x = 5}))",
+    "ipairs({})({}, 5)", "ipairs({1, 2})({1, 2}, 1)"
 };
 
 static void takes_and_refuses_what_lua_does_at_the_edges(void **state) {

@@ -426,6 +426,67 @@ static void a_script_is_run_by_hand_for_stored_events(void **state) {
     tycho_cursor_close(cursor);
 }
 
+/* ---------------------------------------------------------------- rows that no deployment wrote */
+
+static void put_script(tycho_store *store, const char *name, tycho_bytes row) {
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_deploy(batch, text(name), row), TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+}
+
+/* Whatever the row is, it stops appending until it is replaced. */
+static void assert_stands(tycho_store *store, const char *name, tycho_bytes row) {
+    const char *source = "return linker { name = 'l', version = 9, by = 'type' }";
+    put_script(store, name, row);
+    ASSERT_STATUS(try_append(store, "s", "T", "{}"), TYCHO_REJECTED);
+    assert_true(strlen(tycho_scripts_error()->message) > 0);
+    ASSERT_STATUS(try_append(store, "s", "T", "{}"), TYCHO_REJECTED);
+    deploy(store, source);
+    put_script(store, name, text(""));
+    append(store, "s", "T", "{}");
+    if (strcmp(name, "linker/l") != 0) undeploy(store, TYCHO_LINKER, "l");
+}
+
+static void a_row_that_is_damaged_in_any_way_stops_until_it_is_replaced(void **state) {
+    fixture *f = *state;
+    const tycho_bytes whole =
+        packed("{ kind = 'linker', name = 'l', version = 1, deployed_at = 5, "
+               "source = 'return linker { name = [[l]], version = 1, by = [[type]] }' }");
+    static const char *const others[] = {
+        "{}", "5", "{ 1, 2 }", "{ name = 'l' }", "{ version = 1 }", "{ name = 'l', version = 'x' }",
+        "{ name = 5, version = 1, kind = 5, source = 5, deployed_at = 'x' }",
+        "{ name = 'l', version = 0, source = '' }", "{ name = 'm', version = 1, source = 'x' }"};
+    for (size_t size = 1; size < whole.size; size += 3) {
+        assert_stands(f->store, "linker/l", bytes_of(whole.data, size));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_stands(f->store, "linker/l", packed(others[i]));
+        assert_stands(f->store, "odd", packed(others[i]));
+        assert_stands(f->store, "other/x", packed(others[i]));
+    }
+    assert_stands(f->store, "linker/l", text("\x82\x05\x06\xa4name\xa1l"));
+    assert_stands(f->store, "linker/another", whole);
+}
+
+static void a_sentence_tells_long_names_and_messages_in_short(void **state) {
+    fixture *f = *state;
+    char name[201], id[65], type[256], source[1000];
+    memset(name, 'n', sizeof name - 1);
+    memset(id, 'i', sizeof id - 1);
+    memset(type, 't', sizeof type - 1);
+    name[sizeof name - 1] = id[sizeof id - 1] = type[sizeof type - 1] = '\0';
+    snprintf(source, sizeof source,
+             "return linker { name = '%s', version = 1, streams = '*',\n"
+             "to = function() error(('m'):rep(300)) end }", name);
+    deploy(f->store, source);
+    const tycho_new_event event = {.id = text(id), .type = text(type), .data = packed("{}")};
+    assert_refused(try_append_all(f->store, "s", &event, 1), "mmm");
+    assert_in_range(strlen(tycho_error()), 460, 511);
+    assert_non_null(strstr(tycho_error(), "(event iii"));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -439,6 +500,8 @@ int main(void) {
         TEST(two_deployments_at_once_are_planned_anew),
         TEST(events_behind_a_deployment_in_its_batch_are_refused),
         TEST(a_script_is_run_by_hand_for_stored_events),
+        TEST(a_row_that_is_damaged_in_any_way_stops_until_it_is_replaced),
+        TEST(a_sentence_tells_long_names_and_messages_in_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

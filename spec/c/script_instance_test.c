@@ -80,6 +80,10 @@ static void a_state_is_data(void **state) {
         {"setmetatable({}, { __len = function() return 5 end })", "", "metatable"},
         {"{}", "state.self = state", "it may contain itself"},
         {"{}", "state.n = 0/0", "NaN"},
+        {"print", "", "there is no global 'print'"},
+        {"type", "", "init returned a function"},
+        {"'text'", "return coroutine.create(type)", "the handler returned a thread"},
+        {"true", "state.x = 1", "attempt to index a boolean value"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char source[600];
@@ -93,6 +97,28 @@ static void a_state_is_data(void **state) {
         assert_string_equal(tycho_scripts_error()->key, "k");
         tycho_script_close(script);
     }
+}
+
+static void what_is_no_instance_is_misuse(void **state) {
+    (void)state;
+    tycho_script *script = compile("return linker { name = 'l', version = 1, by = 'type' }");
+    tycho_bytes out;
+    ASSERT_STATUS(tycho_script_init(script, text("k")), TYCHO_MISUSE);
+    assert_non_null(strstr(tycho_error(), "linker/l is no read model"));
+    ASSERT_STATUS(tycho_script_set_state(script, text("k"), packed("{}")), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_script_get_state(script, &out), TYCHO_MISUSE);
+    assert_int_equal(out.size, 0);
+    tycho_script_close(script);
+    script = compile("return read_model { name = 'M', version = 1, types = { 'T' },\n"
+                     "keys = function() end, init = function() end,\n"
+                     "on = { T = function() return nil end } }");
+    assert_refused(tycho_script_init(script, text("k")), "init returned a nil");
+    ASSERT_STATUS(tycho_script_set_state(script, text("k"), text("")), TYCHO_REJECTED);
+    ASSERT_STATUS(tycho_script_set_state(script, text("k"), text("\xc1")), TYCHO_REJECTED);
+    ASSERT_STATUS(tycho_script_set_state(script, text("k"), packed("5")), TYCHO_OK);
+    ASSERT_STATUS(apply(script, "T", "{}"), TYCHO_OK);
+    assert_state(script, "5");
+    tycho_script_close(script);
 }
 
 static void an_empty_table_is_an_empty_map_wherever_it_came_from(void **state) {
@@ -207,6 +233,7 @@ int main(void) {
         cmocka_unit_test(a_state_is_folded_by_hand),
         cmocka_unit_test(a_handler_may_return_the_new_state),
         cmocka_unit_test(a_state_is_data),
+        cmocka_unit_test(what_is_no_instance_is_misuse),
         cmocka_unit_test(an_empty_table_is_an_empty_map_wherever_it_came_from),
         cmocka_unit_test(a_history_is_a_list_of_reads_and_functions),
         cmocka_unit_test(reads_of_a_history_come_one_after_the_other),

@@ -391,6 +391,59 @@ static void a_model_that_keeps_a_state_of_its_own_is_refused(void **state) {
     tycho_model_close(model);
 }
 
+/* Puts the first bytes of a row where it is; all of them make it whole. */
+static void put_bytes(tycho_store *store, const char *table, const uint8_t *row, size_t size) {
+    tycho_batch *batch;
+    ASSERT_STATUS(tycho_batch_create(&batch), TYCHO_OK);
+    ASSERT_STATUS(tycho_batch_put_row(batch, text(table), text("Names$1"), bytes_of(row, size)),
+                  TYCHO_OK);
+    ASSERT_STATUS(tycho_commit(store, batch, NULL), TYCHO_OK);
+    tycho_batch_destroy(batch);
+}
+
+static size_t copy_row(tycho_store *store, const char *table, uint8_t row[500]) {
+    const tycho_list_options options = {
+        .size = sizeof options, .list = TYCHO_LIST_ROWS, .subject = text(table)};
+    tycho_listing *listing;
+    tycho_item item;
+    ASSERT_STATUS(tycho_listing_open(store, &options, &listing), TYCHO_OK);
+    ASSERT_STATUS(tycho_listing_next(listing, &item), TYCHO_OK);
+    assert_in_range(item.value.size, 10, 500);
+    const size_t size = item.value.size;
+    memcpy(row, item.value.data, size);
+    tycho_listing_close(listing);
+    return size;
+}
+
+/* Cut anywhere, a row of an instance is told as damaged, and the instance is good again when it was
+** forgotten. */
+static void a_row_that_is_cut_anywhere_is_told_and_forgotten(void **state) {
+    fixture *f = *state;
+    static const char *const tables[] = {TYCHO_MODELS, TYCHO_MODEL_STATES};
+    append_tagged(f->store, "N", "{ name = 'a', keys = '1' }", "of:1", 0);
+    deploy(f->store, names_model);
+    tycho_model *model = open_model(f->store);
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t row[500];
+        const tycho_bytes key = text("1");
+        tycho_model_instance instance;
+        tycho_model_totals totals;
+        ask(model, "1", "{\"key\":\"1\",\"names\":\"a\"}");
+        const size_t size = copy_row(f->store, tables[i], row);
+        for (size_t cut = 1; cut < size; cut++) {
+            tycho_model_result result;
+            put_bytes(f->store, tables[i], row, cut);
+            ASSERT_STATUS(tycho_model_count(model, &totals), TYCHO_CORRUPT);
+            ASSERT_STATUS(tycho_model_get(model, key, NULL, &result), TYCHO_CORRUPT);
+            assert_non_null(strstr(tycho_error(), "\"Names$1\" of a read model is damaged"));
+            ASSERT_STATUS(tycho_model_look(model, key, &instance), TYCHO_CORRUPT);
+        }
+        ASSERT_STATUS(tycho_model_forget(model, key), TYCHO_OK);
+        ask(model, "1", "{\"key\":\"1\",\"names\":\"a\"}");
+    }
+    tycho_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -406,6 +459,7 @@ int main(void) {
         TEST(a_history_that_fails_leaves_the_others_alone),
         TEST(many_instances_are_prepared_in_groups),
         TEST(an_instance_is_forgotten),
+        TEST(a_row_that_is_cut_anywhere_is_told_and_forgotten),
         TEST(a_read_only_handle_answers_what_is_caught_up),
         TEST(a_model_that_keeps_a_state_of_its_own_is_refused),
 #undef TEST

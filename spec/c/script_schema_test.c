@@ -233,6 +233,28 @@ static void a_schema_is_not_larger_than_a_script(void **state) {
     assert_non_null(strstr(tycho_error(), "over 262144 bytes of names and values"));
 }
 
+/* Data that is cut anywhere is refused, whatever the schema looks at, and with a path. */
+static void data_that_is_cut_anywhere_is_refused(void **state) {
+    (void)state;
+    const tycho_bytes whole = packed("{ cents = 1, " BASE ", rate = 1.5, stock = { a = 1, b = 2 },"
+                                     "  extra = { { 1 } }, note = 'n', raw = binary 'x' }");
+    static const char *const schemas[] = {order, "{ customer = 'string', cents = 'integer' }",
+                                          "map 'any'", "'any'"};
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
+        tycho_script *script = compile(schemas[i]);
+        for (size_t size = 0; size < whole.size; size++) {
+            const char *path;
+            assert_true(strlen(verdict(script, bytes_of(whole.data, size), &path)) > 0);
+            assert_int_equal(strncmp(path, "data", 4), 0);
+        }
+        tycho_script_close(script);
+    }
+    tycho_script *script = compile("{ a = optional 'integer' }");
+    const char *said = verdict(script, text("\x81\x05\x06"), NULL);
+    assert_string_equal(said, "data has a key that is not a string");
+    tycho_script_close(script);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_fits_or_is_refused_with_its_path),
@@ -243,6 +265,7 @@ int main(void) {
         cmocka_unit_test(wrong_schemas_are_refused_with_their_line),
         cmocka_unit_test(a_schema_that_contains_itself_is_too_deep),
         cmocka_unit_test(a_schema_is_not_larger_than_a_script),
+        cmocka_unit_test(data_that_is_cut_anywhere_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

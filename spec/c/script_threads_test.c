@@ -173,6 +173,76 @@ static int append_with_stack(tycho_store *store, tycho_bytes data, size_t size) 
     return w.failures;
 }
 
+/* Whatever runs a script says so in such a thread; told is what was not refused. */
+static void *ask_for_all(void *context) {
+    worker *w = context;
+    const tycho_event event = {.type = text("ItemAdded"), .data = w->data};
+    tycho_additions additions;
+    tycho_history_read read;
+    tycho_bytes out;
+    tycho_script *by_hand = NULL, *links = NULL, *model = NULL, *type = NULL;
+    tycho_model *instances = NULL;
+    tycho_model_result result;
+    const tycho_bytes key = text("k");
+    int opened = tycho_script_open(w->store, TYCHO_LINKER, text("l"), &links);
+    if (opened == TYCHO_OK)
+        opened = tycho_script_open(w->store, TYCHO_READ_MODEL, text("M"), &model);
+    if (opened == TYCHO_OK)
+        opened = tycho_script_open(w->store, TYCHO_EVENT_TYPE, text("E"), &type);
+    if (opened == TYCHO_OK) opened = tycho_model_open(w->store, text("M"), &instances);
+    snprintf(told, sizeof told, "opening: %s", tycho_status_code(opened));
+    if (opened != TYCHO_OK) return NULL;
+    const int answers[] = {
+        tycho_script_compile(text("x"), text("return 1"), &by_hand),
+        tycho_script_expand_stored(links, NULL, &event, &additions),
+        tycho_script_upcast(type, NULL, &event, 1, &out),
+        tycho_script_init(model, key),
+        tycho_script_set_state(model, key, w->data),
+        tycho_script_apply(model, NULL, &event),
+        tycho_script_get_state(model, &out),
+        tycho_script_history(model, key, 0, &read),
+        tycho_model_get(instances, key, NULL, &result),
+        tycho_model_prepare(instances, &key, 1, NULL, NULL),
+    };
+    snprintf(told, sizeof told, "all");
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        if (answers[i] == TYCHO_MISUSE) continue;
+        snprintf(told, sizeof told, "%zu: %s", i, tycho_status_code(answers[i]));
+        break;
+    }
+    tycho_script_close(links);
+    tycho_script_close(model);
+    tycho_script_close(type);
+    tycho_model_close(instances);
+    return NULL;
+}
+
+static void all_that_runs_scripts_is_refused_in_such_a_thread(void **state) {
+    char path[DIRECTORY_SIZE];
+    pthread_attr_t attributes;
+    (void)state;
+    assert_int_equal(make_directory(path), 0);
+    open_values();
+    worker w = {.store = open_attached(path), .data = packed("{ sku = 'x' }")};
+    deploy(w.store, "return linker { name = 'l', version = 1, streams = '*',\n"
+                    "to = function() return 's' end }");
+    deploy(w.store, "return event_type { name = 'E', version = 2,\n"
+                    "upcast = { function(data) return data end } }");
+    deploy(w.store, "return read_model { name = 'M', version = 1, types = { 'ItemAdded' },\n"
+                    "keys = function() end, init = function() return {} end,\n"
+                    "history = function() return {} end, on = { _ = function() end } }");
+    append(w.store, "s", "Other", "{}"); /* has the rules loaded */
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, TYCHO_SCRIPTS_STACK / 2), 0);
+    assert_int_equal(pthread_create(&w.thread, &attributes, ask_for_all, &w), 0);
+    assert_int_equal(pthread_join(w.thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
+    assert_string_equal(told, "all");
+    tycho_store_close(w.store);
+    close_values();
+    remove_directory(path);
+}
+
 static void a_thread_whose_stack_is_too_small_for_scripts_is_refused(void **state) {
     char path[DIRECTORY_SIZE];
     (void)state;
@@ -197,6 +267,7 @@ static void a_thread_whose_stack_is_too_small_for_scripts_is_refused(void **stat
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_whose_stack_is_too_small_for_scripts_is_refused),
+        cmocka_unit_test(all_that_runs_scripts_is_refused_in_such_a_thread),
         cmocka_unit_test(threads_commit_and_read_while_rules_change),
         cmocka_unit_test(a_refusal_is_that_of_its_thread),
     };

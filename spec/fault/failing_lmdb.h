@@ -202,14 +202,14 @@ int __wrap_tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place
     return __real_tycho__guard_step(g, table, place, level, number);
 }
 
-static const char *fault_in_words(void) {
+static inline const char *fault_in_words(void) {
     static char words[80];
     snprintf(words, sizeof words, "%s %s", fault->name, is_lasting ? "from there on" : "once");
     return words;
 }
 
 /* Whether a status tells of the fault, or of a transaction that was spoilt by it. */
-static bool tells_of_fault(int status) {
+static inline bool tells_of_fault(int status) {
     bool is_behind = fault->call == GET && status == TYCHO_IO &&
                      strstr(tycho_error(), "met a damaged page") != NULL;
     return status == fault->status || is_behind;

@@ -246,6 +246,9 @@ describe("A value that cannot be kept", function()
     refused({ x = -math.huge }, "value.x is infinite")
     refused({ ["9"] = print }, 'value["9"] is a function')
     refused({ ["a\nb"] = print }, 'value["a?b"] is a function')
+    refused({ ["a:"] = { ["a{"] = { ["a@"] = { ["a/"] = print } } } },
+      'value["a:"]["a{"]["a@"]["a/"] is a function')
+    refused({ a9_Z = print }, "value.a9_Z is a function")
   end)
 
   it("is refused for its keys, with the path of the table", function()
@@ -256,6 +259,7 @@ describe("A value that cannot be kept", function()
     refused({ { [-1] = 1, 1 } }, "value[1] has the key -1")
     refused({ a = { [1.5] = 1 } }, "value.a has the key 1.5")
     refused({ a = { [true] = 1 } }, "value.a has the key true")
+    refused({ a = { [false] = 1 } }, "value.a has the key false")
     refused({ a = { [{}] = 1 } }, "value.a has the key (a table)")
     refused({ a = { 1, 2, x = 3 } }, 'value.a has the key "x"')
     refused({ a = { ["\255"] = 3 } }, "value.a has the key", "UTF-8")
@@ -391,6 +395,12 @@ describe("tycho.json", function()
     end
   end)
 
+  it("reads objects of many keys", function()
+    local value = {}
+    for number = 1, 100 do value["k" .. number] = number end
+    for _ = 1, 3 do assert.same(value, decode(encode(value))) end
+  end)
+
   it("refuses what is not JSON, with the byte", function()
     for text, place in pairs { [""] = 1, ["[1,]"] = 4, ["[01]"] = 2, ["[NaN]"] = 2, ["1 x"] = 3,
       ['{"a":1,}'] = 8, ["{a:1}"] = 2, ["'a'"] = 1, ['"\255"'] = 2, ['"\n"'] = 2, ['"\\ud800"'] = 4,
@@ -432,7 +442,11 @@ describe("Arrays, null and binaries", function()
     assert.equal("a\0b", tostring(binary))
     assert.equal(3, #binary)
     assert.are_not.equal(binary, tycho.binary "a\0c")
+    assert.are_not.equal(binary, tycho.binary "a\0")
+    assert.is_false(binary == io.stdout)
+    assert.is_false(io.stdout == binary)
     assert.is_false(pcall(function() return binary.size end))
+    assert.is_false(pcall(function() return binary[1] end))
     assert.is_false(pcall(function() binary.bytes = "x" end))
     assert.is_false(pcall(tycho.binary, 5))
   end)

@@ -68,6 +68,10 @@ describe("an event", function()
     assert.equal("text/xml", event.content_type)
     assert.is_nil(event:field("a"))
     assert.has_error(function() stored { type = "t", data = {}, content_type = "text/xml" } end)
+    local empty = stored { type = "t", content_type = "text/xml" }
+    assert.equal("", empty.data)
+    assert.is_nil(empty:field("a"))
+    assert.is_nil(event:field("a"))
   end)
 
   it("may have anything as data that the codec has", function()
@@ -121,7 +125,8 @@ describe("an event", function()
 
   it("is told from everything else", function()
     local index = getmetatable(stored { type = "t" }).__index
-    for _, other in ipairs { io.stdout, {}, 5, "text", fresh() } do
+    local batch <close> = fresh():batch()
+    for _, other in ipairs { io.stdout, {}, 5, "text", fresh(), batch.box } do
       assert.error_matches(function() index(other, "type") end, "tycho.Event expected, got ")
       assert.error_matches(function() index(other, "field")(other, "a") end,
         "tycho.Event expected, got ")
@@ -139,7 +144,31 @@ describe("an event", function()
     assert.is_true(first == store:event(first.id))
     assert.is_false(first == second)
     assert.is_false(first == first.id)
+    assert.is_false(first == io.stdout)
+    assert.is_false(io.stdout == first)
+    store:append("a", { { type = "t", id = "a" }, { type = "t", id = "bc" } })
+    assert.is_false(store:event("a") == store:event("bc"))
     assert.is_true(first ~= first:to_table())
+  end)
+
+  it("has metadata of its own, of the context, of both, and of many fields", function()
+    local store, many = fresh(), {}
+    for number = 1, 20 do many["k" .. number] = number end
+    local function append(metadata)
+      store:append("a", { type = "t", metadata = metadata })
+      return store:last_event("a").metadata
+    end
+    assert.same(many, append(many))
+    store:with_metadata({ correlation_id = "c" }, function()
+      assert.same({ a = 1 }, append { a = 1 })
+      assert.same({}, append())
+    end)
+    store:with_metadata({ b = 2 }, function()
+      assert.same({ a = 1, b = 2 }, append { a = 1 })
+      assert.same({ b = 2 }, append())
+    end)
+    for number = 21, 70000 do many["k" .. number] = number end
+    assert.same(many, append(many))
   end)
 
   it("is immutable, and is walked by pairs", function()

@@ -43,6 +43,10 @@ struct group {
     struct tycho__catch_up *result;
 };
 
+static int no_memory(void) {
+    return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to catch up");
+}
+
 /* ---------------------------------------------------------------- the history of one */
 
 /* Sees to it that functions of the history get the fold of what was found so far. */
@@ -258,6 +262,7 @@ static int catch_up(struct group *group, const struct member *member) {
     if (status == TYCHO_OK) return link_found(group, member, &seen);
     if (status != TYCHO_REJECTED) return status;
     if (result->failure == NULL) result->failure = tycho__failure_copy();
+    if (result->failure == NULL) return no_memory();
     result->failed++;
     result->done++;
     return TYCHO_OK;
@@ -340,7 +345,7 @@ int tycho__model_catch_up(tycho_model *model, const tycho_bytes *keys, size_t co
     memset(result, 0, sizeof *result);
     if (count == 0) return TYCHO_OK;
     group.members = calloc(count, sizeof *group.members);
-    if (group.members == NULL) return tycho__script_fail(TYCHO_NO_MEMORY, "no memory to catch up");
+    if (group.members == NULL) return no_memory();
     for (size_t i = 0; i < count && status == TYCHO_OK; i++) {
         group.members[i].key = keys[i];
         status = tycho__model_name(model, keys[i], &group.members[i].name);
@@ -385,7 +390,7 @@ static int run_keys(struct run *run, const tycho_bytes *keys, size_t count) {
     run->now.linked += done.linked;
     if (status == TYCHO_REJECTED && count == 1) {
         done.failure = tycho__failure_copy();
-        status = TYCHO_OK;
+        status = done.failure != NULL ? TYCHO_OK : no_memory();
     }
     run->now.failed += done.failed;
     run->now.done += done.done;

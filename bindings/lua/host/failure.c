@@ -1,6 +1,7 @@
 /* failure.c - why something was refused: the sentence for tycho_error(), and the facts of
 ** tycho_scripts_error(), of this thread.
 */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,27 +81,38 @@ static void begin(tycho_bytes script, int64_t version, const tycho_event *event)
     last.facts.position = event->position;
 }
 
+struct sentence {
+    char text[512];
+    size_t used;
+};
+
+/* Appends what there is room for. */
+__attribute__((format(printf, 2, 3))) static void add(struct sentence *to, const char *format,
+                                                      ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(to->text + to->used, sizeof to->text - to->used, format, arguments);
+    va_end(arguments);
+    to->used += strlen(to->text + to->used);
+}
+
 /* Makes the sentence. */
 static int reject(void) {
-    char sentence[512];
-    int used = snprintf(sentence, sizeof sentence, "%.120s", last.script);
-    size_t room = sizeof sentence;
-#define ADD(...)                                                                                   \
-    if ((size_t)used < room) {                                                                     \
-        used += snprintf(sentence + used, room - (size_t)used, __VA_ARGS__);                       \
+    struct sentence sentence = {.used = 0};
+    add(&sentence, "%.120s", last.script);
+    if (last.facts.version > 0) add(&sentence, " version %lld", (long long)last.facts.version);
+    if (last.facts.line > 0) add(&sentence, ", line %lld", (long long)last.facts.line);
+    add(&sentence, ": %.200s", last.message);
+    if (last.event_id[0] != '\0') {
+        add(&sentence, " (event %s of type %.60s", last.event_id, last.event_type);
+        if (last.facts.position > 0) {
+            add(&sentence, " at position %llu", (unsigned long long)last.facts.position);
+        }
+        add(&sentence, ")");
     }
-    if (last.facts.version > 0) ADD(" version %lld", (long long)last.facts.version)
-    if (last.facts.line > 0) ADD(", line %lld", (long long)last.facts.line)
-    ADD(": %.200s", last.message)
-    if (last.event_id[0] != '\0') ADD(" (event %s of type %.60s", last.event_id, last.event_type)
-    if (last.event_id[0] != '\0' && last.facts.position > 0) {
-        ADD(" at position %llu", (unsigned long long)last.facts.position)
-    }
-    if (last.event_id[0] != '\0') ADD(")")
-    if (last.key[0] != '\0') ADD(" (key %.60s)", last.key)
-#undef ADD
-    clean(sentence, "");
-    tycho_set_error(sentence);
+    if (last.key[0] != '\0') add(&sentence, " (key %.60s)", last.key);
+    clean(sentence.text, "");
+    tycho_set_error(sentence.text);
     return TYCHO_REJECTED;
 }
 

@@ -104,10 +104,9 @@ static int fold_sorted(struct fold *fold) {
     struct tycho__place last = {0};
     const tycho_bytes *ids;
     size_t count = 0;
-    tycho_cursor *cursor;
+    tycho_cursor *cursor = NULL;
     tycho_event event;
     int status = open_stream(fold, -1, &cursor);
-    bool is_open = status == TYCHO_OK;
     while (status == TYCHO_OK) {
         status = tycho_cursor_next(cursor, &event);
         if (status != TYCHO_OK) break;
@@ -117,7 +116,7 @@ static int fold_sorted(struct fold *fold) {
         if (count++ == 0 || tycho__is_before(&last, &place)) last = place;
         status = tycho__found_add(&found, &event, &place);
     }
-    if (is_open) tycho_cursor_close(cursor);
+    tycho_cursor_close(cursor);
     if (status == TYCHO_END) status = tycho__found_sort(&found, false, &ids, &count);
     if (status == TYCHO_OK) status = tycho__model_fold_ids(fold->model, fold->runner, ids, count);
     row->position = last.position;

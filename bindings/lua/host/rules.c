@@ -84,10 +84,9 @@ int tycho__deployed_parse(tycho_bytes data, struct tycho__deployed *deployed) {
         status = tycho__msgpack_next(&reader, &key);
         struct tycho__msgpack_reader at = reader;
         if (status == TYCHO__MSGPACK_OK) status = tycho__msgpack_skip(&reader);
-        if (status == TYCHO__MSGPACK_OK) status = tycho__msgpack_next(&at, &value);
-        if (status == TYCHO__MSGPACK_OK && key.kind == TYCHO__MSGPACK_STRING) {
-            take_field(deployed, tycho__text_of(key.data, key.size), &value);
-        }
+        if (status != TYCHO__MSGPACK_OK || key.kind != TYCHO__MSGPACK_STRING) continue;
+        tycho__msgpack_next(&at, &value); /* which was whole: it was skipped */
+        take_field(deployed, tycho__text_of(key.data, key.size), &value);
     }
     if (status == TYCHO__MSGPACK_OK && deployed->name.size > 0 && deployed->version > 0) {
         return TYCHO_OK;
