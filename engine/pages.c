@@ -223,7 +223,9 @@ static const char *check_big(tycho__walk *walk, const tycho__node *node) {
     if (count < needed || node->child + count - 1 > walk->last) {
         return "it has a value whose pages are others";
     }
-    for (uint64_t i = node->child; walk->seen != NULL && i < node->child + count; i++) {
+    uint64_t end = node->child + count; /* those behind the file were never written */
+    if (end > image->count) end = image->count;
+    for (uint64_t i = node->child; walk->seen != NULL && i < end; i++) {
         if (tycho__is_seen(walk->seen, i)) return "it has a value whose pages are used twice";
         tycho__see(walk->seen, i);
     }
