@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "damage_values.h"
@@ -34,13 +35,11 @@ typedef struct reading {
     tycho__guarded *g;
 } reading;
 
-static reading open_reading(bool is_whole) {
+static reading open_reading_of(int file, bool is_whole) {
     reading r = {.f = fixture_copy(&good)};
-    char name[DIRECTORY_SIZE + 32];
     tycho__meta metas[2];
     const tycho__image image = {r.f.bytes, r.f.size, r.f.size, r.f.pages, (uint32_t)r.f.page_size};
-    snprintf(name, sizeof name, "%s/data.mdb", path);
-    r.file = open(name, O_RDONLY);
+    r.file = file;
     assert_true(r.file >= 0);
     for (uint64_t i = 0; i < 2; i++) assert_true(tycho__meta_read(&image, i, &metas[i]));
     r.commit = metas[metas[1].commit > metas[0].commit].commit;
@@ -48,6 +47,20 @@ static reading open_reading(bool is_whole) {
     assert_non_null(r.guard);
     ASSERT_STATUS(tycho__guard_begin(r.guard, r.commit, &r.g), TYCHO_OK);
     return r;
+}
+
+static reading open_reading(bool is_whole) {
+    char name[DIRECTORY_SIZE + 32];
+    snprintf(name, sizeof name, "%s/data.mdb", path);
+    return open_reading_of(open(name, O_RDONLY), is_whole);
+}
+
+/* One of a file of the size of the memory, nearly all of it behind the last commit. */
+static reading open_large_reading(void) {
+    int file = memfd_create("large", MFD_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE)), 0);
+    return open_reading_of(file, false);
 }
 
 static void close_reading(reading *r) {
@@ -185,8 +198,9 @@ static void what_is_read_is_what_lmdb_reads(void **state) {
     assert_int_equal(mdb_env_set_maxdbs(l.env, 32), 0);
     assert_int_equal(mdb_env_open(l.env, path, MDB_NOTLS | MDB_RDONLY, 0600), 0);
     assert_int_equal(mdb_txn_begin(l.env, NULL, MDB_RDONLY, &l.txn), 0);
-    for (int is_whole = 0; is_whole < 2; is_whole++) {
-        reading r = open_reading(is_whole != 0);
+    for (int how = 0; how < 3; how++) {
+        reading r = how == 2 ? open_large_reading() : open_reading(how == 1);
+        assert_true(how < 2 || tycho__guard_is_large(r.guard));
         for (int i = 0; i < TYCHO__TABLES; i++) {
             MDB_dbi table;
             const char *name = i == TYCHO__MAIN ? NULL : tycho__table_name((unsigned)i);
