@@ -281,8 +281,37 @@ static void each_contradiction_is_found_and_costs_no_event(void **state) {
     remove_directory(directory);
 }
 
+/* It would be refused by an assertion, or worse, when what is settled goes on. */
+static void a_state_with_more_settled_than_there_is_is_refused(void **state) {
+    static const edit edits[] = {
+        STATE(RAISE_1, settled, 0),
+        STATE(SET, settling, 1),
+        STATE(SET, settling, UINT64_MAX),
+        STATE(RAISE_1, links_settled, 0),
+        STATE(SET, links_settling, 1),
+        STATE(SET, links_settling, UINT64_MAX),
+    };
+    char directory[DIRECTORY_SIZE], path[DIRECTORY_SIZE + 16], saved[DIRECTORY_SIZE + 16];
+    tycho_store *store;
+    (void)state;
+    assert_int_equal(make_directory_in_memory(directory), 0);
+    snprintf(path, sizeof path, "%s/store", directory);
+    snprintf(saved, sizeof saved, "%s/saved", directory);
+    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+        make_store(path);
+        contradict(path, &edits[i]);
+        ASSERT_STATUS(open_store(path, TYCHO_EXISTING, &store), TYCHO_CORRUPT);
+        assert_non_null(strstr(tycho_error(), "links settled, of 4 and 2"));
+        check_salvage(path, saved, "links settled");
+        remove_directory(path);
+        remove_directory(saved);
+    }
+    remove_directory(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_with_more_settled_than_there_is_is_refused),
         cmocka_unit_test(each_contradiction_is_found_and_costs_no_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
