@@ -484,6 +484,48 @@ static void nothing_leads_out_of_the_file(void **state) {
     assert_true(corrupt > RANDOM_ROUNDS / 2);
 }
 
+/* The main table has the roots of the others. */
+static void no_table_is_found_when_the_main_one_is_damaged(void **state) {
+    (void)state;
+    uint8_t number[8] = {1};
+    const tycho_bytes first = tycho__bytes(number, sizeof number);
+    reading r = open_reading(false);
+    page_of(&r, r.g->trees[TYCHO__MAIN].root)[10] = 0; /* neither branch nor leaf */
+    for (int i = 0; i < 2; i++) {
+        tycho_bytes key = first, value;
+        uint64_t count = 1;
+        tycho__place_ask(r.g, TYCHO__EVENTS, first); /* says nothing */
+        ASSERT_STATUS(tycho__place_get(r.g, TYCHO__EVENTS, first, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_seek(r.g, TYCHO__EVENTS, &key, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_seek_back(r.g, TYCHO__EVENTS, &key, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_last(r.g, TYCHO__EVENTS, &key, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__EVENTS, &key), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_count(r.g, TYCHO__EVENTS, &count), TYCHO_CORRUPT);
+        assert_null(tycho__place_tree(r.g, TYCHO__EVENTS));
+        assert_int_equal(count, 0);
+    }
+    close_reading(&r);
+}
+
+/* Whoever went nowhere yet goes to an end. */
+static void going_on_from_nowhere_is_going_to_an_end(void **state) {
+    (void)state;
+    for (int is_forward = 0; is_forward < 2; is_forward++) {
+        reading r = open_reading(false);
+        tycho_bytes key, value, end, other;
+        ASSERT_STATUS(is_forward ? tycho__place_next(r.g, TYCHO__ROWS, &key, &value)
+                                 : tycho__place_previous(r.g, TYCHO__ROWS, &key, &value),
+                      TYCHO_OK);
+        end = tycho__bytes(NULL, 0);
+        ASSERT_STATUS(is_forward ? tycho__place_seek(r.g, TYCHO__ROWS, &end, &other)
+                                 : tycho__place_last(r.g, TYCHO__ROWS, &end, &other),
+                      TYCHO_OK);
+        assert_bytes(key, end);
+        assert_bytes(value, other);
+        close_reading(&r);
+    }
+}
+
 static int make_good(void **state) {
     (void)state;
     if (make_directory(scratch) != 0) return -1;
@@ -509,6 +551,8 @@ int main(void) {
         cmocka_unit_test(who_writes_is_told_at_each_key_of_three_pages_and_no_other),
         cmocka_unit_test(who_writes_is_told_of_both_ends),
         cmocka_unit_test(damaged_roots_and_meta_pages_are_told),
+        cmocka_unit_test(no_table_is_found_when_the_main_one_is_damaged),
+        cmocka_unit_test(going_on_from_nowhere_is_going_to_an_end),
         cmocka_unit_test(nothing_leads_out_of_the_file),
     };
     return cmocka_run_group_tests(tests, make_good, remove_good);
