@@ -516,6 +516,40 @@ static void meta_pages_that_contradict_are_told(void **state) {
     remove_directory(directory);
 }
 
+/* By what the trees count: that of the pages of a large store is left to guard.h. */
+static void a_store_of_many_pages_is_inspected_in_brief(void **state) {
+    static const struct {
+        uint64_t branches, leaves;
+        bool is_whole;
+    } cases[] = {
+        {0, 1, true},
+        {1, TYCHO__INSPECT_PAGES, false},
+        {UINT64_MAX, 2, false},
+        {TYCHO__INSPECT_PAGES, 0, true},
+    };
+    char directory[DIRECTORY_SIZE], path[DIRECTORY_SIZE + 16];
+    bool is_whole;
+    (void)state;
+    assert_int_equal(make_directory_in_memory(directory), 0);
+    snprintf(path, sizeof path, "%s/data.mdb", directory);
+    ASSERT_STATUS(tycho__inspect_file(path, 2, &is_whole), TYCHO_NOT_FOUND);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_file();
+        add_table("events", TYCHO__TREE_INTEGER, TYCHO__NO_PAGE);
+        uint8_t *tree = page_at(MAIN) + tycho__load16(page_at(MAIN) + 14) + TYCHO__NODE_HEAD + 6;
+        tycho__store64(tree + 8, cases[i].branches);
+        tycho__store64(tree + 16, cases[i].leaves);
+        write_file(path, sizeof file);
+        ASSERT_STATUS(tycho__inspect_file(path, 2, &is_whole), TYCHO_OK);
+        assert_int_equal(is_whole, cases[i].is_whole);
+    }
+    assert_int_equal(tycho__inspect_file(path, 4, &is_whole), TYCHO_NOT_FOUND);
+    other_kind();
+    write_file(path, sizeof file);
+    ASSERT_STATUS(tycho__inspect_file(path, 2, &is_whole), TYCHO_CORRUPT);
+    remove_directory(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_number_of_a_meta_page_is_looked_at),
@@ -528,6 +562,7 @@ int main(void) {
         cmocka_unit_test(what_is_no_file_of_pages_is_refused),
         cmocka_unit_test(the_size_of_a_page_is_found),
         cmocka_unit_test(meta_pages_that_contradict_are_told),
+        cmocka_unit_test(a_store_of_many_pages_is_inspected_in_brief),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
