@@ -89,6 +89,13 @@ static uint64_t state_checksum(const tycho__state *state) {
     return tycho__hash(state, offsetof(tycho__state, checksum), 0);
 }
 
+/* Whether no more is settled, and being settled, than there is. */
+static bool is_settled_within(const tycho__state *state) {
+    return state->settled <= state->head && state->settling <= state->head - state->settled &&
+           state->links_settled <= state->links_made &&
+           state->links_settling <= state->links_made - state->links_settled;
+}
+
 static int state_read(tycho__txn *txn) {
     tycho_bytes value = {NULL, 0};
     int status = tycho__get(txn, TYCHO__MAIN, tycho__bytes("state", 5), &value);
@@ -107,6 +114,15 @@ static int state_read(tycho__txn *txn) {
     memcpy(&txn->state, value.data, sizeof txn->state);
     if (txn->state.checksum != state_checksum(&txn->state)) {
         return tycho__fail(TYCHO_CORRUPT, "the state row of the store has a wrong checksum");
+    }
+    if (!is_settled_within(&txn->state)) {
+        return tycho__fail(TYCHO_CORRUPT,
+                           "the state row of the store has %llu events and %llu links settled, of "
+                           "%llu and %llu",
+                           (unsigned long long)txn->state.settled,
+                           (unsigned long long)txn->state.links_settled,
+                           (unsigned long long)txn->state.head,
+                           (unsigned long long)txn->state.links_made);
     }
     return TYCHO_OK;
 }

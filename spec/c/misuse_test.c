@@ -119,6 +119,40 @@ static void queries_are_checked(void **state) {
     ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_MISUSE);
 }
 
+static void what_has_no_place_is_refused(void **state) {
+    const fixture *f = *state;
+    const tycho_read read = {.size = sizeof read};
+    tycho_snapshot *snapshot;
+    tycho_verification *verification;
+    tycho_finding finding;
+    tycho_cursor *cursor;
+    tycho_event event;
+    tycho_bytes key;
+    uint64_t head, rules;
+    ASSERT_STATUS(tycho_snapshot_open(f->store, &snapshot), TYCHO_OK);
+    ASSERT_STATUS(tycho_snapshot_get(NULL, &head, &rules), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_snapshot_get(snapshot, NULL, &rules), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_snapshot_get(snapshot, &head, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_snapshot_get(snapshot, &head, &rules), TYCHO_OK);
+    assert_int_equal(head, 2);
+    tycho_snapshot_close(snapshot);
+    ASSERT_STATUS(tycho_verification_open(f->store, &verification), TYCHO_OK);
+    ASSERT_STATUS(tycho_verification_step(NULL, &finding), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_verification_step(verification, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_verification_step(verification, &finding), TYCHO_OK);
+    tycho_verification_close(verification);
+    ASSERT_STATUS(tycho_cursor_open(f->store, &read, &cursor), TYCHO_OK);
+    ASSERT_STATUS(tycho_cursor_key(cursor, &key), TYCHO_MISUSE); /* it is on no event */
+    ASSERT_STATUS(tycho_cursor_next(cursor, &event), TYCHO_OK);
+    ASSERT_STATUS(tycho_cursor_key(NULL, &key), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_cursor_key(cursor, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_cursor_key(cursor, &key), TYCHO_OK);
+    ASSERT_STATUS(tycho_decompress(f->store, NULL, &head), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_decompress(f->store, &event, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_decompress(f->store, &event, &head), TYCHO_MISUSE); /* it is plain */
+    tycho_cursor_close(cursor);
+}
+
 /* ---------------------------------------------------------------- directories, look-ups, waits */
 
 static void directories_are_checked(void **state) {
@@ -205,6 +239,7 @@ int main(void) {
         TEST(every_status_has_a_code_and_a_text),
         TEST(reads_are_checked),
         TEST(queries_are_checked),
+        TEST(what_has_no_place_is_refused),
         TEST(directories_are_checked),
         TEST(look_ups_are_checked),
         TEST(locks_are_checked),

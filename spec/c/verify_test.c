@@ -258,6 +258,52 @@ static const struct {
     {ROW(TYCHO__FENCES, "lock", "\0\0\0\0\1\0\0\0"), "was demanded with token 4294967296"},
     {ROW(TYCHO__FENCES, "lock", "\1"), "was demanded with token 0, but"},
     {ROW(TYCHO__GARBAGE, "\0\0\0\1", ""), "0 deleted streams are counted, but there are"},
+    {ROW(TYCHO__PENDING, "abc", "x"), "a row of table pending has 3 and 1 bytes"},
+    {ROW(TYCHO__PENDING, "\0\0\0\0\0\0\0\1", "x"), "a row of table pending has 8 and 1 bytes"},
+    {ROW(TYCHO__PENDING, "\0\0\0\0\0\0\0\7", "xxxxxxxxxxxxxxxxxxxxxxxx"),
+     "the row of link 7 in table pending is damaged"},
+    {ROW(TYCHO__LINKS, "\0\0\0\0\0\0\0\0\0\0\0\1", "\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"),
+     "the link of the event at position 0 into stream 1 has no entry"},
+    {ROW(TYCHO__LINKS, "\0\0\0\0\0\0\0\11\0\0\0\1", "\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"),
+     "the link of the event at position 9 into stream 1 has no entry"},
+    {ROW(TYCHO__LINKS, "\0\0\0\0\0\0\0\4\0\0\0\1", "\0\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0"),
+     "the link of the event at position 4 into stream 1 has no entry"},
+    {ROW(TYCHO__LINKS, "\0\0\0\0\0\0\0\4\0\0\0\1", "\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\xff"),
+     "the link of the event at position 4 into stream 1 has no entry"},
+    {ROW(TYCHO__LINKS, "\0\0\0\0\0\0\0\4\0\0\0\1\1", "\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"),
+     "a row of links with 13 and 16 bytes is damaged"},
+    {ROW(TYCHO__LINKS, "\0\0\0\0\0\0\0\1\0\0\0\3", "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"),
+     "the link of the event at position 1 into stream 3 has no entry"},
+    {ROW(TYCHO__ROUTES, "\xff", "s"), "1 routes and 0 deleted streams are counted, but there are"},
+    {ROW(TYCHO__ROUTES, "q", "\xff"), "1 routes and 0 deleted streams are counted, but there are"},
+    {ROW(TYCHO__FENCES, "other", "\0\0\0\0\0\0\0\1"), "token 72057594037927936, but"},
+    {ROW(TYCHO__GARBAGE, "abc", ""), "0 deleted streams are counted, but there are 1, 1 and 1"},
+    {ROW(TYCHO__NAMES, "\2t", "\1\0"), "a name has no number"},
+    {ROW(TYCHO__EVENTS, "\5\0\0\0\0\0\0\0", "x"), "there are 5 records and 4 ids"},
+    {ROW(TYCHO__IDS, "\7e1", E1), "there are 4 records and 5 ids"},
+    {LIST("\1", "\2", 61, 1, 0), "the list \"other\" (kind 1) counts 1 entries and has 0"},
+    {LIST("\1", "\3", 8, 8, 9), "the list \"links\" (kind 1) counts 9 entries and has 2"},
+    {RECORD("\1", 24, 8, 9), "\"s\" (kind 1) has the event at position 1, which is not of it"},
+    {RECORD("\3", 24, 8, 0), "\"s\" (kind 1) has the event at position 3, which is not of it"},
+    {STATE(RAISE_1, links_made, 0), "link 3 is not in table pending"},
+    /* Nothing is read of these: a salvage looks at them. */
+    {ROW(TYCHO__BLOCKS, "abc", "x"), ""},
+    {ROW(TYCHO__BLOCKS, "\0\0\0\0\1\0\0\0\0\0\0\0\1", "x"), ""},
+    {ROW(TYCHO__BLOCKS, "\6\0\0\0\1\0\0\0\0\0\0\0\1", "x"), ""},
+    {ROW(TYCHO__BLOCKS, "\1\0\0\0\1\0\0\0\0\0\0\0\1", "x"), ""},
+    {ROW(TYCHO__CHECKPOINTS, "c", "\1"), ""},
+    {ROW(TYCHO__CHECKPOINTS, "c", "\0\0\0\0\0\0\0\1"), ""},
+    {ROW(TYCHO__CHECKPOINTS, "\xff", E1), ""},
+    {ROW(TYCHO__FENCES, "\xff", E1), ""},
+    {ROW(TYCHO__STREAM_METADATA, "abc", "x"), ""},
+    {ROW(TYCHO__STREAM_METADATA, "\0\0\0\11", "x"), ""},
+    {ROW(TYCHO__STREAM_METADATA, "abcd", "x"), ""},
+    {ROW(TYCHO__NAMES, "\2", "\1\0\0\0"), ""},
+    {ROW(TYCHO__NAMES, "\0x", "\1\0\0\0"), ""},
+    {ROW(TYCHO__NAMES, "\7x", "\1\0\0\0"), ""},
+    {ROW(TYCHO__NAMES, "\2\xff", "\1\0\0\0"), ""},
+    {ROW(TYCHO__NAMES, "\2x", "\1\0\0\0"), ""},
+    {ROW(TYCHO__NAMES, "\2x", "\11\0\0\0"), ""},
 };
 
 static void each_contradiction_is_found_and_costs_no_event(void **state) {
@@ -281,8 +327,37 @@ static void each_contradiction_is_found_and_costs_no_event(void **state) {
     remove_directory(directory);
 }
 
+/* It would be refused by an assertion, or worse, when what is settled goes on. */
+static void a_state_with_more_settled_than_there_is_is_refused(void **state) {
+    static const edit edits[] = {
+        STATE(RAISE_1, settled, 0),
+        STATE(SET, settling, 1),
+        STATE(SET, settling, UINT64_MAX),
+        STATE(RAISE_1, links_settled, 0),
+        STATE(SET, links_settling, 1),
+        STATE(SET, links_settling, UINT64_MAX),
+    };
+    char directory[DIRECTORY_SIZE], path[DIRECTORY_SIZE + 16], saved[DIRECTORY_SIZE + 16];
+    tycho_store *store;
+    (void)state;
+    assert_int_equal(make_directory_in_memory(directory), 0);
+    snprintf(path, sizeof path, "%s/store", directory);
+    snprintf(saved, sizeof saved, "%s/saved", directory);
+    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+        make_store(path);
+        contradict(path, &edits[i]);
+        ASSERT_STATUS(open_store(path, TYCHO_EXISTING, &store), TYCHO_CORRUPT);
+        assert_non_null(strstr(tycho_error(), "links settled, of 4 and 2"));
+        check_salvage(path, saved, "links settled");
+        remove_directory(path);
+        remove_directory(saved);
+    }
+    remove_directory(directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_with_more_settled_than_there_is_is_refused),
         cmocka_unit_test(each_contradiction_is_found_and_costs_no_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

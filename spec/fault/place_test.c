@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "damage_values.h"
@@ -34,13 +35,11 @@ typedef struct reading {
     tycho__guarded *g;
 } reading;
 
-static reading open_marked(bool is_whole, uint64_t marks_max) {
+static reading open_reading_of(int file, bool is_whole, uint64_t marks_max) {
     reading r = {.f = fixture_copy(&good)};
-    char name[DIRECTORY_SIZE + 32];
     tycho__meta metas[2];
     const tycho__image image = {r.f.bytes, r.f.size, r.f.size, r.f.pages, (uint32_t)r.f.page_size};
-    snprintf(name, sizeof name, "%s/data.mdb", path);
-    r.file = open(name, O_RDONLY);
+    r.file = file;
     assert_true(r.file >= 0);
     for (uint64_t i = 0; i < 2; i++) assert_true(tycho__meta_read(&image, i, &metas[i]));
     r.commit = metas[metas[1].commit > metas[0].commit].commit;
@@ -51,8 +50,22 @@ static reading open_marked(bool is_whole, uint64_t marks_max) {
     return r;
 }
 
+static reading open_marked(bool is_whole, uint64_t marks_max) {
+    char name[DIRECTORY_SIZE + 32];
+    snprintf(name, sizeof name, "%s/data.mdb", path);
+    return open_reading_of(open(name, O_RDONLY), is_whole, marks_max);
+}
+
 static reading open_reading(bool is_whole) {
     return open_marked(is_whole, 0);
+}
+
+/* One of a file of the size of the memory, nearly all of it behind the last commit. */
+static reading open_large_reading(void) {
+    int file = memfd_create("large", MFD_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE)), 0);
+    return open_reading_of(file, false, 0);
 }
 
 static void close_reading(reading *r) {
@@ -190,8 +203,9 @@ static void what_is_read_is_what_lmdb_reads(void **state) {
     assert_int_equal(mdb_env_set_maxdbs(l.env, 32), 0);
     assert_int_equal(mdb_env_open(l.env, path, MDB_NOTLS | MDB_RDONLY, 0600), 0);
     assert_int_equal(mdb_txn_begin(l.env, NULL, MDB_RDONLY, &l.txn), 0);
-    for (int is_whole = 0; is_whole < 2; is_whole++) {
-        reading r = open_reading(is_whole != 0);
+    for (int how = 0; how < 3; how++) {
+        reading r = how == 2 ? open_large_reading() : open_reading(how == 1);
+        assert_true(how < 2 || tycho__guard_is_large(r.guard));
         for (int i = 0; i < TYCHO__TABLES; i++) {
             MDB_dbi table;
             const char *name = i == TYCHO__MAIN ? NULL : tycho__table_name((unsigned)i);
@@ -493,6 +507,48 @@ static void nothing_leads_out_of_the_file(void **state) {
     assert_true(corrupt > RANDOM_ROUNDS / 2);
 }
 
+/* The main table has the roots of the others. */
+static void no_table_is_found_when_the_main_one_is_damaged(void **state) {
+    (void)state;
+    uint8_t number[8] = {1};
+    const tycho_bytes first = tycho__bytes(number, sizeof number);
+    reading r = open_reading(false);
+    page_of(&r, r.g->trees[TYCHO__MAIN].root)[10] = 0; /* neither branch nor leaf */
+    for (int i = 0; i < 2; i++) {
+        tycho_bytes key = first, value;
+        uint64_t count = 1;
+        tycho__place_ask(r.g, TYCHO__EVENTS, first); /* says nothing */
+        ASSERT_STATUS(tycho__place_get(r.g, TYCHO__EVENTS, first, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_seek(r.g, TYCHO__EVENTS, &key, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_seek_back(r.g, TYCHO__EVENTS, &key, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_last(r.g, TYCHO__EVENTS, &key, &value), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_look(r.g, TYCHO__EVENTS, &key), TYCHO_CORRUPT);
+        ASSERT_STATUS(tycho__place_count(r.g, TYCHO__EVENTS, &count), TYCHO_CORRUPT);
+        assert_null(tycho__place_tree(r.g, TYCHO__EVENTS));
+        assert_int_equal(count, 0);
+    }
+    close_reading(&r);
+}
+
+/* Whoever went nowhere yet goes to an end. */
+static void going_on_from_nowhere_is_going_to_an_end(void **state) {
+    (void)state;
+    for (int is_forward = 0; is_forward < 2; is_forward++) {
+        reading r = open_reading(false);
+        tycho_bytes key, value, end, other;
+        ASSERT_STATUS(is_forward ? tycho__place_next(r.g, TYCHO__ROWS, &key, &value)
+                                 : tycho__place_previous(r.g, TYCHO__ROWS, &key, &value),
+                      TYCHO_OK);
+        end = tycho__bytes(NULL, 0);
+        ASSERT_STATUS(is_forward ? tycho__place_seek(r.g, TYCHO__ROWS, &end, &other)
+                                 : tycho__place_last(r.g, TYCHO__ROWS, &end, &other),
+                      TYCHO_OK);
+        assert_bytes(key, end);
+        assert_bytes(value, other);
+        close_reading(&r);
+    }
+}
+
 static int make_good(void **state) {
     (void)state;
     if (make_directory(scratch) != 0) return -1;
@@ -519,6 +575,8 @@ int main(void) {
         cmocka_unit_test(who_writes_is_told_at_each_key_of_three_pages_and_no_other),
         cmocka_unit_test(who_writes_is_told_of_both_ends),
         cmocka_unit_test(damaged_roots_and_meta_pages_are_told),
+        cmocka_unit_test(no_table_is_found_when_the_main_one_is_damaged),
+        cmocka_unit_test(going_on_from_nowhere_is_going_to_an_end),
         cmocka_unit_test(nothing_leads_out_of_the_file),
     };
     return cmocka_run_group_tests(tests, make_good, remove_good);

@@ -246,6 +246,8 @@ static void a_salvage_that_only_looks_writes_nothing(void **state) {
     uint64_t lines = 0;
     while (tycho_salvage_next(salvage, &line) == TYCHO_OK) lines += line.size > 0;
     assert_int_equal(lines, counts.findings);
+    ASSERT_STATUS(tycho_salvage_get(salvage, NULL), TYCHO_MISUSE);
+    ASSERT_STATUS(tycho_salvage_next(salvage, NULL), TYCHO_MISUSE);
     tycho_salvage_close(salvage);
     free(hurt.bytes);
 }
