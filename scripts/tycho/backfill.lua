@@ -14,8 +14,8 @@ local OPTIONS = {
   "cancel", "chunk", "dry_run", "file", "linker", "lock_timeout", "pause", "progress", "source",
 }
 -- So few chunks that some one of a hundred publishers waits for one, and so short that he waits for
--- a commit or two (4 processes, durable: their p99 is 1.6 times that without; with 2,000 events a
--- chunk it was 2.1, and the back-fill not faster).
+-- a commit or two (4 processes, durable: their p99 is 1.6 to 1.8 times that without; with 2,000
+-- events a chunk it was 2.1, and the back-fill not faster).
 local LIMITS = { short = 1000, rest = 25, rest_max = 2, outrun_max = 2000 }
 local LOCK_TIMEOUT = 10
 
