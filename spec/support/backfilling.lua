@@ -1,5 +1,6 @@
 --- What specs of back-filling share: linkers, and the comparison with a store that had them from
 --- the start.
+local assert = require "luassert"
 local plain = require "support.plain"
 local tycho = require "tycho"
 
@@ -86,6 +87,12 @@ function backfilling.check_clean(store)
 end
 
 backfilling.ids = function(store, stream) return plain.each(store:read():stream(stream):all()) end
+
+--- The streams are those that these linkers give, and the store is clean.
+function backfilling.check(store, ...)
+  assert.same(backfilling.expected(store, ...), backfilling.streams(store))
+  backfilling.check_clean(store)
+end
 
 --- Begins a back-fill, and breaks it off after so many steps.
 function backfilling.break_off(store, options, steps)
