@@ -200,16 +200,20 @@ $(BUILD)/libtycho_rpc.a: $(RPC_OBJ) $(MSGPACK_OBJ)
 	$(archive)
 
 # The script host has Lua inside, so that it can live in a process with another one: no symbol of
-# Lua goes in or out of the library, nor of the one object of the archive. See inside.c. One of its
-# functions is replaced: see length.c.
+# Lua goes in or out of the library, nor of the one object of the archive. See inside.c. Functions
+# of its tables are replaced: see tables.c.
 LUA_INSIDE := $(BUILD)/obj/liblua_inside.a
 
 $(LUA_INSIDE): Makefile | $(DEPS_BUILD)
-	@mkdir -p $(@D) && $(OBJCOPY) --localize-symbol=luaH_getn \
+	@mkdir -p $(@D)/lua_inside && rm -f $@ && $(OBJCOPY) \
 	  --redefine-sym snprintf=tycho__lua_snprintf \
 	  --redefine-sym __snprintf_chk=tycho__lua_snprintf_chk \
 	  $(foreach stream,stdin stdout stderr,--redefine-sym $(stream)=tycho__no_$(stream)) \
-	  $(LUA_ARCHIVE) $@
+	  $(LUA_ARCHIVE) $@.new
+	@cd $(@D)/lua_inside && $(AR) x ../$(@F).new ltable.o && $(OBJCOPY) \
+	  $(foreach name,getn finishset set setint resize resizearray,\
+	  --redefine-sym luaH_$(name)=lua_stock_$(name)) ltable.o && \
+	  $(AR) rD ../$(@F).new ltable.o && rm -r ../lua_inside && mv ../$(@F).new ../$(@F)
 
 $(SCRIPTS_SO): $(HOST_OBJ) $(MSGPACK_OBJ) $(LUA_INSIDE) bindings/lua/host/libtycho_scripts.map \
   $(BUILD)/libtycho.so

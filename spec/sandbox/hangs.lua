@@ -340,7 +340,7 @@ end
 --- over memory: many fields
 local t = {} local i = 0 while true do i = i + 1 t['k' .. i] = i end
 
---- over memory: a table that is rebuilt for each new key
+--- over budget: a large table of which each new key takes the place of another
 local t = {} for i = 1, 65536 do t[i + 0.5] = i end
 local i = 0
 while true do i = i + 1 t[i + 0.5] = nil t[i + 65536.5] = i end

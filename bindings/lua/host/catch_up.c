@@ -101,14 +101,24 @@ static int read_history(struct group *group, struct tycho__runner *runner, tycho
     return status == TYCHO_END ? TYCHO_OK : status;
 }
 
+static int find_with(struct group *group, struct tycho__runner *runner, tycho_bytes key,
+                     uint64_t limit) {
+    int status = read_history(group, runner, key, limit);
+    tycho__run_forget(runner);
+    return tycho__runner_end(runner, status);
+}
+
 /* Fills group->found with the events of an instance: all, or as many as say that there are any. */
 static int find(struct group *group, tycho_bytes key, uint64_t limit) {
     struct tycho__runner *runner;
     int status = tycho__runner_borrow(group->model->definition, &runner);
-    if (status != TYCHO_OK) return status;
-    status = read_history(group, runner, key, limit);
-    tycho__run_forget(runner);
-    return tycho__script_reject_key(tycho__runner_end(runner, status), key);
+    if (status == TYCHO_OK) tycho__sandbox_set_exact(runner->sandbox, false);
+    if (status == TYCHO_OK) status = find_with(group, runner, key, limit);
+    if (status == TYCHO__AGAIN) {
+        status = tycho__runner_borrow_fresh(group->model->definition, &runner);
+        if (status == TYCHO_OK) status = find_with(group, runner, key, limit);
+    }
+    return tycho__script_reject_key(status, key);
 }
 
 /* ---------------------------------------------------------------- batches */

@@ -148,13 +148,26 @@ static int fold_all(struct fold *fold) {
     return status;
 }
 
-/* Continues the row, and puts the new state into the model. */
+static int fold_and_return(struct fold *fold) {
+    int status = fold_all(fold);
+    tycho__run_forget(fold->runner);
+    return tycho__runner_end(fold->runner, status);
+}
+
+/* Continues the row, and puts the new state into the model. When that needs much memory, all is
+** folded by a fresh runner: then what it may need does not depend on who folded what before. */
 static int fold_instance(struct fold *fold) {
     int status = tycho__runner_borrow(fold->model->definition, &fold->runner);
-    if (status != TYCHO_OK) return status;
-    status = fold_all(fold);
-    tycho__run_forget(fold->runner);
-    return tycho__script_reject_key(tycho__runner_end(fold->runner, status), fold->key);
+    if (status == TYCHO_OK) tycho__sandbox_set_exact(fold->runner->sandbox, false);
+    if (status == TYCHO_OK) status = fold_and_return(fold);
+    if (status == TYCHO__AGAIN) {
+        begin_anew(fold->row);
+        fold->folded = 0;
+        fold->is_unsorted = false;
+        status = tycho__runner_borrow_fresh(fold->model->definition, &fold->runner);
+        if (status == TYCHO_OK) status = fold_and_return(fold);
+    }
+    return tycho__script_reject_key(status, fold->key);
 }
 
 /* ---------------------------------------------------------------- snapshots */

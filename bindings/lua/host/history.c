@@ -185,8 +185,10 @@ static int push_key_and_state(lua_State *L, void *context) {
 static int run(struct call *context, int function, void (*read)(lua_State *, int, void *)) {
     const struct tycho__sandbox_call call = {
         .function = function, .push = push_key_and_state, .read = read, .context = context};
-    if (tycho__sandbox_call(context->runner->sandbox, &call) == TYCHO__SANDBOX_OK) return TYCHO_OK;
+    enum tycho__sandbox_kind kind = tycho__sandbox_call(context->runner->sandbox, &call);
+    if (kind == TYCHO__SANDBOX_OK) return TYCHO_OK;
     context->runner->instance.has_state = false;
+    if (kind == TYCHO__SANDBOX_AGAIN) return TYCHO__AGAIN;
     return tycho__script_reject_run(context->runner, NULL, context->key);
 }
 

@@ -71,9 +71,11 @@ static tycho_bytes key_of(const struct tycho__runner *runner) {
 /* Runs a call; after a failure there is no state. */
 static int run(struct call *context, const struct tycho__sandbox_call *call) {
     struct tycho__runner *runner = context->runner;
-    if (tycho__sandbox_call(runner->sandbox, call) == TYCHO__SANDBOX_OK) return TYCHO_OK;
+    enum tycho__sandbox_kind kind = tycho__sandbox_call(runner->sandbox, call);
+    if (kind == TYCHO__SANDBOX_OK) return TYCHO_OK;
     const tycho_event *event = context->shown != NULL ? context->shown->event : NULL;
     runner->instance.has_state = false;
+    if (kind == TYCHO__SANDBOX_AGAIN) return TYCHO__AGAIN;
     return tycho__script_reject_run(runner, event, key_of(runner));
 }
 
@@ -272,27 +274,27 @@ int tycho__run_get_state(struct tycho__runner *runner, struct tycho_buffer *out)
 
 int tycho_script_init(tycho_script *script, tycho_bytes key) {
     struct tycho__runner *runner;
-    int status = tycho__script_runner(script, &runner);
+    int status = tycho__script_runner(script, true, &runner);
     return status == TYCHO_OK ? tycho__run_init(runner, key) : status;
 }
 
 int tycho_script_set_state(tycho_script *script, tycho_bytes key, tycho_bytes state) {
     struct tycho__runner *runner;
-    int status = tycho__script_runner(script, &runner);
+    int status = tycho__script_runner(script, true, &runner);
     return status == TYCHO_OK ? tycho__run_set_state(runner, key, state) : status;
 }
 
 int tycho_script_apply(tycho_script *script, tycho_cursor *cursor, const tycho_event *event) {
     const struct tycho__shown shown = {.event = event, .data = event->data, .cursor = cursor};
     struct tycho__runner *runner;
-    int status = tycho__script_runner(script, &runner);
+    int status = tycho__script_runner(script, true, &runner);
     return status == TYCHO_OK ? tycho__run_apply(runner, &shown) : status;
 }
 
 int tycho_script_get_state(tycho_script *script, tycho_bytes *state) {
     struct tycho__runner *runner;
     *state = tycho__text_of(NULL, 0);
-    int status = tycho__script_runner(script, &runner);
+    int status = tycho__script_runner(script, true, &runner);
     if (status == TYCHO_OK) status = tycho__run_get_state(runner, &runner->data);
     if (status == TYCHO_OK) *state = tycho__text_of(runner->data.data, runner->data.size);
     return status;
@@ -302,6 +304,6 @@ int tycho_script_history(tycho_script *script, tycho_bytes key, size_t index,
                          tycho_history_read *read) {
     struct tycho__runner *runner;
     memset(read, 0, sizeof *read);
-    int status = tycho__script_runner(script, &runner);
+    int status = tycho__script_runner(script, true, &runner);
     return status == TYCHO_OK ? tycho__run_history(runner, key, index, read) : status;
 }

@@ -1,7 +1,9 @@
 /* run.c - calls of a script's functions with an event, and what they give back.
 **
 ** Each call is one protected call of the sandbox. What a function returns is checked by the reader,
-** inside of the call, so that a wrong result is refused with the script's name and version.
+** inside of the call, so that a wrong result is refused with the script's name and version. A call
+** that needs much memory is made again in a fresh sandbox, so that its verdict does not depend on
+** events before.
 */
 #include <stdio.h>
 #include <string.h>
@@ -262,6 +264,7 @@ static int push_event(lua_State *L, void *context) {
 
 static void take_names(lua_State *L, int first, void *context) {
     struct call *call = context;
+    tycho__names_clear(&call->runner->names);
     tycho__names_take(L, first, &call->runner->names, call->prefix, call->takes_integers);
 }
 
@@ -297,12 +300,19 @@ static int run(struct call *context, int function, int (*push)(lua_State *, void
                void (*read)(lua_State *, int, void *)) {
     const struct tycho__sandbox_call call = {
         .function = function, .push = push, .read = read, .context = context};
-    if (tycho__sandbox_call(context->runner->sandbox, &call) == TYCHO__SANDBOX_OK) return TYCHO_OK;
+    struct tycho__runner *runner = context->runner;
+    tycho__sandbox_set_exact(runner->sandbox, false);
+    enum tycho__sandbox_kind kind = tycho__sandbox_call(runner->sandbox, &call);
+    if (kind == TYCHO__SANDBOX_AGAIN) {
+        int status = tycho__runner_renew(runner);
+        if (status != TYCHO_OK) return status;
+        kind = tycho__sandbox_call(runner->sandbox, &call);
+    }
+    if (kind == TYCHO__SANDBOX_OK) return TYCHO_OK;
     if (context->lacks_memory) {
         return tycho__script_fail(TYCHO_NO_MEMORY, "no memory for what a script returns");
     }
-    return tycho__script_reject_run(context->runner, context->shown->event,
-                                    tycho__text_of(NULL, 0));
+    return tycho__script_reject_run(runner, context->shown->event, tycho__text_of(NULL, 0));
 }
 
 static int check_schema(const struct tycho__definition *definition,

@@ -1,4 +1,5 @@
 /* script.c - scripts: compiled, shared, lent with a sandbox, and opened by hosts. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,8 +192,22 @@ int tycho__runner_borrow(struct tycho__definition *definition, struct tycho__run
     return runner != NULL ? TYCHO_OK : make_runner(definition, out);
 }
 
+/* The script was loaded in the same way, so its functions have the same numbers. */
+int tycho__runner_renew(struct tycho__runner *runner) {
+    struct tycho__runner *fresh;
+    int status = make_runner(runner->definition, &fresh);
+    if (status != TYCHO_OK) return status;
+    assert(memcmp(fresh->functions, runner->functions, sizeof runner->functions) == 0);
+    struct tycho__sandbox *used = runner->sandbox;
+    runner->sandbox = fresh->sandbox;
+    fresh->sandbox = used;
+    destroy_runner(fresh);
+    return TYCHO_OK;
+}
+
 static void give_back(struct tycho__runner *runner, bool is_kept) {
     struct tycho__definition *definition = runner->definition;
+    tycho__sandbox_set_exact(runner->sandbox, false);
     pthread_mutex_lock(&definition->mutex);
     if (is_kept) is_kept = definition->idle_count < TYCHO__IDLE_MAX;
     if (is_kept) {
@@ -222,6 +237,15 @@ void tycho__runner_drop(struct tycho__runner *runner) {
 int tycho__runner_end(struct tycho__runner *runner, int status) {
     if (status == TYCHO_OK) return tycho__runner_return(runner);
     tycho__runner_drop(runner);
+    return status;
+}
+
+int tycho__runner_borrow_fresh(struct tycho__definition *definition, struct tycho__runner **out) {
+    int status = tycho__runner_borrow(definition, out);
+    if (status != TYCHO_OK || tycho__sandbox_is_exact((*out)->sandbox)) return status;
+    status = tycho__runner_renew(*out);
+    if (status != TYCHO_OK) tycho__runner_drop(*out);
+    if (status != TYCHO_OK) *out = NULL;
     return status;
 }
 
@@ -263,7 +287,7 @@ void tycho_script_about_get(const tycho_script *script, tycho_script_about *abou
     *about = script->definition->about;
 }
 
-int tycho__script_runner(tycho_script *script, struct tycho__runner **runner) {
+int tycho__script_runner(tycho_script *script, bool is_whole, struct tycho__runner **runner) {
     if (script->runner != NULL) {
         const struct tycho__sandbox_error *error =
             tycho__sandbox_last_error(script->runner->sandbox);
@@ -272,8 +296,11 @@ int tycho__script_runner(tycho_script *script, struct tycho__runner **runner) {
         if (!is_good) script->runner = NULL;
     }
     int status = TYCHO_OK;
-    if (script->runner == NULL) status = tycho__runner_borrow(script->definition, &script->runner);
+    if (script->runner == NULL) {
+        status = tycho__runner_borrow_fresh(script->definition, &script->runner);
+    }
     *runner = script->runner;
+    if (status == TYCHO_OK) tycho__sandbox_set_exact(script->runner->sandbox, is_whole);
     return status;
 }
 
@@ -304,7 +331,7 @@ static int expand(tycho_script *script, const struct tycho__shown *shown,
         return status;
     }
     struct tycho__runner *runner;
-    status = tycho__script_runner(script, &runner);
+    status = tycho__script_runner(script, false, &runner);
     if (status != TYCHO_OK) return status;
     struct tycho__names *names = &runner->names;
     if (definition->about.kind == TYCHO_EVENT_TYPE) {
@@ -341,7 +368,7 @@ int tycho_script_upcast(tycho_script *script, tycho_cursor *cursor, const tycho_
                                   (const char *)about->key.data, (long long)from);
     }
     struct tycho__runner *runner;
-    int status = tycho__script_runner(script, &runner);
+    int status = tycho__script_runner(script, false, &runner);
     if (status == TYCHO_OK) status = tycho__run_upcast(runner, &shown, from);
     *data = shown.data;
     return status;

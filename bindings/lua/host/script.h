@@ -222,6 +222,11 @@ void tycho__definition_hold(struct tycho__definition *definition);
 void tycho__definition_release(struct tycho__definition *definition);
 
 int tycho__runner_borrow(struct tycho__definition *definition, struct tycho__runner **runner);
+/* Gives the runner a fresh sandbox, which has the last word about memory. REJECTED, NO_MEMORY. */
+int tycho__runner_renew(struct tycho__runner *runner);
+/* A runner for work that is one whole, in several calls, from init on: the answer to AGAIN. */
+int tycho__runner_borrow_fresh(struct tycho__definition *definition,
+                               struct tycho__runner **runner);
 /* Gives it back. REJECTED (with the facts) when the script kept a state; then it is not used again,
 ** nor when it had a fatal error. */
 int tycho__runner_return(struct tycho__runner *runner);
@@ -268,7 +273,9 @@ void tycho__known_free(struct tycho__known *known);
 
 /* ---------------------------------------------------------------- instances (instance.c) */
 
-/* As tycho_script_init() and so on, on a runner of a read model. */
+/* As tycho_script_init() and so on, on a runner of a read model; also TYCHO__AGAIN, unless the
+** runner is fresh: nothing is said yet, all is to be done again with a fresh one. */
+enum { TYCHO__AGAIN = -1 };
 int tycho__run_init(struct tycho__runner *runner, tycho_bytes key);
 int tycho__run_set_state(struct tycho__runner *runner, tycho_bytes key, tycho_bytes state);
 int tycho__run_apply(struct tycho__runner *runner, const struct tycho__shown *shown);
@@ -290,8 +297,9 @@ int tycho__run_history_look(struct tycho__runner *runner, tycho_bytes key, size_
 /* Drops what is left of a history. */
 void tycho__drop_history(lua_State *L);
 
-/* The runner of a script opened by hand, borrowed when it is needed, and after a fatal error. */
-int tycho__script_runner(tycho_script *script, struct tycho__runner **runner);
+/* The runner of a script opened by hand, made when it is needed, and after a fatal error: for
+** single calls, or, where `is_whole`, for what was and will be done with it together. */
+int tycho__script_runner(tycho_script *script, bool is_whole, struct tycho__runner **runner);
 
 /* ---------------------------------------------------------------- linkers (linkers.c) */
 

@@ -136,6 +136,9 @@ static void tell_fatal(struct tycho__sandbox *sandbox) {
                      sandbox->lack_size, sandbox->lack, sandbox->lack_most);
         }
         break;
+    case TYCHO__SANDBOX_AGAIN:
+        snprintf(error->message, room, "the script is to be called again, by itself");
+        break;
     case TYCHO__SANDBOX_OVER_TIME:
         snprintf(error->message, room, "the script takes too long for its instructions");
         break;

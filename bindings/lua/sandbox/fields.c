@@ -164,6 +164,7 @@ void tycho__host_fill(lua_State *L, int index) {
         lua_rawset(L, index);
     }
     lua_settop(L, top);
+    tycho__host_clear_above(L);
     sandbox->is_host = was_host;
 }
 

@@ -1,6 +1,10 @@
 /* limits.c - what a script may use: instructions (the count hook, and what library functions
 ** charge), memory (the allocator), and as a backstop time. See BUDGET, TIME, MEMORY in sandbox.h.
 **
+** Lua never collects by itself, since when it would, and what it had marked by then, followed from
+** where its hashes put the keys. It collects everything, between two calls or when the allocator
+** answers NULL; so what a sandbox holds at any moment follows from its calls.
+**
 ** The first two are decided by counting alone. When a limit is met `fatal` is set, the hook is
 ** armed with count 1, and an error is raised: whoever catches it meets the next error at once.
 */
@@ -8,6 +12,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
@@ -16,6 +21,7 @@ enum {
     TIME_PRICE = 5000,     /* ns that an instruction may take, 500 times what it needs */
     CHECKED_LEVELS = 4,    /* functions in which they are looked for */
     COUNTED_STRING = 256,  /* shorter ones may exist already, which is not the same everywhere */
+    GARBAGE = 256 << 10,   /* bytes that may be had before Lua collects */
     RESERVE = 64 << 10     /* bytes that may be had above the limit for telling of the error */
 };
 
@@ -103,6 +109,37 @@ void tycho__host_count(lua_State *L, lua_Debug *record) {
     if (is_over_time(sandbox, slice)) stop(L, TYCHO__SANDBOX_OVER_TIME);
 }
 
+/* ---------------------------------------------------------------- a call begins */
+
+/* Everything was collected, and so much is held: when it is due again. */
+static void plan_collection(struct tycho__sandbox *sandbox, size_t held) {
+    sandbox->kept = held;
+    sandbox->collect_at = held + (held > GARBAGE ? held : GARBAGE);
+}
+
+void tycho__host_collect(struct tycho__sandbox *sandbox) {
+    lua_gc(sandbox->L, LUA_GCCOLLECT);
+    plan_collection(sandbox, sandbox->held);
+}
+
+/* Between two calls, so that few calls need to: what Lua does then is cheaper, and gives back the
+** room of a deep stack. */
+static void begin_memory(struct tycho__sandbox *sandbox) {
+    const struct tycho__sandbox_options *limits = &sandbox->options;
+    if (sandbox->held > sandbox->kept + (sandbox->collect_at - sandbox->kept) / 2) {
+        tycho__host_collect(sandbox);
+    }
+    sandbox->churn = 0;
+    sandbox->emergencies = 0;
+    sandbox->memory_max = limits->memory_max;
+    sandbox->churn_max = limits->churn_max;
+    if (sandbox->is_exact) return;
+    if (sandbox->loaded < limits->memory_max) {
+        sandbox->memory_max -= (limits->memory_max - sandbox->loaded) / 2;
+    }
+    sandbox->churn_max -= limits->churn_max / 2;
+}
+
 void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget) {
     sandbox->budget = budget;
     sandbox->left = budget;
@@ -110,8 +147,7 @@ void tycho__host_begin(struct tycho__sandbox *sandbox, int64_t budget) {
     sandbox->weight = sandbox->module_weight;
     sandbox->clock_start = 0;
     sandbox->unclocked = 0;
-    sandbox->churn = 0;
-    sandbox->emergencies = 0;
+    begin_memory(sandbox);
     sandbox->running = sandbox->L;
     sandbox->fields.only = TYCHO__SANDBOX_FIELDS_MANY;
     lua_sethook(sandbox->L, tycho__host_count, LUA_MASKCOUNT, sandbox->slice);
@@ -126,7 +162,7 @@ void tycho__sandbox_charge(lua_State *L, size_t count) {
 /* Refuses for good: the error is not one that a script gets over. `size` is 0 where it depends on
 ** what was collected, which the message must not. */
 static int refuse(struct tycho__sandbox *sandbox, const char *lack, size_t size, size_t most) {
-    sandbox->fatal = TYCHO__SANDBOX_OVER_MEMORY;
+    sandbox->fatal = sandbox->is_exact ? TYCHO__SANDBOX_OVER_MEMORY : TYCHO__SANDBOX_AGAIN;
     sandbox->lack = lack;
     sandbox->lack_size = size;
     sandbox->lack_most = most;
@@ -135,31 +171,39 @@ static int refuse(struct tycho__sandbox *sandbox, const char *lack, size_t size,
     return 0;
 }
 
+/* What is above the limit may be garbage: Lua collects and asks again, but not without end. */
+static int ask_to_collect(struct tycho__sandbox *sandbox) {
+    if (sandbox->collect_at >= sandbox->memory_max) sandbox->emergencies++;
+    if (sandbox->emergencies > TYCHO__SANDBOX_EMERGENCIES) {
+        return refuse(sandbox, "in all", 0, sandbox->options.memory_max);
+    }
+    sandbox->is_retry = 1;
+    return 0;
+}
+
 /* 1 when a block may grow by `extra` bytes to `size`. */
 static int may_grow(struct tycho__sandbox *sandbox, size_t extra, size_t size) {
     const struct tycho__sandbox_options *limits = &sandbox->options;
+    const size_t held = sandbox->held + extra;
     if (sandbox->fatal != TYCHO__SANDBOX_OK) {
-        int is_allowed = !sandbox->is_retry && size <= RESERVE &&
-                         sandbox->held + extra <= limits->memory_max + RESERVE;
+        int is_allowed =
+            !sandbox->is_retry && size <= RESERVE && held <= limits->memory_max + RESERVE;
         sandbox->is_retry = 0;
         return is_allowed;
     }
     if (size > limits->allocation_max) {
         return refuse(sandbox, "in one block", size, limits->allocation_max);
     }
-    if (size > limits->churn_max - sandbox->churn) {
+    if (size > sandbox->churn_max - sandbox->churn) {
         return refuse(sandbox, "allocated in one call", 0, limits->churn_max);
     }
-    if (extra <= limits->memory_max - sandbox->held) {
-        sandbox->is_retry = 0;
-        return 1;
+    if (held > sandbox->collect_at || held > sandbox->memory_max) {
+        if (!sandbox->is_retry) return ask_to_collect(sandbox);
+        if (held > sandbox->memory_max) return refuse(sandbox, "in all", 0, limits->memory_max);
+        plan_collection(sandbox, held);
     }
-    sandbox->emergencies++;
-    if (sandbox->is_retry || sandbox->emergencies > TYCHO__SANDBOX_EMERGENCIES) {
-        return refuse(sandbox, "in all", 0, limits->memory_max);
-    }
-    sandbox->is_retry = 1; /* Lua collects everything and asks again */
-    return 0;
+    sandbox->is_retry = 0;
+    return 1;
 }
 
 static void weigh(struct tycho__sandbox *sandbox, size_t size) {
@@ -191,6 +235,8 @@ static int may_have_string(struct tycho__sandbox *sandbox, size_t size) {
 void *tycho__host_allocate(void *context, void *block, size_t old, size_t size) {
     struct tycho__sandbox *sandbox = context;
     int is_string = block == NULL && old == LUA_TSTRING;
+    int is_table = block == NULL && old == LUA_TTABLE;
+    assert(!is_table || size == TYCHO__HOST_TABLE);
     if (block == NULL) old = 0;
     if (size == 0) {
         sandbox->held -= old;
@@ -204,8 +250,9 @@ void *tycho__host_allocate(void *context, void *block, size_t old, size_t size) 
         }
         if (!may_grow(sandbox, size - old, size)) return NULL;
     }
-    void *moved = realloc(block, size);
+    void *moved = realloc(block, is_table ? TYCHO__HOST_TABLE_ROOM : size);
     if (moved == NULL) return size <= old ? block : NULL;
+    if (is_table) memset(moved, 0, TYCHO__HOST_TABLE_ROOM);
     if (size > old) sandbox->churn += size;
     sandbox->held += size - old;
     return moved;

@@ -112,6 +112,7 @@ static int copy_metamethods(lua_State *L) {
     }
     if (refused != NULL) luaL_error(L, "setmetatable: there is no %s for scripts", refused);
     lua_settop(L, 3);
+    tycho__host_clear_above(L);
     return height;
 }
 

@@ -86,16 +86,22 @@ static void set_entry(lua_State *L, int key, struct entry *entry) {
     }
 }
 
-/* How many fields the table at `index` has; `is_sequence` when their keys are 1 to n. */
+/* How many fields the table at `index` has; `is_sequence` when their keys are 1 to n, in whatever
+** order Lua has them. */
 static size_t count_keys(lua_State *L, int index, int *is_sequence) {
     size_t count = 0;
+    lua_Integer largest = 0;
     *is_sequence = 1;
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         lua_pop(L, 1);
         count++;
-        if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) != (lua_Integer)count) *is_sequence = 0;
+        lua_Integer key = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+        if (key < 1) *is_sequence = 0;
+        if (key > largest) largest = key;
     }
+    if (largest != (lua_Integer)count) *is_sequence = 0;
+    tycho__host_clear_above(L);
     tycho__host_charge(L, TYCHO__SANDBOX_SCAN + count);
     return count;
 }
@@ -126,6 +132,7 @@ static void push_keys(lua_State *L, int index, size_t count) {
         lua_rawseti(L, keys, (lua_Integer)i + 1);
     }
     lua_settop(L, keys + 1);
+    tycho__host_clear_above(L);
     charge_sort(L, count, size);
     qsort(loop->entries, count, sizeof *loop->entries, compare_entries);
 }

@@ -81,10 +81,14 @@ static int open_environment(lua_State *L) {
 
 /* The state, with its environment. 0 when there is no memory for it. */
 static int open_state(struct tycho__sandbox *sandbox) {
+    sandbox->collect_at = SIZE_MAX; /* nothing is garbage yet */
+    sandbox->memory_max = sandbox->options.memory_max;
+    sandbox->churn_max = sandbox->options.churn_max;
     sandbox->L = lua_newstate(tycho__host_allocate, sandbox);
     if (sandbox->L == NULL) return 0;
     *(struct tycho__sandbox **)lua_getextraspace(sandbox->L) = sandbox;
     lua_atpanic(sandbox->L, panic);
+    lua_gc(sandbox->L, LUA_GCSTOP); /* limits.c says when */
     return enter(sandbox, defaults.budget, open_environment, sandbox) == LUA_OK;
 }
 
@@ -94,6 +98,7 @@ struct tycho__sandbox *tycho__sandbox_create(const struct tycho__sandbox_options
     if (options != NULL) sandbox->options = *options;
     set_defaults(&sandbox->options);
     sandbox->module_weight = 1;
+    sandbox->is_exact = true;
     sandbox->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (sandbox->locale == (locale_t)0 || !open_state(sandbox)) {
         tycho__sandbox_destroy(sandbox);
@@ -118,6 +123,14 @@ const struct tycho__sandbox_error *tycho__sandbox_last_error(const struct tycho_
 
 size_t tycho__sandbox_memory(const struct tycho__sandbox *sandbox) {
     return sandbox->held;
+}
+
+void tycho__sandbox_set_exact(struct tycho__sandbox *sandbox, bool is_exact) {
+    sandbox->is_exact = is_exact;
+}
+
+bool tycho__sandbox_is_exact(const struct tycho__sandbox *sandbox) {
+    return sandbox->is_exact;
 }
 
 int64_t tycho__sandbox_charged(const struct tycho__sandbox *sandbox) {
@@ -193,6 +206,8 @@ enum tycho__sandbox_kind tycho__sandbox_load(struct tycho__sandbox *sandbox, con
     if (status == LUA_OK) {
         sandbox->is_loaded = 1;
         sandbox->module_weight = sandbox->weight;
+        tycho__host_collect(sandbox);
+        sandbox->loaded = sandbox->held;
     }
     return tycho__host_conclude(sandbox, status, TYCHO__SANDBOX_FAILED);
 }
@@ -217,6 +232,7 @@ static int run_call(lua_State *L) {
     for (int i = first; i <= lua_gettop(L); i++) tycho__host_fill(L, i);
     sandbox->is_host = 1;
     call->read(L, first, call->context);
+    tycho__host_clear_above(L);
     return 0;
 }
 

@@ -18,7 +18,7 @@
 **     only those of metatable.c, each a function (__index and __newindex may be tables, at most 16
 **     in a chain, and a table that serves as one keeps its own metatable).
 **   - table.* works on the table itself, without metamethods; table.sort is stable.
-**   - The length `#` of a table with holes follows from what is in it (length.c).
+**   - The length `#` of a table with holes follows from what is in it (tables.c).
 **   - string.format has no %a, %p, %q; there is no string.pack, no string.dump. math has what is
 **     exact everywhere, and math.random only where the host gives a seed. Float `//` and `%` are
 **     exact; a float is written with "%.14g" in the C locale, whatever the process has set.
@@ -39,13 +39,16 @@
 ** time within a call. By default that is 500 times what so many instructions need: no script meets
 ** it that was not written for it. Another machine need not give the same verdict.
 **
-** MEMORY. Limits for what the state holds, for one block, and for all that one call allocates (a
-** table that is kept full by deleting and inserting is rebuilt again and again). These verdicts may
-** differ by how Lua sizes tables from which keys were deleted. A collection of everything
-** that the limit forces upon Lua may happen TYCHO__SANDBOX_EMERGENCIES times a call.
+** MEMORY. Limits for what the state holds, for one block, and for all that one call allocates. A
+** collection of everything that the limit forces upon Lua may happen TYCHO__SANDBOX_EMERGENCIES
+** times a call. What is held and allocated follows from the calls of the sandbox alone (tables.c,
+** limits.c): not from hashes, addresses, or the machine. It does follow from earlier calls, as
+** they leave strings and a deep stack. So where these are not what the verdict may depend on, the
+** host says that the sandbox is not exact: a call has half of the room, and when that is not
+** enough it ends with AGAIN, and is made anew in a sandbox of its own, whose word is the last.
 **
-** FATAL. After OVER_BUDGET, OVER_MEMORY, OVER_TIME or NO_MEMORY the state is not used again: every
-** call answers DISCARDED, and the host destroys the sandbox and makes another one.
+** FATAL. After OVER_BUDGET, OVER_MEMORY, OVER_TIME, AGAIN or NO_MEMORY the state is not used again:
+** every call answers DISCARDED, and the host destroys the sandbox and makes another one.
 **
 ** STATE. A handler must be a pure function, but a module can keep state in locals and tables.
 ** tycho__sandbox_check_state() tells whether it did: the host asks after each event of a dry run,
@@ -61,6 +64,7 @@
 #ifndef TYCHO_SANDBOX_H
 #define TYCHO_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -102,9 +106,10 @@ enum tycho__sandbox_kind {
     TYCHO__SANDBOX_REFUSED,     /* the source does not compile */
     TYCHO__SANDBOX_FAILED,      /* the script raised an error */
     TYCHO__SANDBOX_BAD_RESULT,  /* what it returned is not what the host takes; no module */
-    TYCHO__SANDBOX_OVER_BUDGET, /* fatal, and the three behind it too */
+    TYCHO__SANDBOX_OVER_BUDGET, /* fatal, and those behind it too */
     TYCHO__SANDBOX_OVER_MEMORY,
     TYCHO__SANDBOX_OVER_TIME,
+    TYCHO__SANDBOX_AGAIN,     /* the call is to be made again, in a fresh sandbox */
     TYCHO__SANDBOX_NO_MEMORY, /* the machine has none: says nothing about the script */
     TYCHO__SANDBOX_DISCARDED  /* it had a fatal error before */
 };
@@ -136,6 +141,10 @@ enum tycho__sandbox_kind tycho__sandbox_load(struct tycho__sandbox *sandbox, con
 
 /* Why the last call failed; kind OK when it did not. Good until the next call. */
 const struct tycho__sandbox_error *tycho__sandbox_last_error(const struct tycho__sandbox *sandbox);
+
+/* Whether its word about memory is the last, as it is when the sandbox is made: see MEMORY. */
+void tycho__sandbox_set_exact(struct tycho__sandbox *sandbox, bool is_exact);
+bool tycho__sandbox_is_exact(const struct tycho__sandbox *sandbox);
 
 /* Bytes that the state holds. */
 size_t tycho__sandbox_memory(const struct tycho__sandbox *sandbox);

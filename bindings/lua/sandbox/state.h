@@ -7,7 +7,7 @@
 **       +--- fatal -------+----------> DISCARDED (only destroy is left)
 **
 ** WHAT IS WHERE in this folder: sandbox, environment, limits, error, source, bytecode; what scripts
-** see: *_library, string_*, pattern, pairs, length, metatable, text, fields, view; what comes out:
+** see: *_library, string_*, pattern, pairs, tables, metatable, text, fields, view; what comes out:
 ** result, fingerprint.
 **
 ** `fatal` is set once, by the hook, the allocator, or whoever charges; from then on the count hook
@@ -31,6 +31,8 @@ enum {
     TYCHO__SANDBOX_STEPS = 4,          /* steps of the matcher for the price of one instruction */
     TYCHO__SANDBOX_SCAN = 100, /* going through a table, which may have much room and no fields */
     TYCHO__SANDBOX_HEAVY = 8 << 10,    /* strings from this size on make instructions dearer */
+    TYCHO__HOST_TABLE = 56,      /* bytes of a table of Lua, without what is in it */
+    TYCHO__HOST_TABLE_ROOM = 64, /* what it gets: see tables.c */
     TYCHO__SANDBOX_VIEWS_MAX = 4,
     TYCHO__SANDBOX_FIELDS_MAX = 32,
     TYCHO__SANDBOX_FIELDS_MANY = -2
@@ -83,7 +85,12 @@ struct tycho__sandbox {
     int64_t module_weight; /* due to strings that the module has */
 
     size_t held;
-    size_t churn; /* allocated in this call */
+    size_t kept;       /* of it, when all was collected the last time */
+    size_t collect_at; /* held then: Lua collects */
+    size_t loaded;     /* held when the script had been loaded */
+    size_t churn;      /* allocated in this call */
+    size_t memory_max, churn_max; /* of this call */
+    bool is_exact;
     int emergencies;
     int is_retry;     /* Lua has collected everything and asks again */
     const char *lack; /* which memory limit was met */
@@ -151,7 +158,21 @@ static inline lua_Number tycho__host_number(lua_State *L, int index) {
     return luaL_checknumber(L, index);
 }
 
+/* Collects all garbage. */
+void tycho__host_collect(struct tycho__sandbox *sandbox);
+
 void *tycho__host_allocate(void *context, void *block, size_t old, size_t size);
+
+/* After a walk with lua_next(): lets go of what it left above the top of the stack. Lua may keep
+** that, as if it were a value of the function that is called next, and which it is follows from the
+** order of the walk. */
+static inline void tycho__host_clear_above(lua_State *L) {
+    enum { SLOTS = 8 };
+    int top = lua_gettop(L);
+    if (!lua_checkstack(L, SLOTS)) return;
+    lua_settop(L, top + SLOTS);
+    lua_settop(L, top);
+}
 
 /* ---------------------------------------------------------------- errors (error.c) */
 
