@@ -49,6 +49,7 @@ static int free_codec(lua_State *L) {
     tycho__payload_free(&codec->output);
     tycho__payload_free(&codec->entries);
     tycho__payload_free(&codec->scratch);
+    tycho__payload_free(&codec->tables.slots);
     return 0;
 }
 
@@ -75,6 +76,63 @@ void tycho__lua_trim_buffer(struct tycho_buffer *buffer) {
         tycho__payload_free(buffer);
     }
     tycho__payload_clear(buffer);
+}
+
+/* ---------------------------------------------------------------- sets */
+
+enum { SET_ROOM = 64 };
+
+/* The slot where an address is, or would be: there is always one more than there are addresses. */
+static size_t find_slot(const void *const *slots, size_t room, const void *address) {
+    size_t at = (size_t)(((uint64_t)(uintptr_t)address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+
+    for (at &= room - 1; slots[at] != NULL && slots[at] != address; at = (at + 1) & (room - 1)) {
+    }
+    return at;
+}
+
+/* Doubles the slots. */
+static int grow_set(struct tycho__lua_set *set) {
+    const void **old = (const void **)(void *)set->slots.data, **slots;
+    size_t room = set->slots.size / sizeof(*old), new_room = room > 0 ? 2 * room : SET_ROOM, i;
+    struct tycho_buffer buffer = {0};
+
+    slots = (const void **)(void *)tycho__payload_reserve(&buffer, new_room * sizeof(*slots));
+    if (slots == NULL) {
+        set->slots.failed = buffer.failed;
+        return 0;
+    }
+    buffer.size = new_room * sizeof(*slots);
+    memset(slots, 0, buffer.size);
+    for (i = 0; i < room; i++) {
+        if (old[i] != NULL) slots[find_slot(slots, new_room, old[i])] = old[i];
+    }
+    tycho__payload_free(&set->slots);
+    set->slots = buffer;
+    return 1;
+}
+
+void tycho__lua_set_clear(struct tycho__lua_set *set) {
+    set->count = 0;
+    set->slots.failed = 0;
+    if (set->slots.size > SET_ROOM * sizeof(void *)) tycho__payload_free(&set->slots);
+    if (set->slots.size > 0) memset(set->slots.data, 0, set->slots.size);
+}
+
+int tycho__lua_set_add(struct tycho__lua_set *set, const void *address) {
+    const void **slots;
+    size_t room = set->slots.size / sizeof(*slots), at;
+
+    if (2 * (set->count + 1) > room) {
+        if (!grow_set(set)) return 0;
+        room = set->slots.size / sizeof(*slots);
+    }
+    slots = (const void **)(void *)set->slots.data;
+    at = find_slot(slots, room, address);
+    if (slots[at] != NULL) return 1;
+    slots[at] = address;
+    set->count++;
+    return 0;
 }
 
 /* ---------------------------------------------------------------- null, arrays */

@@ -40,8 +40,6 @@ struct format {
     size_t again_max; /* how many tables may come again; 0: any number */
 };
 
-enum { LATELY = 64 };
-
 struct frame {
     int table; /* slot of the table on the Lua stack; of a map, the key is in the next */
     int is_map;
@@ -68,8 +66,8 @@ struct encoder {
     size_t size_max; /* of the output, with what was in it before */
     int array_mark; /* slot of the metatable of arrays */
     int depth;
-    size_t tables, again;       /* counted where the format has a limit */
-    const void *lately[LATELY]; /* the last tables, in a ring */
+    struct tycho__lua_set *tables; /* that there were so far, where the format has a limit */
+    size_t again;
     struct frame frames[TYCHO__DEPTH_MAX];
 };
 
@@ -229,19 +227,14 @@ static int put_empty(struct encoder *encoder, int is_array) {
 }
 
 /* Whether the table on top of the stack is one of those that came again too often. One that has
-** much room and no fields takes long to go through, and may be in millions of places. The memory
-** bounds how many such tables there are: it is enough to know the last ones. */
+** much room and no fields takes long to go through, and may be in millions of places. All are
+** known, so that it does not matter in which order Lua has the fields. */
 static int is_too_often(struct encoder *encoder) {
-    const void *table = lua_topointer(encoder->L, -1);
-    size_t i;
-
-    for (i = 0; i < LATELY; i++) {
-        if (encoder->lately[i] == table) {
-            return ++encoder->again > encoder->format->again_max;
-        }
+    encoder->again += (size_t)tycho__lua_set_add(encoder->tables, lua_topointer(encoder->L, -1));
+    if (encoder->tables->slots.failed != 0) {
+        encoder->entries->failed = encoder->tables->slots.failed;
     }
-    encoder->lately[encoder->tables++ % LATELY] = table;
-    return 0;
+    return encoder->again > encoder->format->again_max;
 }
 
 /* Begins the table on top of the stack. */
@@ -531,8 +524,9 @@ static int encode(lua_State *L, int index, const char *root, struct tycho_buffer
     encoder.array_mark = top + 1;
     encoder.size_max = start + format->size_max;
     encoder.depth = 0;
-    encoder.tables = encoder.again = 0;
-    if (format->again_max != 0) memset(encoder.lately, 0, sizeof encoder.lately);
+    encoder.tables = &codec->tables;
+    encoder.again = 0;
+    if (format->again_max != 0) tycho__lua_set_clear(encoder.tables);
     tycho__lua_trim_buffer(encoder.entries);
     tycho__lua_trim_buffer(encoder.scratch);
     tycho__lua_push_array_mark(L);

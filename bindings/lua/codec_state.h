@@ -15,10 +15,22 @@ enum {
     TYCHO__LUA_KEYS_MAX = 64       /* keys of an object for which room is made in advance */
 };
 
+/* Addresses, hashed by themselves; as many slots as a power of two says, empty ones are NULL. */
+struct tycho__lua_set {
+    struct tycho_buffer slots;
+    size_t count;
+};
+
+/* Empties it. */
+void tycho__lua_set_clear(struct tycho__lua_set *set);
+/* Adds an address: 1 when it was there. 0 also without memory; then the slots have failed. */
+int tycho__lua_set_add(struct tycho__lua_set *set, const void *address);
+
 struct tycho__lua_codec {
     struct tycho_buffer output;  /* of json.encode and msgpack.encode */
     struct tycho_buffer entries; /* of the maps that are being encoded */
     struct tycho_buffer scratch; /* of one token, or of one map that is being sorted */
+    struct tycho__lua_set tables; /* that the result of a script has had so far */
     /* How many keys the last object of each depth had: JSON does not say it in advance, and the
     ** next line of a file mostly looks like the last. */
     unsigned key_counts[TYCHO__DEPTH_MAX + 1];

@@ -1,6 +1,7 @@
 /* sandbox_memory_test.c - memory: what a call holds and allocates is the same to the byte in every
 ** sandbox, whatever seed and addresses Lua has there, so that the limits are met by the same
-** scripts everywhere; and a sandbox that had other calls does not have the last word.
+** scripts everywhere; and a sandbox that had other calls does not have the last word. And what is
+** charged, and told, does not follow from the order in which Lua has the fields of a table.
 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -251,6 +252,36 @@ static void one_that_is_not_exact_has_half_and_no_last_word(void **state) {
     }
 }
 
+static void tells_the_same_fault_of_a_metatable(void **state) {
+    static const struct {
+        const char *metatable, *fault;
+    } cases[] = {
+        {"__index = 5, __adD = 1, __tableing = 2, __add = 7, x = 1", "there is no __adD"},
+        {"__newindex = 7, __index = 5, __sub = error, __add = 7, __len = 8", "__add is a number"},
+        {"__index = next, __newindex = 5, __call = error, __le = '', __lt = 2", "__le is a string"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t charged = 0;
+        char result[sizeof((struct script *)0)->result] = "";
+        for (int again = 0; again < 20; again++) {
+            struct script script;
+            char body[300];
+            snprintf(body, sizeof body, "local next = {} local P = {%s} "
+                     "local _, fault = pcall(setmetatable, {}, P) "
+                     "return fault, (pcall(setmetatable, next, {}))", cases[i].metatable);
+            assert_int_equal(load_body(&script, NULL, body), TYCHO__SANDBOX_OK);
+            assert_int_equal(run(&script), TYCHO__SANDBOX_OK);
+            assert_non_null(strstr(script.result, cases[i].fault));
+            if (again == 0) charged = tycho__sandbox_charged(script.sandbox);
+            if (again == 0) snprintf(result, sizeof result, "%s", script.result);
+            assert_int_equal(tycho__sandbox_charged(script.sandbox), charged);
+            assert_string_equal(script.result, result);
+            drop(&script);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(needs_the_same_memory_in_each_state),
@@ -258,6 +289,7 @@ int main(void) {
         cmocka_unit_test(a_table_has_what_was_put_into_it),
         cmocka_unit_test(changing_keys_costs_little),
         cmocka_unit_test(one_that_is_not_exact_has_half_and_no_last_word),
+        cmocka_unit_test(tells_the_same_fault_of_a_metatable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,13 @@ describe("event types", function()
     ["while true do end"] = "the script used up its 1000000 instructions",
     ["local empty, list = {}, {} for i = 1, 10002 do list[i] = empty end return { l = list }"]
       = "data.l[10002] is one of the tables that are in over 10000 places",
+    ["local t = {} for i = 1, 40 do t = { t, t } end return t"] = "in over 10000 places",
+    ["local t = {} for i = 1, 130 do t = { t } end return t"] = "is more than 128 tables deep",
+    ["return { a = { f = error } }"] = "data.a.f is a function",
+    ["return { a = 1 / 0 }"] = "data.a is infinite",
+    ["return { a = coroutine.create(error) }"] = "data.a is a thread",
+    ["return { a = { [{}] = 1 } }"] = "keys",
+    ["return { [1.5] = 1 }"] = "keys",
   } do
     it("refuse what their upcaster gives: " .. body, function()
       local script <close> = tycho.script(
@@ -171,4 +178,21 @@ describe("event types", function()
       assert.matches(reason, err.reason, 1, true)
     end)
   end
+
+  it("count the tables that come again in whatever order Lua has the fields", function()
+    local source = [[return event_type { name = "T", version = 2, upcast = { function(data)
+      local all, tables = {}, {}
+      for i = 1, 200 do tables[i] = { i } end
+      for i = 1, data.places do all["k" .. i] = tables[i % 200 + 1] end
+      return all
+    end } }]]
+    for _ = 1, 10 do
+      local script <close> = tycho.script(source)
+      local event = { type = "T", data = { places = 10200 } }
+      assert.same({ 2 }, script:upcast(event, 1).k1)
+      event.data.places = 10201
+      local err = refusal.of(script.upcast, script, event, 1)
+      assert.matches("in over 10000 places", err.reason, 1, true)
+    end
+  end)
 end)

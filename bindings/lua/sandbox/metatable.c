@@ -14,6 +14,7 @@
 */
 #include "state.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { HEIGHT_MAX = 16 };
@@ -25,8 +26,10 @@ const char tycho__host_fixed = 0;
 static const char *const allowed[] = {
     "__add",  "__band",  "__bnot", "__bor",      "__bxor", "__call", "__div", "__eq",
     "__idiv", "__index", "__le",   "__len",      "__lt",   "__mod",  "__mul", "__newindex",
-    "__shl",  "__shr",   "__sub",  "__tostring", "__unm",  NULL,
+    "__shl",  "__shr",   "__sub",  "__tostring", "__unm",
 };
+enum { ALLOWED = sizeof allowed / sizeof *allowed };
+static_assert(ALLOWED <= 32, "each has a bit");
 
 /* Pushes the hidden metatable of the table at `index`: 1; pushes nothing when it has none. A
 ** metatable that the host made is not one: raises. */
@@ -83,36 +86,46 @@ static int is_metamethod_name(lua_State *L, int index) {
     return size > 2 && text[0] == '_' && text[1] == '_';
 }
 
-/* Copies metamethods from slot 2 to the metatable at slot 3; returns the height. The first refused
-** name in the order of bytes is the one that is told, so that it is always the same one. */
-static int copy_metamethods(lua_State *L) {
+/* The metamethods in the table at slot 2, each a bit. Refuses names that scripts may not have: the
+** first one in the order of bytes is told, whatever order Lua has them in. */
+static uint32_t find_metamethods(lua_State *L) {
     const char *refused = NULL;
-    int height = 0;
+    uint32_t found = 0;
     tycho__host_charge(L, TYCHO__SANDBOX_SCAN);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &metamethods);
+    int names = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, 2) != 0) {
         tycho__host_charge(L, 1);
-        if (is_metamethod_name(L, 5)) {
-            const char *name = lua_tostring(L, 5);
-            lua_pushvalue(L, 5);
-            if (lua_rawget(L, 4) == LUA_TNIL) {
-                if (refused == NULL || strcmp(name, refused) < 0) refused = name;
-                lua_pop(L, 1);
-            } else {
-                lua_pop(L, 1);
-                int own = check_metamethod(L, name);
-                if (own > height) height = own;
-                lua_pushvalue(L, 5);
-                lua_pushvalue(L, 6);
-                lua_rawset(L, 3);
-            }
+        lua_pop(L, 1);
+        if (!is_metamethod_name(L, names + 1)) continue;
+        lua_pushvalue(L, names + 1);
+        if (lua_rawget(L, names) != LUA_TNIL) {
+            found |= UINT32_C(1) << lua_tointeger(L, -1);
+        } else {
+            const char *name = lua_tostring(L, names + 1);
+            if (refused == NULL || strcmp(name, refused) < 0) refused = name;
         }
-        lua_settop(L, 5);
+        lua_pop(L, 1);
     }
     if (refused != NULL) luaL_error(L, "setmetatable: there is no %s for scripts", refused);
-    lua_settop(L, 3);
+    lua_settop(L, names - 1);
     tycho__host_clear_above(L);
+    return found;
+}
+
+/* Copies metamethods from slot 2 to the metatable at slot 3; returns the height. */
+static int copy_metamethods(lua_State *L) {
+    int height = 0;
+    for (uint32_t found = find_metamethods(L); found != 0; found &= found - 1) {
+        const char *name = allowed[__builtin_ctz(found)];
+        lua_pushstring(L, name);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, 2);
+        int own = check_metamethod(L, name);
+        if (own > height) height = own;
+        lua_rawset(L, 3);
+    }
     return height;
 }
 
@@ -168,12 +181,12 @@ int tycho__host_getmetatable(lua_State *L) {
     return 1;
 }
 
-/* Makes the set of allowed names, once a state. */
+/* Makes the table of allowed names, with their places in the list, once a state. */
 void tycho__host_open_metatables(lua_State *L) {
-    lua_createtable(L, 0, (int)(sizeof allowed / sizeof *allowed));
-    for (const char *const *name = allowed; *name != NULL; name++) {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -2, *name);
+    lua_createtable(L, 0, ALLOWED);
+    for (int i = 0; i < ALLOWED; i++) {
+        lua_pushinteger(L, i);
+        lua_setfield(L, -2, allowed[i]);
     }
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metamethods);
 }

@@ -17,9 +17,6 @@ static const struct tycho__sandbox_options defaults = {
     .memory_max = 16u << 20,
     .allocation_max = 4u << 20,
     .string_max = 1u << 20,
-    .result_depth = 64,
-    .result_items = 100000,
-    .result_size = 4u << 20,
 };
 
 #define SET_DEFAULT(field)                                                                         \
@@ -30,9 +27,6 @@ static void set_defaults(struct tycho__sandbox_options *options) {
     SET_DEFAULT(memory_max);
     SET_DEFAULT(allocation_max);
     SET_DEFAULT(string_max);
-    SET_DEFAULT(result_depth);
-    SET_DEFAULT(result_items);
-    SET_DEFAULT(result_size);
     if (options->churn_max == 0) options->churn_max = 16 * options->memory_max;
 }
 

@@ -90,9 +90,6 @@ struct tycho__sandbox_options {
     size_t string_max;     /* bytes of one string, the host's included: 1 MiB */
     size_t churn_max;      /* bytes allocated in one call: 16 times memory_max */
     int64_t time_max_ms; /* of processor time in one call: 5 for 1,000 instructions, 5 s at least */
-    int result_depth;    /* tables within each other in a checked value: 64 */
-    size_t result_items; /* values in it: 100,000 */
-    size_t result_size;  /* bytes of all its strings: 4 MiB */
     /* Called with the environment's table of globals on top of the stack, which it may add to
     ** (frozen tables and C functions; see helpers). May be NULL; may raise. */
     void (*open)(lua_State *L, void *context);
@@ -184,12 +181,6 @@ int tycho__sandbox_returned_line(lua_State *L);
 
 /* Raises BAD_RESULT with a message as lua_pushfstring() makes it. Does not return. */
 int tycho__sandbox_bad_result(lua_State *L, const char *format, ...);
-
-/* Raises BAD_RESULT unless the value at `index` is data: nil, booleans, integers, finite floats,
-** strings, light userdata (the host's null), and tables of these whose keys are strings or
-** integers, within the result limits of the options; a cycle is too deep. `root` names it
-** ("the result"). Reads raw. */
-void tycho__sandbox_check_result(lua_State *L, int index, const char *root);
 
 /* Pops the table on top of the stack and pushes a read-only one with its contents. */
 void tycho__sandbox_freeze(lua_State *L);

@@ -7,8 +7,8 @@
 **       +--- fatal -------+----------> DISCARDED (only destroy is left)
 **
 ** WHAT IS WHERE in this folder: sandbox, environment, limits, error, source, bytecode; what scripts
-** see: *_library, string_*, pattern, pairs, tables, metatable, text, fields, view; what comes out:
-** result, fingerprint.
+** see: *_library, string_*, pattern, pairs, tables, metatable, text, fields, view; and whether they
+** keep something: fingerprint.
 **
 ** `fatal` is set once, by the hook, the allocator, or whoever charges; from then on the count hook
 ** fires at every instruction, and pcall and coroutines raise again what they catch.

@@ -173,7 +173,7 @@ static void make_room(lua_State *L, struct Table *table, const struct value *key
 static int takes_node(const struct Table *table, const struct value *slot,
                       const struct value *value) {
     if (!is_nil(slot->type) || is_nil(value->type)) return 0;
-    return slot < table->array || slot >= table->array + table->array_size;
+    return (uintptr_t)slot - (uintptr_t)table->array >= table->array_size * sizeof *slot;
 }
 
 /* Sandboxes are not the only states of a program that is linked with this copy of Lua. */
