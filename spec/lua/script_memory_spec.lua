@@ -132,3 +132,65 @@ describe("the memory of a script", function()
     end
   end)
 end)
+
+describe("the instructions of a fold", function()
+  --- Folds events by a handler; the time is bounded by the instructions, so they decide.
+  local function fold(handler, count, options)
+    local store <close> = tycho.temporary { sync = "none" }
+    store:deploy { sources = ([[return read_model { name = "m", version = 1, types = { "T" },
+      keys = function(event) return "k" end,
+      init = function() return { sum = 0 } end,
+      on = { T = function(state, event) local n = event.data.n %s end } }]]):format(handler) }
+    local model <close> = store:model "m"
+    for n = 1, count do
+      store:append("s", { type = "T", data = { n = n } })
+      if options.snapshot_after then
+        local ok, err = pcall(model.get, model, "k", options)
+        if not ok then return tostring(err) end
+      end
+    end
+    local ok, answer = pcall(model.get, model, "k", options)
+    return ok and answer.sum or tostring(answer)
+  end
+
+  for what, handler in pairs {
+    ["strings that earlier events left"] = [[
+      if n <= 2 then state["s" .. n] = ("x"):rep(1000000) else
+        for i = 1, 200000 do if state.s1 == state.s2 then state.sum = i end end
+      end]],
+    ["strings in tables, and as keys"] = [[
+      if n == 1 then state.t = { a = { [("x"):rep(900000)] = 1 } }
+      elseif n == 2 then state.t.b = { [("x"):rep(900000)] = 1 } else
+        local a, b
+        for key in pairs(state.t.a) do a = key end
+        for key in pairs(state.t.b) do b = key end
+        for i = 1, 200000 do if a == b then state.sum = i end end
+      end]],
+  } do
+    it("count more for " .. what, function()
+      for _, options in ipairs { { fresh = true }, { snapshot_after = 1 } } do
+        local err = fold(handler, 3, options)
+        assert.matches("the script used up its 1000000 instructions", err, 1, true)
+      end
+    end)
+  end
+
+  it("count more for numbers that collide, which earlier events left", function()
+    local err = fold([[
+      if n <= 60 then
+        state.t = state.t or {}
+        for i = 1, 50 do state.t[((n - 1) * 50 + i) * 4095] = i end
+      else
+        for i = 1, 90000 do state.sum = state.t[-i * 4095] or i end
+        state.t = nil
+      end]], 61, { fresh = true })
+    assert.matches("the script used up its 1000000 instructions", err, 1, true)
+  end)
+
+  it("are what they were for all else", function()
+    assert.equal(150000, fold([[
+      local t = {}
+      for i = 1, 50000 do t[i % 100 * 4096] = i state.sum = state.sum + 1 end
+      state.text = ("y"):rep(7000)]], 3, { fresh = true }))
+  end)
+end)

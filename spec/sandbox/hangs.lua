@@ -345,6 +345,27 @@ local t = {} for i = 1, 65536 do t[i + 0.5] = i end
 local i = 0
 while true do i = i + 1 t[i + 0.5] = nil t[i + 65536.5] = i end
 
+--- over budget: integers that collide when the table gets the next room
+local t = {} for i = 1, 65537 do t[i * 131071] = i end
+
+--- over budget: integers that collide whatever room the table has
+local t = {} for i = 1, 60000 do t[i * 4095 * 8191 * 16383] = i end
+
+--- over budget: looking for what is not there among integers that collide
+local t = {} for i = 1, 3000 do t[i * 4095] = i end
+for i = 1, 200000 do local x = t[-i * 4095] end
+
+--- over budget: floats that collide, since Lua takes 31 bits of them
+local t, step = {}, 1 / (1 << 45) for i = 1, 30000 do t[1.5 + i * step] = i end
+
+--- over budget: keys that collide and leave an array
+local t = {} for i = 1, 40000 do t[i] = i end
+for i = 1, 40000 do t[i] = nil t[i * 65535] = i end
+for i = 1, 40000 do t[i * 65535 * 131071] = i end
+
+--- returns '40000': as many that do not
+local t = {} for i = 1, 40000 do t[i * 7919] = i end return t[7919 * 40000]
+
 --- over budget: pairs of a table with much room and no fields
 local t = {} for i = 1, 100000 do t[i] = i end for i = 1, 100000 do t[i] = nil end
 while true do for _ in pairs(t) do end end

@@ -23,6 +23,7 @@ struct call {
     const struct tycho__shown *shown;
     tycho_bytes state; /* that comes in */
     struct tycho_buffer *out;
+    int64_t weight;    /* of an instruction, before the script or the decoder ran */
     bool lacks_memory; /* to encode, which says nothing about the script */
 };
 
@@ -42,6 +43,50 @@ static void keep_state(lua_State *L, int index, const char *giver) {
     }
     lua_pushvalue(L, index);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &state_slot);
+}
+
+static void weigh_string(lua_State *L, int index, size_t *heaviest) {
+    if (lua_type(L, index) != LUA_TSTRING) return;
+    size_t size = lua_rawlen(L, index);
+    if (size > *heaviest) *heaviest = size;
+}
+
+/* The size of the largest string in the value on top of the stack; numbers that collide as keys
+** count as such. The tables are in a queue, each once. */
+static size_t find_heaviest(lua_State *L) {
+    struct tycho__lua_set *seen = &tycho__lua_codec(L)->tables;
+    int value = lua_gettop(L), queue = value + 1;
+    lua_Integer count = 0;
+    size_t heaviest = 0;
+    tycho__lua_set_clear(seen);
+    lua_newtable(L);
+    weigh_string(L, value, &heaviest);
+    lua_pushvalue(L, value);
+    if (lua_istable(L, value)) lua_rawseti(L, queue, ++count);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_settop(L, queue);
+        lua_rawgeti(L, queue, i);
+        size_t chain = tycho__sandbox_chain_weight(L, queue + 1);
+        if (chain > heaviest) heaviest = chain;
+        for (lua_pushnil(L); lua_next(L, queue + 1) != 0; lua_pop(L, 1)) {
+            weigh_string(L, -2, &heaviest);
+            weigh_string(L, -1, &heaviest);
+            if (!lua_istable(L, -1) || tycho__lua_set_add(seen, lua_topointer(L, -1))) continue;
+            if (seen->slots.failed != 0) luaL_error(L, "no memory to look at the state");
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, queue, ++count);
+        }
+    }
+    lua_settop(L, value);
+    return heaviest;
+}
+
+/* Finds out how dear the state makes instructions from now on, when this call made them dearer. */
+static void weigh_state(lua_State *L, const struct call *call) {
+    if (tycho__sandbox_weight(L) <= call->weight) return;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &state_slot);
+    call->runner->instance.heaviest = find_heaviest(L);
+    lua_pop(L, 1);
 }
 
 static void drop_state(lua_State *L, int first, void *context) {
@@ -95,15 +140,16 @@ static int begin(struct tycho__runner *runner, tycho_bytes key) {
 }
 
 static int push_key(lua_State *L, void *context) {
-    const struct call *call = context;
+    struct call *call = context;
+    call->weight = tycho__sandbox_weight(L);
     lua_pushlstring(L, call->runner->instance.key, call->runner->instance.key_size);
     return 1;
 }
 
 static void take_first(lua_State *L, int first, void *context) {
-    (void)context;
     if (lua_gettop(L) < first) lua_pushnil(L);
     keep_state(L, first, "init");
+    weigh_state(L, context);
 }
 
 int tycho__run_init(struct tycho__runner *runner, tycho_bytes key) {
@@ -119,24 +165,15 @@ int tycho__run_init(struct tycho__runner *runner, tycho_bytes key) {
     return status;
 }
 
-/* Bytes of the largest string in MessagePack that is known to be good. */
-static size_t find_heaviest(tycho_bytes state) {
-    struct tycho__msgpack_reader reader = {.data = state.data, .size = state.size};
-    struct tycho__msgpack_token token;
-    size_t heaviest = 0;
-    while (tycho__msgpack_next(&reader, &token) == TYCHO__MSGPACK_OK) {
-        if (token.size > heaviest) heaviest = token.size;
-    }
-    return heaviest;
-}
-
 static void take_in(lua_State *L, int first, void *context) {
-    const struct call *call = context;
+    struct call *call = context;
     (void)first;
+    call->weight = tycho__sandbox_weight(L);
     if (tycho__lua_decode(L, call->state.data, call->state.size) != TYCHO_OK) {
         luaL_error(L, "the state: %s", lua_tostring(L, -1));
     }
     keep_state(L, lua_gettop(L), "a snapshot");
+    weigh_state(L, call);
 }
 
 int tycho__run_set_state(struct tycho__runner *runner, tycho_bytes key, tycho_bytes state) {
@@ -145,7 +182,6 @@ int tycho__run_set_state(struct tycho__runner *runner, tycho_bytes key, tycho_by
     int status = begin(runner, key);
     if (status == TYCHO_OK) status = run(&context, &call);
     if (status != TYCHO_OK) return status;
-    runner->instance.heaviest = find_heaviest(state);
     runner->instance.has_state = true;
     return TYCHO_OK;
 }
@@ -161,15 +197,15 @@ int tycho__runner_handler(const struct tycho__runner *runner, const tycho_cursor
 }
 
 static int push_state_and_event(lua_State *L, void *context) {
-    const struct call *call = context;
+    struct call *call = context;
     tycho__push_state(L, call->runner);
+    call->weight = tycho__sandbox_weight(L);
     tycho__sandbox_push_view(L, &tycho__event_view, call->shown);
     return 2;
 }
 
 static void take_next(lua_State *L, int first, void *context) {
     int count = lua_gettop(L) - first + 1;
-    (void)context;
     if (count > 1) {
         tycho__sandbox_bad_result(L,
                                   "the handler returned %d values: it changes the state, or "
@@ -177,6 +213,7 @@ static void take_next(lua_State *L, int first, void *context) {
                                   count);
     }
     if (count == 1 && !lua_isnil(L, first)) keep_state(L, first, "the handler");
+    weigh_state(L, context);
 }
 
 static int no_state(void) {

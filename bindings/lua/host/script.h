@@ -90,7 +90,7 @@ struct tycho__names {
 struct tycho__instance {
     bool has_state;
     int slot;            /* number of the function of the history that is called; 0: none yet */
-    size_t heaviest;     /* bytes of the largest string in the state as it came in */
+    size_t heaviest;     /* bytes of the largest string in the state (find_heaviest()) */
     size_t history_next; /* index of the read that is asked for next */
     bool has_history;    /* the list is there, and nothing was taken of it */
     size_t key_size;

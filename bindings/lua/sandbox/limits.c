@@ -215,6 +215,10 @@ void tycho__sandbox_weigh(lua_State *L, size_t size) {
     weigh(tycho__host(L), size);
 }
 
+int64_t tycho__sandbox_weight(lua_State *L) {
+    return tycho__host(L)->weight;
+}
+
 /* Charges for a new string, and makes instructions dearer for a large one; 0: it is refused. */
 static int may_have_string(struct tycho__sandbox *sandbox, size_t size) {
     const size_t overhead = 32; /* at most, of a string's header and end */

@@ -33,11 +33,11 @@
 ** same Lua. Compiling is not counted: source.c bounds what it costs. Nor
 ** is what callbacks of the host do; but large strings that they push make instructions dearer, too.
 **
-** TIME. Some things that one instruction may take long for cannot be counted: a table whose integer
-** keys all collide makes each look-up a walk over 100,000 keys. So there is a far backstop, the one
-** verdict that looks at a clock: OVER_TIME, when the thread has used `time_max_ms` of processor
-** time within a call. By default that is 500 times what so many instructions need: no script meets
-** it that was not written for it. Another machine need not give the same verdict.
+** TIME. Numbers that collide as keys of a table are counted, too (tables.c). In case that there are
+** things that one instruction may take long for and that nobody knows of, there is a far backstop,
+** the one verdict that looks at a clock: OVER_TIME, when the thread has used `time_max_ms` of
+** processor time within a call. By default that is 500 times what so many instructions need: no
+** script that is known meets it.
 **
 ** MEMORY. Limits for what the state holds, for one block, and for all that one call allocates. A
 ** collection of everything that the limit forces upon Lua may happen TYCHO__SANDBOX_EMERGENCIES
@@ -191,6 +191,11 @@ void tycho__sandbox_charge(lua_State *L, size_t count);
 /* Says that a string of this size, which was made before this call, is now within reach of the
 ** script: for callbacks that push tables and strings which they keep. See BUDGET. */
 void tycho__sandbox_weigh(lua_State *L, size_t size);
+/* What one instruction of the running call costs by now. */
+int64_t tycho__sandbox_weight(lua_State *L);
+/* The size of the string that makes instructions as dear as the numbers among the keys of the table
+** at `index` that collide. */
+size_t tycho__sandbox_chain_weight(lua_State *L, int index);
 
 /* ---------------------------------------------------------------- views */
 

@@ -14,13 +14,22 @@
 ** room for what it then holds, and a quarter more if keys had lost their values. Since Lua itself
 ** never uses more nodes than were counted, it never makes room by itself.
 **
+** COLLISIONS. Lua has no seed for the hashes of numbers, so that a script, or data, may bring
+** thousands that all fall on one node: then each look-up goes through all of them, and so does each
+** key for which new room is made, within one instruction. What making room will cost is found out
+** first, and charged; and where LINKS keys are in one chain or more, each instruction counts once
+** more for every LINKS of the longest, as it does for large strings.
+**
 ** The Makefile renames the functions of ltable.o, in the copy of Lua that the script host has
-** inside, so that its other files call these. Of a table they know what each Lua 5.4 has; behind
-** it, in each table of a sandbox, is the count, for which tycho__host_allocate() leaves room.
+** inside, so that its other files call these. Of a table they know what each Lua 5.4 has, and of
+** hashes those of numbers in 5.4.4 (with others the charge would not be what it costs). Behind each
+** table of a sandbox is the count, for which tycho__host_allocate() leaves room.
 */
 #include <assert.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "state.h"
 
@@ -29,24 +38,29 @@
 #endif
 
 enum {
-    INTEGER = 0x03,   /* the type of an integer */
-    KEY_MAX_LOG2 = 31 /* of the keys that may be in the array */
+    INTEGER = 0x03, /* types */
+    FLOAT = 0x13,
+    KEY_MAX_LOG2 = 31,  /* of the keys that may be in the array */
+    LINKS = 64,         /* of a chain, for the price of one instruction */
+    NUMBERS_MIN = 256   /* fewer cannot cost much */
+};
+
+union content {
+    lua_Integer integer;
+    lua_Number number;
 };
 
 struct value {
-    union {
-        lua_Integer integer;
-        lua_Number number;
-    } content;
+    union content content;
     unsigned char type;
 };
 
-/* A value and its key. */
+/* A value and its key; `next` nodes further is the next of the chain, 0: this is the last. */
 struct node {
-    lua_Integer content;
+    union content content;
     unsigned char type, key_type;
     int next;
-    lua_Integer key;
+    union content key;
 };
 
 struct Table {
@@ -147,6 +161,102 @@ static unsigned choose_array(const struct integers *integers, uint32_t *held) {
     return size;
 }
 
+/* ---------------------------------------------------------------- collisions */
+
+/* Whether the node has a value, under a number. */
+static bool has_number(const struct node *node) {
+    return !is_nil(node->type) && (node->key_type == INTEGER || node->key_type == FLOAT);
+}
+
+/* The node, of so many, on which a number falls. */
+static uint32_t place_of(unsigned char type, const union content *key, uint32_t nodes) {
+    const uint32_t modulus = (nodes - 1) | 1;
+    if (type == INTEGER) return (uint32_t)((lua_Unsigned)key->integer % modulus);
+    int exponent;
+    lua_Number scaled = frexp(key->number, &exponent) * -(lua_Number)INT32_MIN;
+    if (!(scaled >= (lua_Number)LUA_MININTEGER && scaled < -(lua_Number)LUA_MININTEGER)) return 0;
+    uint32_t hash = (uint32_t)exponent + (uint32_t)(lua_Integer)scaled;
+    return (hash <= INT32_MAX ? hash : ~hash) % modulus;
+}
+
+/* How the numbers among the keys fall on `nodes` nodes. */
+struct chains {
+    uint32_t nodes, longest;
+    uint64_t steps; /* that putting all of them there takes */
+    uint32_t counts[];
+};
+
+static void add_to_chain(struct chains *chains, unsigned char type, const union content *key) {
+    uint32_t before = chains->counts[place_of(type, key, chains->nodes)]++;
+    chains->steps += before;
+    if (before + 1 > chains->longest) chains->longest = before + 1;
+}
+
+/* NULL: there are few numbers, or no memory to look at them. The keys 1 to `array_size` are left
+** out. */
+static struct chains *find_chains(const struct Table *table, unsigned array_size, uint32_t nodes) {
+    uint32_t room = nodes_of(table), numbers = 0;
+    for (uint32_t i = 0; i < room; i++) numbers += has_number(&table->nodes[i]);
+    if (table->array_size > array_size) numbers += table->array_size - array_size;
+    if (numbers < NUMBERS_MIN) return NULL;
+    struct chains *chains = calloc(1, sizeof *chains + nodes * sizeof *chains->counts);
+    if (chains == NULL) return NULL;
+    chains->nodes = nodes;
+    for (uint32_t i = array_size; i < table->array_size; i++) {
+        const union content key = {.integer = (lua_Integer)i + 1};
+        if (!is_nil(table->array[i].type)) add_to_chain(chains, INTEGER, &key);
+    }
+    for (uint32_t i = 0; i < room; i++) {
+        const struct node *node = &table->nodes[i];
+        bool is_left_out = node->key_type == INTEGER && node->key.integer >= 1 &&
+                           node->key.integer <= (lua_Integer)array_size;
+        if (!has_number(node) || is_left_out) continue;
+        add_to_chain(chains, node->key_type, &node->key);
+    }
+    return chains;
+}
+
+static void weigh_chain(lua_State *L, uint32_t links) {
+    tycho__sandbox_weigh(L, (size_t)links * (TYCHO__SANDBOX_HEAVY / LINKS));
+}
+
+/* Charges for putting the keys into other nodes. */
+static void charge_chains(lua_State *L, const struct Table *table, unsigned array_size,
+                          uint32_t needed) {
+    uint32_t nodes = 1;
+    while (nodes < needed) nodes *= 2;
+    struct chains *chains = find_chains(table, array_size, nodes);
+    if (chains == NULL) return;
+    uint32_t longest = chains->longest;
+    uint64_t steps = chains->steps;
+    free(chains);
+    weigh_chain(L, longest);
+    tycho__host_charge(L, (size_t)(steps / LINKS));
+}
+
+/* How many numbers are in the chain into which the key comes. */
+static uint32_t count_chain(const struct Table *table, const struct value *key) {
+    uint32_t nodes = nodes_of(table), count = 0;
+    uint32_t place = place_of(key->type, &key->content, nodes);
+    const struct node *node = &table->nodes[place];
+    for (;;) {
+        count += has_number(node) && place_of(node->key_type, &node->key, nodes) == place;
+        if (node->next == 0) return count;
+        node += node->next;
+    }
+}
+
+size_t tycho__sandbox_chain_weight(lua_State *L, int index) {
+    const struct Table *table = lua_topointer(L, index);
+    struct chains *chains = find_chains(table, table->array_size, nodes_of(table));
+    size_t weight =
+        chains == NULL ? 0 : (size_t)chains->longest * (TYCHO__SANDBOX_HEAVY / LINKS);
+    free(chains);
+    return weight;
+}
+
+/* ---------------------------------------------------------------- room is made */
+
 /* Makes room for one more key. */
 static void make_room(lua_State *L, struct Table *table, const struct value *key) {
     struct integers integers = {{0}};
@@ -159,13 +269,14 @@ static void make_room(lua_State *L, struct Table *table, const struct value *key
     for (uint32_t i = 0; i < room; i++) {
         const struct node *node = &table->nodes[i];
         if (is_nil(node->type)) continue;
-        if (node->key_type == INTEGER) count_integer(&integers, node->key);
+        if (node->key_type == INTEGER) count_integer(&integers, node->key.integer);
         count++;
     }
     if (key->type == INTEGER) count_integer(&integers, key->content.integer);
     unsigned array_size = choose_array(&integers, &in_array);
     uint32_t needed = all + count - in_array;
     if (count < table->used) needed += needed / 4;
+    charge_chains(L, table, array_size, needed);
     lua_stock_resize(L, table, array_size, needed);
 }
 
@@ -186,6 +297,8 @@ void luaH_finishset(lua_State *L, struct Table *table, const struct value *key,
     if (!takes_node(table, slot, value) || !is_counted(L)) {
         lua_stock_finishset(L, table, key, slot, value);
     } else if (table->used < nodes_of(table)) {
+        bool is_number = key->type == INTEGER || key->type == FLOAT;
+        if (is_number) weigh_chain(L, count_chain(table, key));
         table->used++;
         lua_stock_finishset(L, table, key, slot, value);
     } else {
