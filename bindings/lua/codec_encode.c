@@ -575,7 +575,8 @@ int tycho__lua_encode(lua_State *L, int index, const char *root, struct tycho_bu
 }
 
 int tycho__lua_encode_result(lua_State *L, int index, const char *root, struct tycho_buffer *out) {
-    static const struct format msgpack = MSGPACK_FORMAT(10000);
+    enum { AGAIN_MAX = 10000 };
+    static const struct format msgpack = MSGPACK_FORMAT(AGAIN_MAX);
 
     return encode(L, index, root, out, &msgpack);
 }
