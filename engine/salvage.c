@@ -415,10 +415,10 @@ static int write_state(writing *w) {
     if (old->deletions > state->deletions) state->deletions = old->deletions;
     if (state->scripts > 0 && old->rules > state->rules) state->rules = old->rules;
     tycho_bytes bytes;
-    bool is_there = tycho__dictionary_read(&w->txn, old->dictionary, &bytes) == TYCHO_OK;
-    state->dictionary = is_there ? old->dictionary : 0;
+    status = tycho__dictionary_read(&w->txn, old->dictionary, &bytes);
+    state->dictionary = status == TYCHO_OK ? old->dictionary : 0;
     w->txn.is_changed = true;
-    return end(w, status);
+    return end(w, status == TYCHO_CORRUPT ? TYCHO_OK : status);
 }
 
 static int write_all(writing *w) {
@@ -461,8 +461,23 @@ static int fail_new(const char *path) {
     return tycho__fail_path("the new store", path);
 }
 
+/* Renames the store, durably; where that cannot be made sure, it is not there. */
+static int put_in_place(const char *made, const char *path) {
+    char parent[PATH_MAX + 80];
+    snprintf(parent, sizeof parent, "%s/..", made);
+    int directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return fail_new(path);
+    int status = rename(made, path) == 0 ? TYCHO_OK : fail_new(path);
+    if (status == TYCHO_OK && fsync(directory) != 0) {
+        status = fail_new(path);
+        remove_made(path);
+    }
+    close(directory);
+    return status;
+}
+
 static int write_store(tycho_salvage *s, const char *given) {
-    char path[PATH_MAX], made[PATH_MAX + 64], parent[PATH_MAX + 4];
+    char path[PATH_MAX], made[PATH_MAX + 64];
     struct stat place;
     int status = tycho__trim_path(path, sizeof path, given);
     if (status != TYCHO_OK) return status;
@@ -471,17 +486,9 @@ static int write_store(tycho_salvage *s, const char *given) {
         return fail_new(path);
     }
     snprintf(made, sizeof made, "%s.new-%ld", path, (long)getpid());
-    snprintf(parent, sizeof parent, "%s/..", path);
     status = fill(s, made);
-    if (status == TYCHO_OK && rename(made, path) != 0) status = fail_new(path);
-    if (status != TYCHO_OK) {
-        remove_made(made);
-        return status;
-    }
-    int directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return fail_new(path);
-    status = fsync(directory) == 0 ? TYCHO_OK : fail_new(path);
-    close(directory);
+    if (status == TYCHO_OK) status = put_in_place(made, path);
+    if (status != TYCHO_OK) remove_made(made);
     return status;
 }
 
