@@ -313,6 +313,7 @@ $(BUILD)/spec/script_lmdb_calls_test: $(BUILD)/obj/spec/fault/script_lmdb_calls_
 	  $(HOST_LIBS) $(ENGINE_LIBS) $(RPC_LIBS) $(SPEC_LIBS) $(LDLIBS)
 
 FAILING_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+FAILING_SYSTEM := -Wl,--wrap=open,--wrap=mmap,--wrap=rename,--wrap=fsync,--wrap=fdatasync,--wrap=pwrite
 
 $(BUILD)/spec/lua_calls_test: $(BUILD)/obj/spec/fault/lua_calls_test.o $(LUA_OBJ) $(HOST) \
   $(ENGINE_OBJ) $(FAILING_LMDB)
@@ -322,6 +323,10 @@ $(BUILD)/spec/lua_calls_test: $(BUILD)/obj/spec/fault/lua_calls_test.o $(LUA_OBJ
 $(BUILD)/spec/lmdb_calls_test: $(BUILD)/obj/spec/fault/lmdb_calls_test.o $(SPEC_HELP_OBJ) \
   $(ENGINE_OBJ) $(FAILING_LMDB)
 	$(link) $^ $(FAILING_READS) $(ENGINE_LIBS) $(SPEC_LIBS) $(LDLIBS)
+
+$(BUILD)/spec/damaged_calls_test: $(BUILD)/obj/spec/fault/damaged_calls_test.o $(SPEC_HELP_OBJ) \
+  $(ENGINE_OBJ) $(FAILING_LMDB)
+	$(link) $^ $(FAILING_READS) $(FAILING_MEMORY) $(FAILING_SYSTEM) $(ENGINE_LIBS) $(SPEC_LIBS) $(LDLIBS)
 
 $(BUILD)/tycho-bench: $(BENCH_OBJ) $(BUILD)/libtycho_scripts.a $(BUILD)/libtycho.a
 	$(link) $^ $(ENGINE_LIBS) $(LMDB_LIBS) $(RPC_LIBS) $(PEER_LIBS) -lm $(LDLIBS)

@@ -76,6 +76,7 @@ static const char *take_tree(tycho__inspection *inspection, const tycho__node *n
         unsigned flags = i == TYCHO__EVENTS ? TYCHO__TREE_INTEGER : 0;
         if (tree.flags != flags) return "it has a table of another kind";
         inspection->trees[i] = tree;
+        inspection->known |= 1u << i;
         return NULL;
     }
     return "it has a table that no store has";

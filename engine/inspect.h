@@ -21,6 +21,7 @@ typedef struct tycho__inspection {
     const tycho__image *image;
     tycho__meta meta;
     tycho__tree trees[TYCHO__TREES]; /* by table; of one that is not there, depth is 0 */
+    uint32_t known;                  /* a bit for each table that is there, empty or not */
     uint8_t *seen;                   /* pages in use */
     tycho__walk walk;
     unsigned table; /* that is being walked */

@@ -82,24 +82,11 @@ static int end(writing *w, int status) {
 
 /* ---------------------------------------------------------------- names */
 
-static const char *kind_word(uint8_t kind) {
-    static const char *const words[TYCHO__KINDS] = {"",    "stream", "type",
-                                                    "tag", "table",  "content"};
-    return words[kind];
-}
-
-/* The name of an old list; where it is lost, one that says so. */
-static tycho_bytes name_of(const tycho__old_list *old, char made[64]) {
-    if (old->name != NULL) return tycho__bytes(old->name, old->name_size);
-    int size = snprintf(made, 64, "%s-%s-%u", TYCHO_LOST, kind_word(old->kind), old->number);
-    return tycho__bytes(made, (size_t)size);
-}
-
 /* Makes the new list of an old one. A deleted stream gives its name free at once. */
 static int make_list(writing *w, tycho__old_list *old) {
     char made[64];
     tycho__list *list;
-    int status = tycho__list_make(&w->txn, old->kind, name_of(old, made), &list);
+    int status = tycho__list_make(&w->txn, old->kind, tycho__salvage_name(old, made), &list);
     if (status == TYCHO_OK && old->is_deleted) status = tycho__list_delete(&w->txn, list);
     if (status == TYCHO_OK) old->new_number = list->number;
     return status;
@@ -136,7 +123,7 @@ static int compare_names(const void *a, const void *b) {
 static int find_list(writing *w, uint8_t kind, uint32_t number, tycho__list **list) {
     char made[64];
     tycho_bytes name = {TYCHO_LOST, sizeof TYCHO_LOST - 1};
-    if (number != 0) name = name_of(tycho__salvage_list(w->s, kind, number), made);
+    if (number != 0) name = tycho__salvage_name(tycho__salvage_list(w->s, kind, number), made);
     return tycho__list_make(&w->txn, kind, name, list);
 }
 
@@ -310,9 +297,12 @@ static int write_stream(writing *w, tycho__old_list *old, size_t *at) {
     }
     if (status != TYCHO_OK) return status;
     if (was_empty && list->count > 0) w->txn.state.streams++;
-    list->first = old->first;
+    if (old->next > list->next) status = tycho__list_skip(&w->txn, list, old->next);
+    uint64_t first = old->first < list->next ? old->first : list->next;
+    if (from < *at && s->entries[from].revision < first) first = s->entries[from].revision;
+    if (was_empty || first < list->first) list->first = first;
     tycho__list_touch(&w->txn, list);
-    return old->next > list->next ? tycho__list_skip(&w->txn, list, old->next) : TYCHO_OK;
+    return status;
 }
 
 static int write_streams(writing *w) {
@@ -354,11 +344,11 @@ static int write_row(writing *w, tycho_bytes key, tycho_bytes value) {
     const tycho__old_list *old =
         tycho__salvage_list(w->s, TYCHO__ROW_TABLE, tycho__unkey32(key.data));
     char made[64];
-    if (tycho__equal(name_of(old, made), tycho__scripts())) {
+    if (tycho__equal(tycho__salvage_name(old, made), tycho__scripts())) {
         state->scripts++;
         if (version > state->rules) state->rules = version;
     }
-    if (tycho__equal(name_of(old, made), tycho__dictionaries()) && rest.size == 2) {
+    if (tycho__equal(tycho__salvage_name(old, made), tycho__dictionaries()) && rest.size == 2) {
         uint8_t number = ((const uint8_t *)rest.data)[0];
         if (number > state->dictionaries) state->dictionaries = number;
         if (state->format < TYCHO__FORMAT_COMPRESSED) state->format = TYCHO__FORMAT_COMPRESSED;
@@ -425,10 +415,10 @@ static int write_state(writing *w) {
     if (old->deletions > state->deletions) state->deletions = old->deletions;
     if (state->scripts > 0 && old->rules > state->rules) state->rules = old->rules;
     tycho_bytes bytes;
-    bool is_there = tycho__dictionary_read(&w->txn, old->dictionary, &bytes) == TYCHO_OK;
-    state->dictionary = is_there ? old->dictionary : 0;
+    status = tycho__dictionary_read(&w->txn, old->dictionary, &bytes);
+    state->dictionary = status == TYCHO_OK ? old->dictionary : 0;
     w->txn.is_changed = true;
-    return end(w, status);
+    return end(w, status == TYCHO_CORRUPT ? TYCHO_OK : status);
 }
 
 static int write_all(writing *w) {
@@ -471,8 +461,23 @@ static int fail_new(const char *path) {
     return tycho__fail_path("the new store", path);
 }
 
+/* Renames the store, durably; where that cannot be made sure, it is not there. */
+static int put_in_place(const char *made, const char *path) {
+    char parent[PATH_MAX + 80];
+    snprintf(parent, sizeof parent, "%s/..", made);
+    int directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return fail_new(path);
+    int status = rename(made, path) == 0 ? TYCHO_OK : fail_new(path);
+    if (status == TYCHO_OK && fsync(directory) != 0) {
+        status = fail_new(path);
+        remove_made(path);
+    }
+    close(directory);
+    return status;
+}
+
 static int write_store(tycho_salvage *s, const char *given) {
-    char path[PATH_MAX], made[PATH_MAX + 64], parent[PATH_MAX + 4];
+    char path[PATH_MAX], made[PATH_MAX + 64];
     struct stat place;
     int status = tycho__trim_path(path, sizeof path, given);
     if (status != TYCHO_OK) return status;
@@ -481,17 +486,9 @@ static int write_store(tycho_salvage *s, const char *given) {
         return fail_new(path);
     }
     snprintf(made, sizeof made, "%s.new-%ld", path, (long)getpid());
-    snprintf(parent, sizeof parent, "%s/..", path);
     status = fill(s, made);
-    if (status == TYCHO_OK && rename(made, path) != 0) status = fail_new(path);
-    if (status != TYCHO_OK) {
-        remove_made(made);
-        return status;
-    }
-    int directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return fail_new(path);
-    status = fsync(directory) == 0 ? TYCHO_OK : fail_new(path);
-    close(directory);
+    if (status == TYCHO_OK) status = put_in_place(made, path);
+    if (status != TYCHO_OK) remove_made(made);
     return status;
 }
 
@@ -516,9 +513,15 @@ static void count_found(tycho_salvage *s) {
     counts->events_lost = s->head - counts->events;
     counts->entries = s->entry_count;
     counts->rows = s->first[TYCHO__ROWS + 1] - s->first[TYCHO__ROWS];
-    if (!s->has_state || s->state.rows <= counts->rows) return;
-    counts->rows_lost = s->state.rows - counts->rows;
-    tycho__salvage_tell(s, "%llu rows are lost", (unsigned long long)counts->rows_lost);
+    uint64_t routes = s->first[TYCHO__ROUTES + 1] - s->first[TYCHO__ROUTES];
+    if (s->has_state && s->state.rows > counts->rows) {
+        counts->rows_lost = s->state.rows - counts->rows;
+        tycho__salvage_tell(s, "%llu rows are lost", (unsigned long long)counts->rows_lost);
+    }
+    if (s->has_state && s->state.routes > routes) {
+        tycho__salvage_tell(s, "%llu routes are lost",
+                            (unsigned long long)(s->state.routes - routes));
+    }
 }
 
 static int salvage(tycho_salvage *s, const char *damaged, const char *path) {

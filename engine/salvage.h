@@ -97,6 +97,8 @@ const tycho__found *tycho__salvage_record(const tycho_salvage *salvage, uint64_t
 
 /* Fills `lists` and `entries` from what was found. */
 int tycho__salvage_streams(tycho_salvage *salvage);
+/* The name of an old list; where it is lost, one that says so. */
+tycho_bytes tycho__salvage_name(const tycho__old_list *old, char made[64]);
 /* The list, or NULL. */
 tycho__old_list *tycho__salvage_list(tycho_salvage *salvage, uint8_t kind, uint32_t number);
 

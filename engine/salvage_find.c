@@ -80,7 +80,7 @@ static bool is_name(tycho_bytes name) {
 }
 
 static bool is_number(tycho_bytes value) {
-    return value.size == 8 && tycho__load64(value.data) >> 48 == 0;
+    return value.size == 8 && tycho__load64(value.data) > 0;
 }
 
 static bool is_route(tycho_bytes key, tycho_bytes value) {
@@ -114,10 +114,11 @@ static bool may_be(tycho__table table, tycho_bytes key, tycho_bytes value) {
     case TYCHO__ROUTES:
         return is_route(key, value);
     case TYCHO__CHECKPOINTS:
-    case TYCHO__FENCES:
         return is_name(key) && is_number(value);
+    case TYCHO__FENCES:
+        return is_name(key) && is_number(value) && tycho__load64(value.data) >> 48 == 0;
     case TYCHO__STREAM_METADATA:
-        return key.size == 4 && !is_name(key);
+        return key.size == 4 && !is_name(key) && value.size > 0;
     default:
         return false; /* ids and garbage are made anew */
     }
@@ -234,9 +235,9 @@ static void note_fault(tycho_salvage *s, const tycho__inspected *at) {
 /* Which tables are hurt because the main table does not have them any more. */
 static void note_lost_tables(tycho_salvage *s, const tycho__inspection *inspection) {
     for (int i = TYCHO__MAIN + 1; i < TYCHO__TABLES; i++) {
-        bool may_lack = i >= TYCHO__FENCES;
+        bool may_lack = i >= TYCHO__FENCES, is_there = (inspection->known >> i & 1) != 0;
         if (s->is_hurt[TYCHO__MAIN]) s->is_hurt[i] = true;
-        if (inspection->trees[i].depth > 0 || may_lack || !s->is_hurt[TYCHO__MAIN]) continue;
+        if (is_there || may_lack || !s->is_hurt[TYCHO__MAIN]) continue;
         tycho__salvage_tell(s, "table %s: its root is lost", tycho__table_name((unsigned)i));
     }
 }
@@ -484,6 +485,10 @@ static uint64_t count_events(const tycho_salvage *s) {
 static void tell_old_events(tycho_salvage *s) {
     for (size_t i = s->first[TYCHO__EVENTS]; i < s->first[TYCHO__EVENTS + 1]; i++) {
         uint64_t position = tycho__load64(s->found[i].key);
+        if (s->found[i].rank == TYCHO__IN_TREE && position > s->head) {
+            tycho__salvage_tell(s, "position %llu: its event is left out, the head is %llu",
+                                (unsigned long long)position, (unsigned long long)s->head);
+        }
         if (s->found[i].rank < TYCHO__STALE || position > s->head) continue;
         tycho__salvage_tell(s, "position %llu: its event was found in an old copy of a page",
                             (unsigned long long)position);

@@ -5,6 +5,7 @@
 ** the ways back what was linked. Entries that had been taken out come back then: nothing says that
 ** they were.
 */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "salvage.h"
@@ -12,7 +13,24 @@
 
 enum source { ROW, PENDING, STALE_ROW, RECORD, WAY_BACK };
 
+enum {
+    UNSORTED = 1024, /* lists that are added before they are sorted */
+    PROVED_WAYS = 13 /* size of the key of rows of links that have a checksum */
+};
+
 /* ---------------------------------------------------------------- lists */
+
+static const char *kind_word(uint8_t kind) {
+    static const char *const words[TYCHO__KINDS] = {"",    "stream", "type",
+                                                    "tag", "table",  "content"};
+    return words[kind];
+}
+
+tycho_bytes tycho__salvage_name(const tycho__old_list *old, char made[64]) {
+    if (old->name != NULL) return tycho__bytes(old->name, old->name_size);
+    int size = snprintf(made, 64, "%s-%s-%u", TYCHO_LOST, kind_word(old->kind), old->number);
+    return tycho__bytes(made, (size_t)size);
+}
 
 static int compare_lists(const void *a, const void *b) {
     const tycho__old_list *x = a, *y = b;
@@ -42,9 +60,9 @@ static int add_list(tycho_salvage *s, const tycho__old_list *list) {
     return status;
 }
 
-tycho__old_list *tycho__salvage_list(tycho_salvage *s, uint8_t kind, uint32_t number) {
-    const tycho__old_list wanted = {.kind = kind, .number = number};
-    size_t low = 0, high = s->list_count;
+/* Among the first `count` lists, which are sorted. */
+static tycho__old_list *find_list(tycho_salvage *s, size_t count, uint8_t kind, uint32_t number) {
+    size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const tycho__old_list *list = &s->lists[middle];
@@ -55,9 +73,12 @@ tycho__old_list *tycho__salvage_list(tycho_salvage *s, uint8_t kind, uint32_t nu
             high = middle;
         }
     }
-    bool is_found = low < s->list_count && s->lists[low].kind == wanted.kind &&
-                    s->lists[low].number == wanted.number;
+    bool is_found = low < count && s->lists[low].kind == kind && s->lists[low].number == number;
     return is_found ? &s->lists[low] : NULL;
+}
+
+tycho__old_list *tycho__salvage_list(tycho_salvage *s, uint8_t kind, uint32_t number) {
+    return find_list(s, s->list_count, kind, number);
 }
 
 /* The list of a row of table `lists`, which was found to be sound. */
@@ -70,15 +91,32 @@ static tycho__list parse_row(const tycho__found *row) {
     return list;
 }
 
+static void parse_ways(const tycho__found *row, tycho__ways *ways) {
+    int status = tycho__ways_parse(tycho__bytes(row->key, row->key_size),
+                                   tycho__bytes(row->value, row->value_size), ways);
+    assert(status == TYCHO_OK);
+    (void)status;
+}
+
+/* False for an older copy, of what is settled. */
+static bool parse_pending(const tycho_salvage *s, const tycho__found *found, tycho__pending *row) {
+    int status = tycho__pending_parse(tycho__bytes(found->key, found->key_size),
+                                      tycho__bytes(found->value, found->value_size), row);
+    assert(status == TYCHO_OK);
+    (void)status;
+    return !s->has_state || row->link > s->state.links_settled;
+}
+
 static int take_lists(tycho_salvage *s) {
     int status = TYCHO_OK;
     for (size_t i = s->first[TYCHO__LISTS]; i < s->first[TYCHO__LISTS + 1] && status == TYCHO_OK;
          i++) {
         tycho__list list = parse_row(&s->found[i]);
+        bool is_deleted = (list.flags & TYCHO__LIST_DELETED) != 0;
         const tycho__old_list old = {.kind = list.kind,
                                      .number = list.number,
                                      .is_row = s->found[i].rank != TYCHO__STALE,
-                                     .is_deleted = (list.flags & TYCHO__LIST_DELETED) != 0,
+                                     .is_deleted = is_deleted && list.kind == TYCHO__STREAM,
                                      .name = list.name.data,
                                      .name_size = (uint32_t)list.name.size,
                                      .first = list.first,
@@ -99,42 +137,136 @@ static int take_lists(tycho_salvage *s) {
     return status;
 }
 
-/* A number that a record names and no list has: a list without a name. */
-static int need_list(tycho_salvage *s, uint8_t kind, uint32_t number) {
+/* What names a list that is not there: a list without a name is made. */
+typedef struct needs {
+    tycho_salvage *s;
+    size_t sorted; /* of its lists */
+    int status;
+} needs;
+
+static void need_list(needs *n, uint8_t kind, uint32_t number) {
     const tycho__old_list lost = {.kind = kind, .number = number};
-    if (number == 0 || tycho__salvage_list(s, kind, number) != NULL) return TYCHO_OK;
-    int status = add_list(s, &lost);
-    if (status != TYCHO_OK) return status;
-    tycho__salvage_tell(s, "the name of number %u of kind %u is lost", number, kind);
+    tycho_salvage *s = n->s;
+    if (n->status != TYCHO_OK || number == 0) return;
+    if (find_list(s, n->sorted, kind, number) != NULL) return;
+    n->status = add_list(s, &lost);
+    if (s->list_count - n->sorted <= UNSORTED + n->sorted / 2) return;
     sort_lists(s);
-    return TYCHO_OK;
+    n->sorted = s->list_count;
 }
 
-static int need_lists(tycho_salvage *s) {
-    int status = TYCHO_OK;
+static void need_lists_of_events(needs *n) {
+    tycho_salvage *s = n->s;
     for (size_t i = s->first[TYCHO__EVENTS]; i < s->first[TYCHO__EVENTS + 1]; i++) {
         tycho__event_view event;
         if (tycho__salvage_record(s, tycho__load64(s->found[i].key), &event) == NULL) break;
-        status = need_list(s, TYCHO__TYPE, event.type_number);
-        if (status == TYCHO_OK) status = need_list(s, TYCHO__STREAM, event.stream);
-        if (status == TYCHO_OK) status = need_list(s, TYCHO__CONTENT, event.content_type_number);
-        for (uint32_t j = 0; j < event.tag_count && status == TYCHO_OK; j++) {
-            status = need_list(s, TYCHO__TAG, tycho__record_tag(&event, j));
+        need_list(n, TYCHO__TYPE, event.type_number);
+        need_list(n, TYCHO__STREAM, event.stream);
+        need_list(n, TYCHO__CONTENT, event.content_type_number);
+        for (uint32_t j = 0; j < event.tag_count; j++) {
+            need_list(n, TYCHO__TAG, tycho__record_tag(&event, j));
         }
-        if (status != TYCHO_OK) return status;
     }
+}
+
+/* Blocks, links and what is pending, as far as a checksum proves them and they are no old copy. */
+static void need_lists_of_entries(needs *n) {
+    tycho_salvage *s = n->s;
+    for (size_t i = s->first[TYCHO__BLOCKS]; i < s->first[TYCHO__BLOCKS + 1]; i++) {
+        const tycho__found *row = &s->found[i];
+        if (row->rank >= TYCHO__STALE || row->key[0] != TYCHO__STREAM) continue;
+        need_list(n, TYCHO__STREAM, tycho__unkey32(row->key + 1));
+    }
+    for (size_t i = s->first[TYCHO__LINKS]; i < s->first[TYCHO__LINKS + 1]; i++) {
+        tycho__ways ways;
+        const tycho__found *row = &s->found[i];
+        parse_ways(row, &ways);
+        bool is_proved = row->rank < TYCHO__STALE && row->key_size == PROVED_WAYS;
+        for (uint32_t k = 0; is_proved && k < ways.count; k++) {
+            need_list(n, TYCHO__STREAM, ways.all[k].stream);
+        }
+    }
+    for (size_t i = s->first[TYCHO__PENDING]; i < s->first[TYCHO__PENDING + 1]; i++) {
+        tycho__pending row;
+        bool is_old = !parse_pending(s, &s->found[i], &row);
+        for (uint32_t k = 0; !is_old && s->found[i].rank < TYCHO__STALE && k < row.count; k++) {
+            need_list(n, TYCHO__STREAM, row.all[k].stream);
+        }
+    }
+}
+
+static int need_lists(tycho_salvage *s) {
+    needs n = {.s = s, .sorted = s->list_count};
+    need_lists_of_events(&n);
+    need_lists_of_entries(&n);
     for (size_t i = s->first[TYCHO__ROWS]; i < s->first[TYCHO__ROWS + 1]; i++) {
-        status = need_list(s, TYCHO__ROW_TABLE, tycho__unkey32(s->found[i].key));
-        if (status != TYCHO_OK) return status;
+        need_list(&n, TYCHO__ROW_TABLE, tycho__unkey32(s->found[i].key));
     }
-    return TYCHO_OK;
+    sort_lists(s);
+    for (size_t i = 0; i < s->list_count; i++) {
+        if (s->lists[i].name != NULL) continue;
+        tycho__salvage_tell(s, "the name of number %u of kind %u is lost", s->lists[i].number,
+                            s->lists[i].kind);
+    }
+    return n.status;
+}
+
+/* ---------------------------------------------------------------- what leads nowhere */
+
+/* A name whose list has another one, or has no row any more. */
+static void tell_name(tycho_salvage *s, const tycho__found *row) {
+    char text[600];
+    uint32_t number = tycho__load32(row->value);
+    const tycho__old_list *list = tycho__salvage_list(s, row->key[0], number);
+    tycho_bytes name = {row->key + 1, row->key_size - 1u};
+    tycho__key_text(TYCHO__NAMES, tycho__bytes(row->key, row->key_size), text, sizeof text);
+    if (list == NULL || !list->is_row) {
+        tycho__salvage_tell(s, "the name of %s leads to list %u, whose row is lost", text, number);
+    } else if (list->is_deleted) {
+        tycho__salvage_tell(s, "the name of %s led to list %u, which is deleted", text, number);
+    } else if (!tycho__equal(name, tycho__bytes(list->name, list->name_size))) {
+        tycho__salvage_tell(s, "the name of %s led to list %u, which has another name", text,
+                            number);
+    }
+}
+
+static void tell_block(tycho_salvage *s, const tycho__found *row) {
+    uint32_t number = tycho__unkey32(row->key + 1);
+    if (tycho__salvage_list(s, row->key[0], number) != NULL) return;
+    tycho__salvage_tell(s, "the block from %llu on is of list %u of kind %u, which is lost",
+                        (unsigned long long)tycho__unkey64(row->key + TYCHO__LIST_KEY), number,
+                        row->key[0]);
+}
+
+static void tell_metadata(tycho_salvage *s, const tycho__found *row) {
+    uint32_t number = tycho__unkey32(row->key);
+    const tycho__old_list *list = tycho__salvage_list(s, TYCHO__STREAM, number);
+    if (list != NULL && !list->is_deleted) return;
+    tycho__salvage_tell(s, "the metadata of stream %u are left out: it is %s", number,
+                        list == NULL ? "lost" : "deleted");
+}
+
+/* What is in the trees and is left out, or not as it was, because it contradicts what is there. */
+static void tell_strays(tycho_salvage *s) {
+    static const struct {
+        tycho__table table;
+        void (*tell)(tycho_salvage *s, const tycho__found *row);
+    } tables[] = {{TYCHO__NAMES, tell_name},
+                  {TYCHO__BLOCKS, tell_block},
+                  {TYCHO__STREAM_METADATA, tell_metadata}};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        tycho__table table = tables[i].table;
+        for (size_t k = s->first[table]; k < s->first[table + 1]; k++) {
+            if (s->found[k].rank == TYCHO__IN_TREE) tables[i].tell(s, &s->found[k]);
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- candidates */
 
 static int add_entry(tycho_salvage *s, const tycho__old_list *list, const tycho__old_entry *entry) {
-    bool is_cut = list == NULL || list->is_deleted || entry->revision < list->first;
-    if (is_cut) return TYCHO_OK;
+    if (list == NULL || list->is_deleted) return TYCHO_OK;
+    if (entry->revision < list->first && entry->source != ROW) return TYCHO_OK; /* it is cut off */
     int status = tycho__salvage_grow((void **)&s->entries, s->entry_count, &s->entry_room,
                                      sizeof *s->entries);
     if (status == TYCHO_OK) s->entries[s->entry_count++] = *entry;
@@ -192,13 +324,12 @@ static int take_blocks(tycho_salvage *s) {
 }
 
 static int take_pending(tycho_salvage *s) {
+    uint64_t found = 0, made = s->state.links_made, settled = s->state.links_settled;
     for (size_t i = s->first[TYCHO__PENDING]; i < s->first[TYCHO__PENDING + 1]; i++) {
         tycho__pending row;
-        const tycho__found *found = &s->found[i];
-        int status = tycho__pending_parse(tycho__bytes(found->key, found->key_size),
-                                          tycho__bytes(found->value, found->value_size), &row);
-        assert(status == TYCHO_OK);
-        if (s->has_state && row.link <= s->state.links_settled) continue; /* an older copy */
+        int status = TYCHO_OK;
+        if (!parse_pending(s, &s->found[i], &row)) continue;
+        found += row.count;
         for (uint32_t k = 0; k < row.count && status == TYCHO_OK; k++) {
             const tycho__old_entry entry = {.stream = row.all[k].stream,
                                             .is_link = true,
@@ -210,6 +341,10 @@ static int take_pending(tycho_salvage *s) {
         }
         if (status != TYCHO_OK) return status;
     }
+    if (!s->has_state || made <= settled || found >= made - settled) return TYCHO_OK;
+    s->salvaged.entries_lost += made - settled - found;
+    tycho__salvage_tell(s, "%llu links that were not settled are lost",
+                        (unsigned long long)(made - settled - found));
     return TYCHO_OK;
 }
 
@@ -229,7 +364,7 @@ static int take_homes(tycho_salvage *s) {
     return TYCHO_OK;
 }
 
-static int take_way_back(tycho_salvage *s, uint64_t position, const tycho__way *way) {
+static int take_way_back(tycho_salvage *s, uint64_t position, const tycho__way *way, uint8_t rank) {
     const tycho__old_entry entry = {.stream = way->stream,
                                     .is_link = true,
                                     .position = position,
@@ -238,20 +373,22 @@ static int take_way_back(tycho_salvage *s, uint64_t position, const tycho__way *
                                     .link = way->link};
     bool is_likely = position > 0 && position <= s->head && way->revision < UINT32_MAX &&
                      way->link < UINT64_MAX / 2;
-    if (!is_likely) return TYCHO_OK;
-    return add_entry(s, tycho__salvage_list(s, TYCHO__STREAM, way->stream), &entry);
+    const tycho__old_list *stream = tycho__salvage_list(s, TYCHO__STREAM, way->stream);
+    if (is_likely && stream != NULL) return add_entry(s, stream, &entry);
+    if (rank != TYCHO__IN_TREE) return TYCHO_OK;
+    s->salvaged.entries_lost++;
+    tycho__salvage_tell(s, "the link of the event at position %llu into stream %u is left out",
+                        (unsigned long long)position, way->stream);
+    return TYCHO_OK;
 }
 
 static int take_ways_back(tycho_salvage *s) {
     int status = TYCHO_OK;
     for (size_t i = s->first[TYCHO__LINKS]; i < s->first[TYCHO__LINKS + 1]; i++) {
         tycho__ways ways;
-        const tycho__found *row = &s->found[i];
-        status = tycho__ways_parse(tycho__bytes(row->key, row->key_size),
-                                   tycho__bytes(row->value, row->value_size), &ways);
-        assert(status == TYCHO_OK);
+        parse_ways(&s->found[i], &ways);
         for (uint32_t k = 0; k < ways.count && status == TYCHO_OK; k++) {
-            status = take_way_back(s, ways.positions[k], &ways.all[k]);
+            status = take_way_back(s, ways.positions[k], &ways.all[k], s->found[i].rank);
         }
         if (status != TYCHO_OK) return status;
     }
@@ -299,8 +436,20 @@ static uint64_t count_rows(const tycho_salvage *s, size_t begin, size_t end, uin
     return count;
 }
 
-/* The best of the candidates of one revision: in front, with the number of the link. False when the
-** stream has nothing there. */
+/* Puts the best of the candidates of one revision in front: of those of the best source, which are
+** first, one whose event fits. */
+static void put_best_first(const tycho_salvage *s, tycho__old_entry *from, size_t count) {
+    size_t best = 0, end = 1;
+    while (end < count && from[end].source == from[0].source) end++;
+    while (best < end && !has_event(s, &from[best])) best++;
+    if (best == end) return;
+    tycho__old_entry entry = from[best];
+    from[best] = from[0];
+    from[0] = entry;
+}
+
+/* The candidates of one revision: what is known of the first, the number of the link, becomes
+** complete. False when the stream has nothing there. */
 static bool choose(tycho__old_entry *from, size_t count, uint64_t settled, bool is_whole) {
     for (size_t i = 1; i < count; i++) {
         bool is_same = from[i].position == from[0].position && from[i].is_link == from[0].is_link;
@@ -312,34 +461,61 @@ static bool choose(tycho__old_entry *from, size_t count, uint64_t settled, bool 
 
 static void tell_entry(tycho_salvage *s, const tycho__old_list *list,
                        const tycho__old_entry *entry) {
+    char made[64];
+    tycho__event_view event;
+    tycho_bytes name = tycho__salvage_name(list, made);
+    bool is_there = tycho__salvage_record(s, entry->position, &event) != NULL;
     s->salvaged.entries_lost++;
-    tycho__salvage_tell(s,
-                        "stream \"%.*s\" loses revision %llu: the event at position %llu is lost",
-                        (int)list->name_size, (const char *)list->name,
-                        (unsigned long long)entry->revision, (unsigned long long)entry->position);
+    tycho__salvage_tell(s, "stream \"%.*s\" loses revision %llu: the event at position %llu is %s",
+                        (int)name.size, (const char *)name.data,
+                        (unsigned long long)entry->revision, (unsigned long long)entry->position,
+                        is_there ? "not of it" : "lost");
+}
+
+/* Of the candidates of one revision, the ways back that lead to another entry than the chosen one,
+** or to none; in a stream of which all entries are known. */
+static void tell_ways(tycho_salvage *s, const tycho__old_list *list, size_t begin, size_t end,
+                      bool is_chosen) {
+    for (size_t i = begin; i < end; i++) {
+        const tycho__old_entry *entry = &s->entries[i], *chosen = &s->entries[begin];
+        bool is_right = is_chosen && chosen->is_link && chosen->position == entry->position;
+        if (entry->source != WAY_BACK || is_right) continue;
+        tell_entry(s, list, entry);
+    }
 }
 
 /* Keeps one entry for each revision of the stream whose candidates these are. */
 static size_t choose_stream(tycho_salvage *s, size_t begin, size_t end, size_t kept) {
     const tycho__old_list *list = tycho__salvage_list(s, TYCHO__STREAM, s->entries[begin].stream);
     uint64_t settled = list->is_row ? list->next : 0;
+    const size_t kept_before = kept;
     bool is_whole = list->is_row && count_rows(s, begin, end, settled) == list->count;
     if (!is_whole) {
+        char made[64];
+        tycho_bytes name = tycho__salvage_name(list, made);
         tycho__salvage_tell(s,
                             "stream \"%.*s\": its entries are lost in part, and made anew from "
                             "its events; what was taken out of it may be back",
-                            (int)list->name_size, (const char *)list->name);
+                            (int)name.size, (const char *)name.data);
     }
     for (size_t i = begin; i < end;) {
         size_t next = i + 1;
         while (next < end && s->entries[next].revision == s->entries[i].revision) next++;
+        put_best_first(s, &s->entries[i], next - i);
         bool is_chosen = choose(&s->entries[i], next - i, settled, is_whole);
+        if (is_whole) tell_ways(s, list, i, next, is_chosen);
         if (is_chosen && has_event(s, &s->entries[i])) {
             s->entries[kept++] = s->entries[i];
         } else if (is_chosen) {
             tell_entry(s, list, &s->entries[i]);
         }
         i = next;
+    }
+    if (kept > kept_before && s->entries[kept_before].revision < list->first) {
+        tycho__salvage_tell(s, "stream \"%.*s\" has revision %llu, but is cut off up to %llu",
+                            (int)list->name_size, (const char *)list->name,
+                            (unsigned long long)s->entries[kept_before].revision,
+                            (unsigned long long)list->first);
     }
     return kept;
 }
@@ -361,6 +537,7 @@ static void drop_doubles(tycho_salvage *s) {
 int tycho__salvage_streams(tycho_salvage *s) {
     int status = take_lists(s);
     if (status == TYCHO_OK) status = need_lists(s);
+    if (status == TYCHO_OK) tell_strays(s);
     if (status == TYCHO_OK) status = take_tails(s);
     if (status == TYCHO_OK) status = take_blocks(s);
     if (status == TYCHO_OK) status = take_pending(s);

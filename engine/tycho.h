@@ -634,10 +634,10 @@ TYCHO_API int tycho_lock_list(tycho_store *store, tycho_lock_info *locks, size_t
 
 /* ---------------------------------------------------------------- 11. verify, salvage, stats */
 
-/* Proves every page, every index against every record, all counts and checksums, in one snapshot.
-** Open, then step until TYCHO_END; each step does a bounded piece of work (about 1,000 events).
-** Where pages are damaged, it tells of these pages alone. Names of routes, what they lead to,
-** checkpoints and stream metadata have no checksums: a bit that flipped in one is not found. */
+/* Proves every page, row and index against every record, all counts and checksums, in a snapshot.
+** Open, then step until it is not TYCHO_OK; a step has a bounded piece of work (1,000 events). Of
+** damaged pages it tells alone. Names of routes, what they lead to, checkpoints and stream metadata
+** have no checksums: what is changed in one, and may be right, or is gone, is not found. */
 typedef struct tycho_verification tycho_verification;
 typedef struct tycho_finding {
     tycho_bytes text;  /* what is wrong, one line; empty: this step found nothing */

@@ -14,7 +14,7 @@ local LAYERS = {
   { "table.h", "pages.h", "inspect.h", "guard.h", "place.h", "env.h", "list.h", "generation.h",
     "recent.h", "pending.h", "watch.h", "lock_table.h" },
   { "query.h", "ways.h", "ids.h", "stream.h", "settle.h" },
-  { "apply.h", "cursor.h", "store.h", "salvage.h" },
+  { "apply.h", "cursor.h", "store.h", "salvage.h", "verify.h" },
 }
 local WORDS_ONLY = { ["commit.h"] = true, ["lock.h"] = true, ["dictionary.h"] = true }
 local STORAGE_SOURCES = { "env.c", "txn.c", "list.c", "list_edit.c", "list_memory.c", "entries.c",

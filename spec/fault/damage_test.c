@@ -70,9 +70,8 @@ static bool is_error(int status) {
 ** can it be known that the main table is that of an earlier commit, when its page is. */
 static bool is_unproved(const damage *d) {
     if (d->is_older && d->table == TYCHO__MAIN) return true;
-    return d->table == TYCHO__NAMES || d->table == TYCHO__ROUTES ||
-           d->table == TYCHO__CHECKPOINTS || d->table == TYCHO__STREAM_METADATA ||
-           d->table == TYCHO__FENCES || d->table == TYCHO__LINKS || d->table == TYCHO__GARBAGE;
+    return d->table == TYCHO__ROUTES || d->table == TYCHO__CHECKPOINTS ||
+           d->table == TYCHO__STREAM_METADATA || d->table == TYCHO__FENCES;
 }
 
 /* Looks at all answers: what is told wrong without an error must have been found. */

@@ -188,6 +188,12 @@ int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat) {
     return fails(STAT) ? fault->error : lmdb_stat(txn, dbi, stat);
 }
 
+/* A page to which a step failed may be reached on another way, from the root. */
+enum { OTHER_WAY = 4 };
+static uint64_t failed_page;
+static int steps_behind = OTHER_WAY; /* the one that failed */
+static bool was_reached;             /* on another way */
+
 /* The linker puts this before the function of guard.h. */
 int __real_tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place *place,
                              uint32_t level, uint64_t number);
@@ -197,7 +203,14 @@ int __wrap_tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place
 int __wrap_tycho__guard_step(tycho__guarded *g, tycho__table table, tycho__place *place,
                              uint32_t level, uint64_t number) {
     if (fails(STEP) || fails(STEP_OTHERWISE)) {
+        failed_page = number;
+        steps_behind = 0;
+        was_reached = false;
         return tycho__fail(fault->status, "page %llu", (unsigned long long)number);
+    }
+    if (steps_behind < OTHER_WAY) {
+        steps_behind++;
+        if (number == failed_page) was_reached = true;
     }
     return __real_tycho__guard_step(g, table, place, level, number);
 }
