@@ -20,9 +20,12 @@ describe("A writer that is suspended in the middle of a commit", function()
 
   local function append() store:append("mine", { type = "mine" }) end
 
+  --- A writer that has been told of one of its events at least.
   local function start()
+    local head = store:head()
     local writer = process.lua("spec/fault/writer.lua", { path, directory, "w1", 1000000, "full" })
     assert.equal("writing", writer:read())
+    assert.is_truthy(store:wait(head + 1, 60))
     return writer
   end
 
